@@ -1,0 +1,301 @@
+//! The contracts: what a broker must do, split by who asks it.
+//!
+//! - [`Broker`] and its [`Consumer`]: the hot path. Messages in; deliveries out; verdicts back.
+//! - [`Results`]: records. [`Inspect`]: reading what is there. [`Control`]: talking to running workers.
+//!
+//! They know deliveries and what became of them; how a broker fences a delivery is its own affair.
+//! The promises behind these methods are the cases of the conformance suite (feature `testing`).
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::{Reply, Request};
+use crate::error::Error;
+use crate::fleet::{PublishedTask, WorkerCard};
+use crate::id::{QueueName, TaskId};
+use crate::record::Record;
+
+/// A broker with all its faces.
+pub trait Backend: Broker + Results + Inspect + Control {}
+
+impl<B: Broker + Results + Inspect + Control> Backend for B {}
+
+/// The hot path of producers, and the door for consumers.
+#[async_trait]
+pub trait Broker: Debug + Send + Sync + 'static {
+    /// Accepts a batch for one queue, whole or not at all, and keeps trying until `deadline` has passed.
+    ///
+    /// `Ok` means accepted: each message ends in a final state or is still owed. After an error of a kind that
+    /// [is transient](Error::is_transient) the batch may still have been accepted; sending it again may run it twice.
+    /// A record is written only where there is none, so the same id sent again does not forget its result.
+    /// At most 999 messages and 1 MiB beyond the first.
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: &[Outgoing],
+        deadline: Duration,
+    ) -> Result<(), Error>;
+
+    /// Begins to consume: opens a session at each queue.
+    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error>;
+
+    /// Tells the fleet that this worker runs, for the next `ttl`, and publishes its tasks. Repeated, it renews.
+    async fn register(
+        &self,
+        card: &WorkerCard,
+        tasks: &[PublishedTask],
+        ttl: Duration,
+    ) -> Result<(), Error>;
+
+    /// Tells the fleet that this worker is gone.
+    async fn withdraw(&self, worker: &str) -> Result<(), Error>;
+}
+
+/// One worker process at its queues. All methods may run beside each other, but one `claim` at a time,
+/// and one `finish` at a time per queue.
+#[async_trait]
+pub trait Consumer: Debug + Send + Sync + 'static {
+    /// Claims up to `max` messages over all queues; with none there, waits for some for up to `wait` and at most 1 s.
+    ///
+    /// Never answers more than `max`. A future that is dropped half way loses nothing: its deliveries are
+    /// answered by the next call. After [`retire`](Self::retire) it answers none.
+    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error>;
+
+    /// Ends deliveries of one queue, all at once; answers how many counted and how many had been lost before.
+    ///
+    /// Keeps trying while the broker is in trouble, until the session is lost; `Err` only for what no repeat mends.
+    async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error>;
+
+    /// Renews the lease of every session. Sessions found lost cancel their deliveries.
+    ///
+    /// To be called every fifth of a lease, from a thread that tasks can not block.
+    async fn beat(&self) -> Result<(), Error>;
+
+    /// Gives back what sessions past their lease held. To be called twice per lease.
+    async fn sweep(&self) -> Result<Swept, Error>;
+
+    /// The stop begins: no crash is charged from here on, whatever happens to the process.
+    async fn retire(&self) -> Result<(), Error>;
+
+    /// The end: gives up the sessions; what is still held goes back uncharged.
+    async fn close(&self) -> Result<(), Error>;
+
+    /// The lease in force: the one asked for, or an earlier worker's at these queues.
+    fn lease(&self) -> Duration;
+}
+
+/// Records.
+#[async_trait]
+pub trait Results: Debug + Send + Sync + 'static {
+    /// The record of `id`; without a queue all known queues are asked. `None`: never tracked, unknown or expired.
+    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error>;
+}
+
+/// Reading what is there.
+#[async_trait]
+pub trait Inspect: Debug + Send + Sync + 'static {
+    /// The workers whose registration has not lapsed, by node name.
+    async fn workers(&self) -> Result<Vec<WorkerCard>, Error>;
+
+    /// The tasks published within the last 7 days, by name.
+    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error>;
+
+    /// The task published as `name`.
+    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error>;
+
+    /// Every queue somebody sent to or listens at, by name.
+    async fn queues(&self) -> Result<Vec<QueueName>, Error>;
+
+    /// What lies in one queue.
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error>;
+
+    /// The newest `limit` (at most 1,000) of the dead set of one queue.
+    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error>;
+}
+
+/// Talking to running workers.
+#[async_trait]
+pub trait Control: Debug + Send + Sync + 'static {
+    /// Sends a question; `request.reply_to` is filled in by the broker.
+    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error>;
+
+    /// Listens for questions.
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error>;
+
+    /// Answers a question.
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error>;
+}
+
+/// The answers to one question, as they come.
+#[async_trait]
+pub trait Replies: Send {
+    /// The next answer; waits for it. An error ends the stream.
+    async fn next(&mut self) -> Result<Reply, Error>;
+}
+
+/// The questions that reach a worker.
+#[async_trait]
+pub trait Requests: Send {
+    /// The next question; waits for it. After an error, listen anew.
+    async fn next(&mut self) -> Result<Request, Error>;
+}
+
+/// A message on its way in.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Its id.
+    pub id: TaskId,
+    /// The message in its wire form.
+    pub body: Bytes,
+    /// Its priority, 0 to 9.
+    pub priority: u8,
+    /// When it may run.
+    pub due: Due,
+    /// The record to begin with (QUEUED or SCHEDULED); `None` when it is not tracked.
+    pub record: Option<Record>,
+}
+
+/// When a message may run, by the broker's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Due {
+    /// At once.
+    #[default]
+    Now,
+    /// After this long.
+    In(Duration),
+    /// At this time: ms since the epoch.
+    At(u64),
+}
+
+/// How to consume.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// The queues, none twice.
+    pub queues: Vec<QueueName>,
+    /// How long a session outlives its last beat.
+    pub lease: Duration,
+}
+
+/// A message that this process holds until its verdict, or until its session is lost.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The queue it came through.
+    pub queue: QueueName,
+    /// The message in its wire form, without its mark.
+    pub body: Bytes,
+    /// Its priority: of the list it came through.
+    pub priority: u8,
+    /// How often a process died while it held this message.
+    pub crashes: u8,
+    /// It was held back to run beside no other of its kind: one more crash makes it DEAD.
+    pub suspect: bool,
+    /// The broker's time when it was claimed: ms since the epoch.
+    pub claimed_at: u64,
+    /// Fires when the session is lost: the message is not ours any more, its verdict will not count.
+    pub lost: CancellationToken,
+    /// What the broker knows it by.
+    pub receipt: Receipt,
+}
+
+/// A delivery's number, opaque outside the broker that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Receipt {
+    pub(crate) session: u64,
+    pub(crate) tag: u64,
+}
+
+/// How one delivery ends.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The delivery.
+    pub receipt: Receipt,
+    /// What becomes of the message.
+    pub end: End,
+    /// The record to write with it; `None` when it is not tracked. A final record is never overwritten.
+    pub record: Option<Record>,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// It is over: SUCCESS.
+    Done,
+    /// It runs again after this long, in this new form (its `retries` moved).
+    Retry {
+        /// The wait.
+        after: Duration,
+        /// The message in its new wire form.
+        body: Bytes,
+    },
+    /// It runs again after this long, unchanged.
+    Snooze(Duration),
+    /// It goes back to the front of its list, unchanged: another worker shall run it.
+    Return,
+    /// It goes to the dead set: FAILURE or DEAD as the record says, for this reason.
+    Dead {
+        /// FAILURE or DEAD.
+        state: crate::state::State,
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+/// What a finish came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Finished {
+    /// Verdicts that counted.
+    pub applied: usize,
+    /// Verdicts of deliveries that were not ours any more; the messages are with someone else.
+    pub lost: usize,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Messages given back to their queue.
+    pub returned: usize,
+    /// Messages that reached their crash limit.
+    pub dead: usize,
+}
+
+/// What lies in one queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Ready to be claimed.
+    pub waiting: u64,
+    /// Held back: one more crash makes them DEAD.
+    pub suspects: u64,
+    /// Not due yet.
+    pub delayed: u64,
+    /// Claimed, or on their way back from a lost session.
+    pub in_flight: u64,
+    /// In the dead set.
+    pub dead: u64,
+}
+
+/// An entry of the dead set.
+#[derive(Debug, Clone)]
+pub struct DeadMessage {
+    /// The message as it came, undecodable ones included.
+    pub body: Bytes,
+    /// FAILURE or DEAD.
+    pub state: crate::state::State,
+    /// Why it is here.
+    pub reason: String,
+    /// Since when: ms since the epoch.
+    pub at: u64,
+}
+
+const _: fn() = || {
+    fn object_safe(_: Arc<dyn Backend>, _: Arc<dyn Consumer>) {}
+    fn narrow(all: Arc<dyn Backend>) -> Arc<dyn Broker> {
+        all
+    }
+    let _ = object_safe;
+    let _ = narrow;
+};

@@ -1,0 +1,103 @@
+//! What workers tell the fleet about themselves: their card, and the tasks they publish.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::QueueName;
+use crate::task::{Registry, TaskDef};
+
+/// A published task stays known this long after the last worker offered it: 7 days, in ms.
+pub const PUBLISHED_FOR_MS: u64 = 7 * 24 * 3_600_000;
+
+/// One running worker process, as the fleet sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerCard {
+    /// Random, new at each start.
+    pub id: String,
+    /// The node name, such as `w1@host`.
+    pub node: String,
+    /// The machine's name.
+    pub host: String,
+    /// Tells whether `pid` means the same process table: boot id and pid namespace of the machine, where known.
+    #[serde(default)]
+    pub pid_space: String,
+    /// The process.
+    pub pid: u32,
+    /// The queues it takes from.
+    pub queues: Vec<QueueName>,
+    /// How many tasks it runs at once.
+    pub slots: usize,
+    /// The names of the tasks it offers.
+    pub tasks: Vec<String>,
+    /// When it started (ms since the epoch).
+    pub started: u64,
+    /// Its version of taskq.
+    pub version: String,
+}
+
+/// A task as a worker published it: what a service needs to list and check calls without its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedTask {
+    /// The wire name.
+    pub name: String,
+    /// What it does, in a sentence or two.
+    pub doc: String,
+    /// Its parameters in order.
+    pub params: Vec<PublishedParam>,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its number of retries.
+    pub max_retries: u32,
+    /// True: no record is kept of its calls.
+    #[serde(default)]
+    pub ignore_result: bool,
+    /// When a worker last published it (ms, the broker's clock). Set by the broker.
+    #[serde(default)]
+    pub seen: u64,
+    /// True when a live worker offers it now. Set by the broker when it is read.
+    #[serde(default, skip_serializing)]
+    pub live: bool,
+}
+
+/// One parameter of a published task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedParam {
+    /// Its name.
+    pub name: String,
+    /// Its JSON type, or the Rust type where that is all that is known.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// False when it may be left out.
+    pub required: bool,
+}
+
+impl From<&TaskDef> for PublishedTask {
+    fn from(def: &TaskDef) -> Self {
+        Self {
+            name: def.name.to_owned(),
+            doc: def.doc.to_owned(),
+            params: def
+                .params
+                .iter()
+                .map(|p| PublishedParam {
+                    name: p.name.to_owned(),
+                    kind: p.kind.to_owned(),
+                    required: p.required,
+                })
+                .collect(),
+            // The registry has checked the name.
+            queue: QueueName::new(def.queue).unwrap_or_default(),
+            max_retries: def.max_retries,
+            ignore_result: def.ignore_result,
+            seen: 0,
+            live: false,
+        }
+    }
+}
+
+impl Registry {
+    /// All tasks in the form in which they are published.
+    #[must_use]
+    pub fn published(&self) -> Vec<PublishedTask> {
+        self.iter().map(PublishedTask::from).collect()
+    }
+}

@@ -1,0 +1,174 @@
+//! The message: one call of a task, on the wire as JSON. docs/protocol.md documents the form.
+
+mod decode;
+mod encode;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorKind};
+use crate::id::TaskId;
+
+pub use decode::Undecodable;
+
+/// A message, and a result, may have at most this many bytes: 1 MiB.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// How often a message may take its process down before it is DEAD, unless it says otherwise.
+pub const DEFAULT_MAX_CRASHES: u8 = 3;
+
+/// One call of a task. Times are milliseconds since the epoch, durations milliseconds.
+///
+/// # Example
+/// ```
+/// use taskq_core::Message;
+/// let wire = br#"{"id":"0198c0de-0000-7000-8000-000000000000","task":"math.add","args":[2,3],"tenant":9007199254740993}"#;
+/// let message = Message::decode(wire).unwrap();
+/// assert_eq!(message.task, "math.add");
+/// // fields this version does not know are kept
+/// assert!(String::from_utf8(message.encode().unwrap()).unwrap().contains(r#""tenant":9007199254740993"#));
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    /// The call's identity.
+    pub id: TaskId,
+    /// The task's name.
+    pub task: String,
+    /// Positional arguments: a JSON array, untouched.
+    pub args: Option<Box<RawValue>>,
+    /// Named arguments: a JSON object, untouched.
+    pub kwargs: Option<Box<RawValue>>,
+    /// How many attempts have failed so far.
+    pub retries: u32,
+    /// How many retries it may have; else the task's own number.
+    pub max_retries: Option<u32>,
+    /// Not before this time.
+    pub eta: Option<u64>,
+    /// Not after this time. Not built yet.
+    pub expires: Option<u64>,
+    /// Hard limit of one run. Not built yet.
+    pub time_limit: Option<u64>,
+    /// Soft limit of one run. Not built yet.
+    pub soft_time_limit: Option<u64>,
+    /// 0 (served last) to 9 (served first).
+    pub priority: u8,
+    /// True: no record is kept.
+    pub ignore_result: bool,
+    /// True: STARTED is written when it starts. Not built yet.
+    pub track_started: bool,
+    /// It is DEAD when it has taken its process down this often, 1 to 9.
+    pub max_crashes: Option<u8>,
+    /// What becomes of it when its process dies.
+    pub on_crash: OnCrash,
+    /// The id of the call that began the chain of calls.
+    pub root_id: Option<TaskId>,
+    /// The id of the call that sent this one.
+    pub parent_id: Option<TaskId>,
+    /// Free headers, text to text; `traceparent` is W3C's.
+    pub headers: BTreeMap<String, String>,
+    /// When it was sent.
+    pub enqueued_at: Option<u64>,
+    /// Fields this version does not know, kept as they came.
+    pub(crate) extra: Vec<(String, Box<RawValue>)>,
+}
+
+/// What becomes of a message whose process died while it held it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnCrash {
+    /// It runs again, until its crash limit: at least once.
+    #[default]
+    Requeue,
+    /// It is DEAD at once: at most once, as Celery's early acknowledgement.
+    Dead,
+}
+
+impl Message {
+    /// A message of `task` with a new id and no options.
+    #[must_use]
+    pub fn new(task: impl Into<String>) -> Self {
+        Self {
+            id: TaskId::random(),
+            task: task.into(),
+            args: None,
+            kwargs: None,
+            retries: 0,
+            max_retries: None,
+            eta: None,
+            expires: None,
+            time_limit: None,
+            soft_time_limit: None,
+            priority: 0,
+            ignore_result: false,
+            track_started: false,
+            max_crashes: None,
+            on_crash: OnCrash::Requeue,
+            root_id: None,
+            parent_id: None,
+            headers: BTreeMap::new(),
+            enqueued_at: None,
+            extra: Vec::new(),
+        }
+    }
+
+    /// Reads the wire form.
+    ///
+    /// # Errors
+    /// [`Undecodable`] says what is wrong; such a message can only go to the dead set.
+    pub fn decode(wire: &[u8]) -> Result<Self, Undecodable> {
+        decode::decode(wire)
+    }
+
+    /// Writes the wire form.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] over [`MAX_BYTES`].
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        let wire = encode::encode(self);
+        if wire.len() > MAX_BYTES {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!(
+                    "the message of {} has {} bytes, the limit is {MAX_BYTES}: store the data elsewhere and send a reference",
+                    self.task,
+                    wire.len()
+                ),
+            ));
+        }
+        Ok(wire)
+    }
+
+    /// Which attempt its next run is: 1 for the first.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.retries.saturating_add(1)
+    }
+
+    /// Its crash limit.
+    #[must_use]
+    pub fn crash_limit(&self) -> u8 {
+        match self.on_crash {
+            OnCrash::Dead => 1,
+            OnCrash::Requeue => self.max_crashes.unwrap_or(DEFAULT_MAX_CRASHES),
+        }
+    }
+
+    /// The first option it carries that no worker of this version honours.
+    #[must_use]
+    pub fn unbuilt_option(&self) -> Option<&'static str> {
+        let options = [
+            ("expires", self.expires.is_some()),
+            ("time_limit", self.time_limit.is_some()),
+            ("soft_time_limit", self.soft_time_limit.is_some()),
+            ("track_started", self.track_started),
+        ];
+        options.into_iter().find(|o| o.1).map(|o| o.0)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&encode::encode(self)))
+    }
+}

@@ -1,0 +1,78 @@
+//! The record: what is stored of a task under its id.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::id::{QueueName, TaskId};
+use crate::outcome::Failure;
+use crate::state::State;
+
+/// The stored state and result of one task.
+///
+/// On the wire it is a JSON object whose first field is `state` (scripts look there), without the id, which is its key.
+/// Times are milliseconds since the epoch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Where the task stands. First on the wire.
+    pub state: State,
+    /// The id; not part of the stored form.
+    #[serde(skip, default = "unknown_id")]
+    pub id: TaskId,
+    /// The task's name; empty when the message could not be decoded.
+    pub task: String,
+    /// The queue it was sent to.
+    pub queue: QueueName,
+    /// The result, as the function returned it; only with SUCCESS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<RawValue>>,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// How often the function was run.
+    #[serde(default)]
+    pub attempts: u32,
+    /// How often its process died while it held the task.
+    #[serde(default)]
+    pub crashes: u32,
+    /// The worker (node name) that wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// When it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<u64>,
+    /// When its last run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
+    /// When it reached its final state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<u64>,
+    /// When it is due to run (again), with SCHEDULED and RETRY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<u64>,
+}
+
+impl Record {
+    /// A record in `state` with nothing else known.
+    #[must_use]
+    pub fn new(id: TaskId, task: &str, queue: &QueueName, state: State) -> Self {
+        Self {
+            state,
+            id,
+            task: task.to_owned(),
+            queue: queue.clone(),
+            result: None,
+            error: None,
+            attempts: 0,
+            crashes: 0,
+            worker: None,
+            created: id.created_second().map(|s| s * 1000),
+            started: None,
+            finished: None,
+            due: None,
+        }
+    }
+}
+
+fn unknown_id() -> TaskId {
+    TaskId::NIL
+}

@@ -1,0 +1,187 @@
+//! The signature: a call that is not sent yet.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::broker::Due;
+use crate::error::Error;
+use crate::id::{QueueName, TaskId};
+use crate::message::Message;
+use crate::task::TaskDef;
+
+/// A call of a task with its arguments and options, whose result is an `R`.
+///
+/// `#[task]` makes a typed one: `add::call(2, 3)` is a `Signature<i64>`. Without the task's code, by name:
+///
+/// ```
+/// use std::time::Duration;
+/// use taskq_core::Signature;
+///
+/// let call = Signature::<f64>::by_name("geo.distance")
+///     .args(&("Bogotá", "Cali"))
+///     .queue("geo")
+///     .countdown(Duration::from_secs(10))
+///     .header("tenant", "acme");
+/// assert_eq!(call.task(), "geo.distance");
+/// ```
+#[derive(Debug)]
+#[must_use = "a signature does nothing until it is sent"]
+pub struct Signature<R> {
+    pub(crate) message: Message,
+    /// `None`: the queue that is published for the task, else `celery`.
+    pub(crate) queue: Option<QueueName>,
+    pub(crate) due: Due,
+    /// `None`: as published for the task.
+    pub(crate) ignore_result: Option<bool>,
+    /// The first thing that went wrong while building; told when it is sent.
+    pub(crate) fault: Option<Error>,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> Signature<R> {
+    /// A call of the task `def`; for generated code.
+    pub fn of(def: &TaskDef) -> Self {
+        Self::by_name(def.name)
+            .queue(def.queue)
+            .ignore_result(def.ignore_result)
+    }
+
+    /// A call of the task called `name`, whose code need not be known here.
+    pub fn by_name(name: impl Into<String>) -> Self {
+        Self {
+            message: Message::new(name),
+            queue: None,
+            due: Due::Now,
+            ignore_result: None,
+            fault: None,
+            result: PhantomData,
+        }
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn task(&self) -> &str {
+        &self.message.task
+    }
+
+    /// The id it will be sent under.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.message.id
+    }
+
+    /// Positional arguments: anything that serializes to a JSON array, such as a tuple.
+    pub fn args<A: Serialize + ?Sized>(mut self, args: &A) -> Self {
+        self.message.args = self.json(args, '[', "args must serialize to a JSON array");
+        self
+    }
+
+    /// Named arguments: anything that serializes to a JSON object.
+    pub fn kwargs<A: Serialize + ?Sized>(mut self, kwargs: &A) -> Self {
+        self.message.kwargs = self.json(kwargs, '{', "kwargs must serialize to a JSON object");
+        self
+    }
+
+    /// Sends it to this queue.
+    pub fn queue(mut self, name: &str) -> Self {
+        match QueueName::new(name) {
+            Ok(queue) => self.queue = Some(queue),
+            Err(error) => self.blame(error),
+        }
+        self
+    }
+
+    /// Runs it after this long, by the broker's clock.
+    pub fn countdown(mut self, delay: Duration) -> Self {
+        self.due = Due::In(delay);
+        self
+    }
+
+    /// Runs it at this time: milliseconds since the epoch, by the broker's clock.
+    pub fn eta(mut self, at_ms: u64) -> Self {
+        self.message.eta = Some(at_ms);
+        self.due = Due::At(at_ms);
+        self
+    }
+
+    /// Sends it under this id. The same id is the same task: its record is shared.
+    pub fn id(mut self, id: TaskId) -> Self {
+        self.message.id = id;
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.message.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// True: no record is kept, and waiting for it is refused.
+    pub fn ignore_result(mut self, ignore: bool) -> Self {
+        self.ignore_result = Some(ignore);
+        self
+    }
+
+    /// How many retries it may have, in place of the task's own number.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.message.max_retries = Some(retries);
+        self
+    }
+
+    pub(crate) fn parent(mut self, parent: TaskId, root: TaskId) -> Self {
+        self.message.parent_id = Some(parent);
+        self.message.root_id = Some(root);
+        self
+    }
+
+    pub(crate) fn default_header(mut self, name: &str, value: &str) -> Self {
+        let headers = &mut self.message.headers;
+        headers
+            .entry(name.to_owned())
+            .or_insert_with(|| value.to_owned());
+        self
+    }
+
+    fn json<A: Serialize + ?Sized>(
+        &mut self,
+        value: &A,
+        first: char,
+        rule: &str,
+    ) -> Option<Box<RawValue>> {
+        match to_raw_value(value) {
+            Ok(raw) if raw.get().starts_with(first) => Some(raw),
+            Ok(_) => {
+                self.blame(Error::invalid(format!("{}: {rule}", self.message.task)));
+                None
+            }
+            Err(e) => {
+                self.blame(Error::invalid(format!(
+                    "{}: an argument does not serialize: {e}",
+                    self.message.task
+                )));
+                None
+            }
+        }
+    }
+
+    fn blame(&mut self, error: Error) {
+        self.fault.get_or_insert(error);
+    }
+}
+
+impl<R> Clone for Signature<R> {
+    /// The same call under the same id; give it a new one with [`Signature::id`] to run it twice.
+    fn clone(&self) -> Self {
+        Self {
+            message: self.message.clone(),
+            queue: self.queue.clone(),
+            due: self.due,
+            ignore_result: self.ignore_result,
+            fault: self.fault.clone(),
+            result: PhantomData,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The definition of a task: all that `#[task]` knows about a function, as one static value.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::value::RawValue;
+
+use super::{Arguments, BadSignature, Context};
+use crate::outcome::Outcome;
+use crate::retry::{DEFAULT_MAX_RETRIES, Exponential, RetryPolicy};
+
+/// What a run gives back: the outcome, its result already as JSON.
+pub type TaskResult = Outcome<Box<RawValue>>;
+
+/// A task that workers can run. `#[task]` writes it; it can be written by hand as well.
+#[non_exhaustive]
+pub struct TaskDef {
+    /// The wire name, such as `logistica.procesar_entrega`.
+    pub name: &'static str,
+    /// The queue messages of this task go to, unless the sender says otherwise.
+    pub queue: &'static str,
+    /// The first paragraph of its documentation.
+    pub doc: &'static str,
+    /// Its parameters, in order, without the context.
+    pub params: &'static [Param],
+    /// How many retries it has.
+    pub max_retries: u32,
+    /// When it runs again after a failure.
+    pub retry: &'static dyn RetryPolicy,
+    /// True: no record is kept of its calls.
+    pub ignore_result: bool,
+    /// Decodes the arguments and starts the function.
+    pub run: fn(Context, Arguments<'_>) -> Result<Running, BadSignature>,
+    /// Where it is defined.
+    pub file: &'static str,
+    /// The line there.
+    pub line: u32,
+}
+
+/// One parameter of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Param {
+    /// Its name, as keyword argument too.
+    pub name: &'static str,
+    /// Its JSON type where that is known (`string`, `integer`, `number`, `boolean`, `array`, `object`), else the Rust type.
+    pub kind: &'static str,
+    /// False when it may be left out: an `Option`.
+    pub required: bool,
+}
+
+/// A task function under way.
+pub enum Running {
+    /// An `async fn`: polled on the worker's runtime.
+    Async(Pin<Box<dyn Future<Output = TaskResult> + Send>>),
+    /// A plain `fn`: run on a thread of the blocking pool.
+    Blocking(Box<dyn FnOnce() -> TaskResult + Send>),
+}
+
+impl TaskDef {
+    /// A definition with the defaults: queue `celery`, 3 retries, exponential backoff from 1 s to 10 min.
+    pub const fn new(
+        name: &'static str,
+        params: &'static [Param],
+        run: fn(Context, Arguments<'_>) -> Result<Running, BadSignature>,
+    ) -> Self {
+        Self {
+            name,
+            queue: crate::id::QueueName::DEFAULT,
+            doc: "",
+            params,
+            max_retries: DEFAULT_MAX_RETRIES,
+            retry: &Exponential::DEFAULT,
+            ignore_result: false,
+            run,
+            file: "",
+            line: 0,
+        }
+    }
+
+    /// The same with another queue.
+    #[must_use]
+    pub const fn queue(mut self, queue: &'static str) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// The same with a description.
+    #[must_use]
+    pub const fn doc(mut self, doc: &'static str) -> Self {
+        self.doc = doc;
+        self
+    }
+
+    /// The same with another number of retries.
+    #[must_use]
+    pub const fn max_retries(mut self, max_retries: u32) -> Self {
+        self.max_retries = max_retries;
+        self
+    }
+
+    /// The same with another retry policy.
+    #[must_use]
+    pub const fn retry(mut self, policy: &'static dyn RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// The same with or without records.
+    #[must_use]
+    pub const fn ignore_result(mut self, ignore: bool) -> Self {
+        self.ignore_result = ignore;
+        self
+    }
+
+    /// The same with the place of its definition.
+    #[must_use]
+    pub const fn at(mut self, file: &'static str, line: u32) -> Self {
+        self.file = file;
+        self.line = line;
+        self
+    }
+}
+
+impl fmt::Debug for TaskDef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskDef")
+            .field("name", &self.name)
+            .field("queue", &self.queue)
+            .field("params", &self.params)
+            .field("at", &format_args!("{}:{}", self.file, self.line))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Async(_) => "Async",
+            Self::Blocking(_) => "Blocking",
+        })
+    }
+}
+
+inventory::collect!(TaskDef);

@@ -1,0 +1,84 @@
+//! All tasks of one process: collected, checked and sorted once, at start.
+
+use std::collections::BTreeMap;
+
+use super::TaskDef;
+use crate::error::Error;
+use crate::id::QueueName;
+
+/// The tasks a process can run, by name.
+///
+/// ```
+/// use taskq_core::task::{Registry, Running, TaskDef};
+/// use taskq_core::Outcome;
+///
+/// static PING: TaskDef = TaskDef::new("ping", &[], |_context, arguments| {
+///     arguments.bind(&[])?;
+///     Ok(Running::Async(Box::pin(async { Outcome::Done(serde_json::value::to_raw_value("pong").unwrap()) })))
+/// });
+/// let registry = Registry::from_defs([&PING]).unwrap();
+/// assert!(registry.get("ping").is_some());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    tasks: BTreeMap<&'static str, &'static TaskDef>,
+}
+
+impl Registry {
+    /// Every task that `#[task]` registered in the crates this binary links.
+    ///
+    /// # Errors
+    /// An empty registry (with how to mend it), a name that is defined twice (with both places), a bad queue name.
+    pub fn collect() -> Result<Self, Error> {
+        let registry = Self::from_defs(inventory::iter::<TaskDef>.into_iter())?;
+        if registry.tasks.is_empty() {
+            return Err(Error::invalid(
+                "no task is registered: a crate whose tasks are never named is not linked; \
+                 write `use my_tasks as _;` in the binary for each crate of tasks",
+            ));
+        }
+        Ok(registry)
+    }
+
+    /// The tasks given, with the same checks; may be empty.
+    ///
+    /// # Errors
+    /// A name that is defined twice, an empty name, a bad queue name.
+    pub fn from_defs(defs: impl IntoIterator<Item = &'static TaskDef>) -> Result<Self, Error> {
+        let mut tasks: BTreeMap<&'static str, &'static TaskDef> = BTreeMap::new();
+        for def in defs {
+            let place = format!("{}:{}", def.file, def.line);
+            if def.name.is_empty() || def.name.len() > 256 {
+                return Err(Error::invalid(format!(
+                    "{place}: a task name has 1 to 256 bytes"
+                )));
+            }
+            QueueName::new(def.queue)
+                .map_err(|e| Error::invalid(format!("{place}: task {}: {e}", def.name)))?;
+            if let Some(first) = tasks.insert(def.name, def) {
+                return Err(Error::invalid(format!(
+                    "the task {} is defined twice: at {}:{} and at {place}; rename one",
+                    def.name, first.file, first.line
+                )));
+            }
+        }
+        Ok(Self { tasks })
+    }
+
+    /// The task called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'static TaskDef> {
+        self.tasks.get(name).copied()
+    }
+
+    /// All tasks, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = &'static TaskDef> {
+        self.tasks.values().copied()
+    }
+
+    /// True when there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
