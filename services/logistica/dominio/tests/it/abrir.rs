@@ -35,12 +35,12 @@ fn opening_again_keeps_the_bookings() {
 
 #[test]
 fn threads_that_open_at_once_seed_once() {
-    for _ in 0..10 {
+    for _ in 0..40 {
         let carpeta = tempfile::tempdir().unwrap();
         let ruta = carpeta.path().join("logistica.db");
-        let salida = Barrier::new(4);
+        let salida = Barrier::new(8);
         thread::scope(|s| {
-            for _ in 0..4 {
+            for _ in 0..8 {
                 s.spawn(|| {
                     salida.wait();
                     let informe = Almacen::abrir(&ruta).unwrap().validar(None).unwrap();
