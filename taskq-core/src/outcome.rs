@@ -138,6 +138,15 @@ impl TaskError {
         }
     }
 
+    /// The same error, never retried.
+    #[must_use]
+    pub fn into_permanent(self) -> Self {
+        Self {
+            permanent: true,
+            ..self
+        }
+    }
+
     /// What is stored of it.
     #[must_use]
     pub fn failure(&self) -> &Failure {
