@@ -112,23 +112,26 @@ fn settings(options: &Options) -> TokenStream {
 fn returned(options: &Options, function: &Function, private: &TokenStream) -> TokenStream {
     let span = function.returns.span();
     let returns = types::one_deeper(function.returns.to_token_stream());
-    let retry_if = options.retry_if.as_ref().map(|path| {
-        let span = path.span();
-        let path = types::one_deeper(path.to_token_stream());
-        quote_spanned!(span=> let returned = #private::retry_if(returned, #path);)
-    });
+    let outcome = match &options.retry_if {
+        Some(path) => {
+            let path = types::one_deeper(path.to_token_stream());
+            quote_spanned!(span=> <__Result as #private::Judged<__Returned>>::outcome(returned, #path))
+        }
+        None => {
+            quote_spanned!(span=> <__Result as #private::Fallible<__Returned>>::outcome(returned))
+        }
+    };
     quote_spanned! {span=>
         use #private::Otherwise as _;
         type __Returned = #returns;
-        type __Fallible = #private::Is<{ #private::Returned::<__Returned>::RESULT }>;
-        type __Ok = <__Fallible as #private::Fallible<__Returned>>::Ok;
-        type __Spoken = #private::Is<{ #private::Returned::<__Ok>::OUTCOME }>;
-        type __Value = <__Spoken as #private::Spoken<__Ok>>::Value;
+        type __Result = #private::Is<{ #private::Returned::<__Returned>::RESULT }>;
+        type __Ok = <__Result as #private::Inside<__Returned>>::Ok;
+        type __Outcome = #private::Is<{ #private::Returned::<__Ok>::OUTCOME }>;
+        type __Value = <__Outcome as #private::Spoken<__Ok>>::Value;
 
         fn __finish(returned: __Returned) -> #private::TaskResult {
-            #retry_if
-            let outcome = <__Fallible as #private::Fallible<_>>::outcome(returned);
-            #private::encode::<__Value>(<__Spoken as #private::Spoken<__Ok>>::flatten(outcome))
+            let outcome = #outcome;
+            #private::encode::<__Value>(<__Outcome as #private::Spoken<__Ok>>::flatten(outcome))
         }
     }
 }
@@ -177,7 +180,11 @@ fn call(function: &Function, private: &TokenStream) -> TokenStream {
         .params
         .iter()
         .map(|p| types::one_deeper(p.ty.to_token_stream()));
-    let args = (!idents.is_empty()).then(|| quote!(.args(&(#(#idents,)*))));
+    // An argument that does not serialize is told where the arguments stand.
+    let args = function.params.first().map(|first| {
+        let tuple = quote_spanned!(first.ty.span()=> &(#(#idents,)*));
+        quote!(.args(#tuple))
+    });
     quote! {
         /// A call with these arguments, to be sent.
         #[allow(dead_code)]

@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use taskq_core::{Context, task};
 
 #[task]
