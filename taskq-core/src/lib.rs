@@ -38,7 +38,9 @@ pub mod __private {
 
     pub use crate::retry::RetryPolicy;
     pub use crate::signature::Signature;
-    pub use crate::task::returned::{Fallible, Is, Otherwise, Returned, Spoken, encode, retry_if};
+    pub use crate::task::returned::{
+        Fallible, Inside, Is, Judged, Otherwise, Returned, Spoken, encode,
+    };
     pub use crate::task::{
         Arguments, BadSignature, Context, Param, Registered, Running, TaskDef, TaskResult,
     };

@@ -77,11 +77,14 @@ impl Failure {
     }
 }
 
-fn cut(mut text: String, bytes: usize) -> String {
+/// At most `bytes` bytes of `text`, the sign for what is left out included.
+pub(crate) fn cut(mut text: String, bytes: usize) -> String {
+    const MORE: &str = "…";
     if text.len() > bytes {
-        let end = (0..=bytes).rev().find(|&i| text.is_char_boundary(i));
+        let room = bytes.saturating_sub(MORE.len());
+        let end = (0..=room).rev().find(|&i| text.is_char_boundary(i));
         text.truncate(end.unwrap_or(0));
-        text.push('…');
+        text.push_str(MORE);
     }
     text
 }
@@ -174,6 +177,10 @@ impl<E: IntoFailure> From<E> for TaskError {
 }
 
 /// What can be kept as a [`Failure`]: every error, boxed errors, `anyhow::Error`, `String` and `&str`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept as the failure of a task",
+    note = "return `TaskError`, a type that implements `std::error::Error + Send + Sync`, `anyhow::Error`, `String` or `&str`"
+)]
 pub trait IntoFailure {
     /// Type, message and chain of causes.
     fn into_failure(self) -> Failure;

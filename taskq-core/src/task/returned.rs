@@ -41,28 +41,61 @@ impl<R> Otherwise for Returned<R> {}
 #[derive(Debug)]
 pub struct Is<const YES: bool>;
 
-/// Takes the `Result` off, where there is one.
-pub trait Fallible<R> {
-    /// What is inside.
+/// What is inside the `Result`, where there is one. Asks nothing of the error, so that a bad one is told once.
+pub trait Inside<R> {
+    /// The type inside.
     type Ok;
+}
+
+impl<R> Inside<R> for Is<false> {
+    type Ok = R;
+}
+
+impl<T, E> Inside<Result<T, E>> for Is<true> {
+    type Ok = T;
+}
+
+/// Takes the `Result` off, where there is one.
+pub trait Fallible<R>: Inside<R> {
     /// An `Err` becomes the outcome it stands for.
     fn outcome(returned: R) -> Outcome<Self::Ok>;
 }
 
 impl<R> Fallible<R> for Is<false> {
-    type Ok = R;
     fn outcome(returned: R) -> Outcome<R> {
         Outcome::Done(returned)
     }
 }
 
 impl<T, E: Into<TaskError>> Fallible<Result<T, E>> for Is<true> {
-    type Ok = T;
     fn outcome(returned: Result<T, E>) -> Outcome<T> {
         match returned {
             Ok(value) => Outcome::Done(value),
             Err(error) => error.into().into_outcome(),
         }
+    }
+}
+
+/// Takes the `Result` off; an error that `retry_if` says `false` to is permanent.
+#[diagnostic::on_unimplemented(
+    message = "`retry_if` is for tasks that return a `Result`",
+    label = "this is no `Result`"
+)]
+pub trait Judged<R>: Inside<R> {
+    /// What `retry_if` is asked about.
+    type Error;
+    /// An `Err` becomes the outcome it stands for.
+    fn outcome(returned: R, retry_if: fn(&Self::Error) -> bool) -> Outcome<Self::Ok>;
+}
+
+impl<T, E: Into<TaskError>> Judged<Result<T, E>> for Is<true> {
+    type Error = E;
+    fn outcome(returned: Result<T, E>, retry_if: fn(&E) -> bool) -> Outcome<T> {
+        <Self as Fallible<_>>::outcome(returned.map_err(|error| {
+            let again = retry_if(&error);
+            let error = error.into();
+            if again { error } else { error.into_permanent() }
+        }))
     }
 }
 
@@ -92,18 +125,6 @@ impl<T> Spoken<Outcome<T>> for Is<true> {
             Outcome::Failed(error) => Outcome::Failed(error),
         }
     }
-}
-
-/// Makes an error permanent that `retry_if` says `false` to.
-pub fn retry_if<T, E: Into<TaskError>>(
-    returned: Result<T, E>,
-    retry_if: fn(&E) -> bool,
-) -> Result<T, TaskError> {
-    returned.map_err(|error| {
-        let again = retry_if(&error);
-        let error = error.into();
-        if again { error } else { error.into_permanent() }
-    })
 }
 
 /// Writes the result as JSON.
