@@ -187,7 +187,7 @@ fn call(function: &Function, private: &TokenStream) -> TokenStream {
     });
     quote! {
         /// A call with these arguments, to be sent.
-        #[allow(dead_code)]
+        #[allow(dead_code, clippy::too_many_arguments)]
         pub fn call(#(#idents: #types),*) -> #private::Signature<__Value> {
             #private::Signature::of(&DEF)#args
         }

@@ -42,11 +42,13 @@ use quote::quote;
 ///     error.kind() != std::io::ErrorKind::InvalidData
 /// }
 ///
-/// let call: Signature<i64> = add::call(2, 3);
-/// assert_eq!(call.task(), "math.add");
-/// assert_eq!(rate::DEF.queue, "logistics");
-/// assert_eq!(rate::DEF.params[1].kind, "number");
-/// assert!(!rate::DEF.params[1].required);
+/// fn main() {
+///     let call: Signature<i64> = add::call(2, 3);
+///     assert_eq!(call.task(), "math.add");
+///     assert_eq!(rate::DEF.queue, "logistics");
+///     assert_eq!(rate::DEF.params[1].kind, "number");
+///     assert!(!rate::DEF.params[1].required);
+/// }
 /// ```
 ///
 /// # Options
@@ -69,7 +71,8 @@ use quote::quote;
 /// `TaskError`, any error, a boxed error, `anyhow::Error`, `String` or `&str`. `Result<T, E>` retries on `Err` by the
 /// task's policy.
 ///
-/// It stands in a module, not inside a function body: the module beside it looks for its types there.
+/// It stands in a module, not inside a function body: the module beside it looks for its types there. An example in
+/// a doc comment therefore needs a `fn main` of its own, as above.
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     let written = proc_macro2::TokenStream::from(item.clone());
