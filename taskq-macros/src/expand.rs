@@ -122,6 +122,7 @@ fn returned(options: &Options, function: &Function, private: &TokenStream) -> To
         }
     };
     quote_spanned! {span=>
+        #[allow(unused_imports)]
         use #private::Otherwise as _;
         type __Returned = #returns;
         type __Result = #private::Is<{ #private::Returned::<__Returned>::RESULT }>;
