@@ -43,7 +43,7 @@ impl<T> Outcome<T> {
 /// Why a task failed, in a form that can be stored: type, message and the chain of causes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The error's Rust type, or a word of ours such as `Panic` or `ResultTooLarge`.
+    /// The error's Rust type, or a word of ours such as `Panic` or `ResultTooLarge`; at most 256 bytes.
     #[serde(rename = "type")]
     pub kind: String,
     /// What it says; at most 8 KiB are kept.
@@ -57,7 +57,7 @@ impl Failure {
     /// A failure without a chain.
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            kind: kind.into(),
+            kind: cut(kind.into(), 256),
             message: cut(message.into(), 8 << 10),
             chain: Vec::new(),
         }

@@ -5,6 +5,7 @@
 mod arguments;
 mod golden;
 mod message;
+mod outcome;
 mod protocol;
 mod registry;
 mod retry;
