@@ -6,6 +6,9 @@
 //! They know deliveries and what became of them; how a broker fences a delivery is its own affair.
 //! The promises behind these methods are the cases of the conformance suite (feature `testing`).
 
+#[cfg(feature = "redis")]
+pub mod redis;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
