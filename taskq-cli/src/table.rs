@@ -59,8 +59,8 @@ mod tests {
         table.row(["\u{1b}[31m\n".to_owned(), "y".repeat(100)]);
         let wide = format!("{}…", "y".repeat(59));
         let lines = [
-            "A              LONGER",
-            "ñandú          x",
+            "A             LONGER",
+            "ñandú         x",
             &format!("\\u{{1b}}[31m\\n  {wide}"),
         ]
         .join("\n");
