@@ -19,7 +19,7 @@ pub(super) struct Endpoint {
     /// Host, port and database, without credentials.
     pub(super) address: String,
     /// Added to the server's clock, in ms; 0 outside tests.
-    offset: AtomicI64,
+    offset: Arc<AtomicI64>,
 }
 
 impl Endpoint {
@@ -73,12 +73,23 @@ impl Endpoint {
             client,
             namespace: Namespace::new(&prefix, database),
             address,
-            offset: AtomicI64::new(0),
+            offset: Arc::default(),
         }))
     }
 
     pub(super) fn offset_ms(&self) -> i64 {
         self.offset.load(Ordering::Relaxed)
+    }
+
+    /// The same server, seen through another set of connections, by the same clock.
+    #[cfg(feature = "testing")]
+    pub(super) fn another(&self) -> Arc<Self> {
+        Arc::new(Self {
+            client: self.client.clone(),
+            namespace: self.namespace.clone(),
+            address: self.address.clone(),
+            offset: self.offset.clone(),
+        })
     }
 
     #[cfg(feature = "testing")]

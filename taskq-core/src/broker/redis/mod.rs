@@ -50,12 +50,24 @@ impl RedisBroker {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a URL that does not read.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let endpoint = Endpoint::parse(url)?;
+        Self::at(Endpoint::parse(url)?)
+    }
+
+    fn at(endpoint: Arc<Endpoint>) -> Result<Self, Error> {
         Ok(Self {
             lanes: Lanes::new(&endpoint),
             short: Short::new(&endpoint)?,
             endpoint,
         })
+    }
+
+    /// Another client of the same server, with connections and producer numbers of its own, by the same clock; for tests.
+    ///
+    /// # Errors
+    /// None that the first client did not have.
+    #[cfg(feature = "testing")]
+    pub fn another(&self) -> Result<Self, Error> {
+        Self::at(self.endpoint.another())
     }
 
     /// Moves the broker's clock as this process sees it, for tests: lets every TTL of the namespace run off

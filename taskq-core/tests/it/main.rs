@@ -1,0 +1,3 @@
+//! The tests of taskq-core, in one binary.
+
+mod faults;
