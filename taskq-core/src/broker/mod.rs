@@ -6,8 +6,15 @@
 //! They know deliveries and what became of them; how a broker fences a delivery is its own affair.
 //! The promises behind these methods are the cases of the conformance suite (feature `testing`).
 
+mod connect;
+pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+
+pub use connect::connect;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,3 +1,4 @@
 //! The tests of taskq-core, in one binary.
 
+mod conformance;
 mod faults;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::cmd;
 
-use super::{Backend, Broker, Consumer, ConsumerOptions, Outgoing, Results};
+use super::{Broker, Consumer, ConsumerOptions, Outgoing, Results};
 use crate::error::{Error, ErrorKind};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
@@ -124,11 +124,6 @@ impl RedisBroker {
         self.short.call(&push).await?;
         self.short.call(&add).await.map(drop)
     }
-}
-
-/// The broker at `url`, for the scheme table.
-pub(super) fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(RedisBroker::new(url)?))
 }
 
 #[async_trait]

@@ -1,0 +1,242 @@
+//! The conformance suite: what every broker promises, one case per promise.
+//!
+//! A new broker is tested in two steps. Write a [`Harness`]: how to get a fresh, isolated broker and how to move
+//! its clock. Then name it in one line of a test binary; every case becomes a test of its own:
+//!
+//! ```ignore
+//! mod mine {
+//!     use super::MyHarness;
+//!     taskq_core::conformance_tests!(MyHarness::start().await);
+//! }
+//! ```
+//!
+//! The expression is evaluated anew for each case. The crate that does this needs `tokio` (with `macros` and `rt`)
+//! and `taskq-core` with feature `testing`.
+//!
+//! Cases know only the contracts in [`broker`](super). They never wait for real time to pass: where a promise speaks
+//! of time they move the broker's clock, so a harness should offer leases that are long in real time. A process that
+//! dies is a consumer that falls silent: it is kept, but beats no more. [`CASES`] is the table for runners of their own.
+
+mod bench;
+pub mod claim;
+pub mod close;
+pub mod control;
+pub mod crash;
+pub mod depth;
+pub mod enqueue;
+pub mod finish;
+pub mod fleet;
+pub mod lease;
+pub mod records;
+mod verdicts;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Backend;
+use crate::error::Error;
+use crate::id::QueueName;
+
+pub use bench::{Bench, ids};
+pub use verdicts::{dead, done, failed, retry, return_, snooze, untracked};
+
+/// A case that takes longer than this hangs.
+const CASE_DEADLINE: Duration = Duration::from_secs(120);
+
+/// One broker under test, empty at first and isolated from all others: what a case gets for itself.
+#[async_trait]
+pub trait Harness: Debug + Send + Sync + 'static {
+    /// A connection to this broker. Called again, it answers another one to the same broker.
+    async fn connect(&self) -> Result<Arc<dyn Backend>, Error>;
+
+    /// Moves the broker's clock forward at once: due times, leases, registrations and retention come that much nearer,
+    /// and claims that wait look again.
+    async fn advance(&self, by: Duration) -> Result<(), Error>;
+
+    /// Puts bytes at the back of the list of `priority` as they are, as a foreign producer would.
+    async fn push_raw(&self, queue: &QueueName, priority: u8, body: &[u8]) -> Result<(), Error>;
+
+    /// The lease that consumers ask for: long enough that no case outlasts a tenth of it in real time.
+    fn lease(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+}
+
+/// A case as the table holds it: it takes a bench and fails by panic or by the broker's error.
+pub type Case = fn(Bench) -> Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+/// Runs one case on a fresh broker.
+///
+/// # Panics
+/// When the promise is broken, the broker answers an error, or the case hangs.
+pub async fn run<F>(harness: impl Harness, case: impl FnOnce(Bench) -> F)
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let kept = async { case(Bench::new(harness).await?).await };
+    match tokio::time::timeout(CASE_DEADLINE, kept).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => panic!("the broker answered an error: {error:?}"),
+        Err(_) => panic!("the case hangs: no end after {CASE_DEADLINE:?}"),
+    }
+}
+
+/// Makes one `#[tokio::test]` per case; the expression (it may `.await`) makes a [`Harness`].
+#[macro_export]
+macro_rules! conformance_tests {
+    ($harness:expr) => {
+        $crate::__conformance_cases! { [$crate::__conformance_test] $harness }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test {
+    ($harness:expr; $($theme:ident { $($case:ident)* })*) => {
+        $($(
+            #[tokio::test]
+            async fn $case() {
+                $crate::broker::conformance::run(
+                    $harness,
+                    $crate::broker::conformance::$theme::$case,
+                )
+                .await;
+            }
+        )*)*
+    };
+}
+
+macro_rules! table {
+    ($_none:expr; $($theme:ident { $($case:ident)* })*) => {
+        &[$($( (stringify!($case), |bench| Box::pin($theme::$case(bench))), )*)*]
+    };
+}
+
+/// Every promise, by theme.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_cases {
+    ([$($then:tt)*] $harness:expr) => {
+        $($then)*! { $harness;
+            enqueue {
+                what_is_accepted_can_be_claimed
+                messages_come_in_order
+                a_batch_is_accepted_whole_or_not_at_all
+                a_tracked_message_has_a_record_at_once
+                an_untracked_message_has_none
+                sending_again_does_not_forget_a_final_record
+                what_is_delayed_does_not_come_before_it_is_due
+                an_eta_is_a_time_of_the_brokers_clock
+                an_eta_in_the_past_is_due_at_once
+                a_higher_priority_comes_first
+                a_message_stays_in_its_queue
+            }
+            claim {
+                a_claim_answers_never_more_than_asked
+                an_empty_claim_comes_back
+                enqueue_wakes_a_waiting_claim
+                what_becomes_due_wakes_a_waiting_claim
+                what_is_returned_wakes_a_waiting_claim
+                every_queue_is_served
+                a_full_queue_hides_no_other
+                a_claim_is_bounded_by_bytes
+                a_dropped_claim_loses_nothing
+                no_message_is_held_twice
+                a_foreign_message_is_delivered
+                what_can_not_be_decoded_is_delivered_as_it_came
+            }
+            finish {
+                a_result_is_recorded
+                a_retry_comes_when_due_in_its_new_form
+                a_snoozed_message_comes_when_due_unchanged
+                what_is_returned_goes_to_the_front
+                a_returned_message_keeps_its_priority
+                what_is_dead_is_listed_with_its_reason
+                a_failure_is_listed_with_its_state
+                untracked_verdicts_write_no_record
+                the_verdict_of_a_lost_session_does_not_count
+                a_delivery_is_finished_once
+                the_receipt_of_another_consumer_does_not_count
+                a_final_record_is_never_overwritten
+                one_finish_takes_every_kind_of_verdict
+            }
+            lease {
+                a_beating_session_outlives_many_leases
+                nobody_sweeps_within_the_lease
+                silence_past_the_lease_gives_back_in_order
+                many_deliveries_are_given_back
+                a_lost_session_hears_of_it
+                after_a_loss_the_consumer_begins_anew
+                a_sweeper_past_its_own_lease_may_not_sweep
+                after_an_outage_the_first_one_back_robs_nobody
+                a_newcomer_may_not_sweep_at_once
+                after_an_outage_the_dead_are_swept_in_the_end
+                alone_after_a_long_pause_nothing_is_lost
+                the_first_workers_lease_is_in_force
+            }
+            crash {
+                each_crash_is_counted
+                a_retry_does_not_forget_the_crashes
+                on_its_last_life_a_message_is_a_suspect
+                a_consumer_runs_one_suspect_at_a_time
+                a_finished_suspect_makes_room_for_the_next
+                a_lost_suspect_makes_room_for_the_next
+                a_returned_suspect_stays_one
+                at_its_crash_limit_a_message_is_dead
+                the_crash_limit_is_the_messages_own
+                the_undecodable_have_the_default_limit
+                an_untracked_crasher_leaves_no_record
+                a_crash_overwrites_no_final_record
+                on_crash_dead_never_runs_twice
+                innocent_neighbours_survive_a_poison
+            }
+            close {
+                what_is_held_at_close_goes_back_uncharged_in_order
+                a_clean_close_leaves_nothing
+                the_verdict_of_a_closed_consumer_does_not_count
+                on_crash_dead_is_dead_even_after_a_close
+                a_retired_consumer_claims_nothing
+                a_retired_consumer_still_finishes
+                a_retired_consumer_that_dies_is_charged_no_crash
+            }
+            records {
+                an_unknown_id_has_no_record
+                a_record_is_found_without_its_queue
+                a_record_belongs_to_its_queue
+                a_result_is_kept_for_a_day
+                a_failure_is_kept_for_a_week
+                a_scheduled_task_keeps_its_record
+            }
+            fleet {
+                a_registered_worker_is_listed
+                workers_are_listed_by_name
+                a_registration_lapses
+                a_renewed_registration_holds
+                a_withdrawn_worker_is_gone_at_once
+                a_published_task_outlives_its_worker_for_a_week
+                publishing_again_replaces
+            }
+            control {
+                a_question_is_answered
+                every_listener_hears_a_question
+                a_question_says_whom_it_is_for
+                an_answer_reaches_its_own_asker
+                answering_a_gone_asker_is_no_error
+            }
+            depth {
+                every_place_is_counted
+                nothing_accepted_is_ever_missing
+                the_newest_dead_come_first
+                queues_are_known_by_sender_and_by_listener
+            }
+        }
+    };
+}
+
+/// The table: each case by its name.
+pub const CASES: &[(&str, Case)] = __conformance_cases! { [table] () };

@@ -1,0 +1,83 @@
+//! Questions to every listener, answers to the one who asked.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, mpsc};
+
+use super::{MemoryBroker, Shared};
+use crate::broker::{Control, Replies, Requests};
+use crate::control::{Reply, Request};
+use crate::error::{Error, ErrorKind};
+use crate::id::TaskId;
+
+/// So many questions and answers may wait for a slow reader.
+pub(super) const BACKLOG: usize = 1_024;
+
+#[async_trait]
+impl Control for MemoryBroker {
+    async fn ask(&self, mut request: Request) -> Result<Box<dyn Replies>, Error> {
+        let address = TaskId::random().to_string();
+        request.reply_to.clone_from(&address);
+        let (to, answers) = mpsc::channel(BACKLOG);
+        self.shared.lock().askers.insert(address.clone(), to);
+        // Nobody listening is no error: the question has no answer then.
+        drop(self.shared.questions.send(request));
+        Ok(Box::new(Answers {
+            shared: self.shared.clone(),
+            address,
+            answers,
+        }))
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        Ok(Box::new(Questions(self.shared.questions.subscribe())))
+    }
+
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
+        let store = self.shared.lock();
+        // The asker may be gone by now; that is its affair.
+        let Some(asker) = store.askers.get(&request.reply_to) else {
+            return Ok(());
+        };
+        match asker.try_send(reply) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Error::new(
+                ErrorKind::Refused,
+                format!("the asker of {} has {BACKLOG} answers unread", request.id),
+            )),
+        }
+    }
+}
+
+struct Answers {
+    shared: Arc<Shared>,
+    address: String,
+    answers: mpsc::Receiver<Reply>,
+}
+
+#[async_trait]
+impl Replies for Answers {
+    async fn next(&mut self) -> Result<Reply, Error> {
+        let ended = || Error::new(ErrorKind::Unreachable, "the broker hears no more answers");
+        self.answers.recv().await.ok_or_else(ended)
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.shared.lock().askers.remove(&self.address);
+    }
+}
+
+struct Questions(broadcast::Receiver<Request>);
+
+#[async_trait]
+impl Requests for Questions {
+    async fn next(&mut self) -> Result<Request, Error> {
+        self.0.recv().await.map_err(|e| {
+            let text = format!("questions were missed ({e}): listen anew");
+            Error::new(ErrorKind::Unreachable, text)
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! The dead set of one queue: bounded by age, count and bytes, oldest out first.
+
+use std::collections::VecDeque;
+
+use super::DAY_MS;
+use crate::broker::DeadMessage;
+
+const KEPT_MS: u64 = 7 * DAY_MS;
+const MAX_ENTRIES: usize = 10_000;
+const MAX_BYTES: usize = 64 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct DeadSet {
+    entries: VecDeque<DeadMessage>,
+    bytes: usize,
+}
+
+impl DeadSet {
+    pub(super) fn push(&mut self, entry: DeadMessage) {
+        let now = entry.at;
+        self.bytes += size(&entry);
+        self.entries.push_back(entry);
+        while self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            self.pop_oldest();
+        }
+        self.expire(now);
+    }
+
+    pub(super) fn expire(&mut self, now: u64) {
+        while self.entries.front().is_some_and(|e| e.at + KEPT_MS <= now) {
+            self.pop_oldest();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn newest(&self, limit: usize) -> Vec<DeadMessage> {
+        self.entries.iter().rev().take(limit).cloned().collect()
+    }
+
+    fn pop_oldest(&mut self) {
+        if let Some(gone) = self.entries.pop_front() {
+            self.bytes -= size(&gone);
+        }
+    }
+}
+
+fn size(entry: &DeadMessage) -> usize {
+    entry.body.len() + entry.reason.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::state::State;
+
+    fn entry(at: u64, bytes: usize) -> DeadMessage {
+        DeadMessage {
+            body: Bytes::from(vec![b'x'; bytes]),
+            state: State::Dead,
+            reason: String::new(),
+            at,
+        }
+    }
+
+    #[test]
+    fn the_oldest_leave_when_there_are_too_many() {
+        let mut dead = DeadSet::default();
+        for at in 0..=MAX_ENTRIES as u64 {
+            dead.push(entry(at, 1));
+        }
+        assert_eq!(dead.len(), MAX_ENTRIES);
+        assert_eq!(dead.newest(usize::MAX).last().map(|e| e.at), Some(1));
+    }
+
+    #[test]
+    fn the_oldest_leave_when_they_weigh_too_much() {
+        let mut dead = DeadSet::default();
+        for at in 0..65 {
+            dead.push(entry(at, 1 << 20));
+        }
+        assert_eq!(dead.len(), 64);
+    }
+
+    #[test]
+    fn they_leave_after_a_week() {
+        let mut dead = DeadSet::default();
+        dead.push(entry(0, 1));
+        dead.expire(KEPT_MS - 1);
+        assert_eq!(dead.len(), 1);
+        dead.expire(KEPT_MS);
+        assert_eq!((dead.len(), dead.bytes), (0, 0));
+    }
+}
