@@ -7,7 +7,7 @@ use taskq_core::{Failure, Record};
 use crate::console::plain;
 use crate::quantity::rfc3339;
 
-/// The JSON form; times are RFC 3339 in UTC.
+/// The JSON form; times are RFC 3339 in UTC. What is skipped is for people alone.
 #[derive(Serialize)]
 pub(crate) struct RecordView<'a> {
     id: String,
@@ -22,6 +22,8 @@ pub(crate) struct RecordView<'a> {
     created: Option<String>,
     started: Option<String>,
     finished: Option<String>,
+    #[serde(skip)]
+    due: Option<String>,
 }
 
 impl<'a> RecordView<'a> {
@@ -40,6 +42,7 @@ impl<'a> RecordView<'a> {
             created: time(record.created),
             started: time(record.started),
             finished: time(record.finished),
+            due: time(record.due),
         }
     }
 
@@ -67,6 +70,7 @@ impl<'a> RecordView<'a> {
         }
         line("worker", self.worker);
         line("created", self.created.as_deref());
+        line("due", self.due.as_deref());
         line("started", self.started.as_deref());
         line("finished", self.finished.as_deref());
         text

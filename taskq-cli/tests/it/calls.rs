@@ -49,6 +49,7 @@ async fn a_call_for_later_is_scheduled() {
         let said = stage.run(&["call", "t", when, at]).await;
         let said = stage.run(&["result", said.out.trim()]).await;
         assert!(said.out.starts_with("SCHEDULED\n"), "{said}");
+        assert!(said.out.contains("\ndue       2"), "{said}");
     }
 }
 
