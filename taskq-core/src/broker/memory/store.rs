@@ -183,8 +183,8 @@ impl Store {
         verdicts.sort_by_key(|v| v.receipt.tag);
         let mut returned = Vec::new();
         for verdict in verdicts {
-            let mine = verdict.receipt.session == consumer;
-            let session = queue.sessions.get_mut(&consumer).filter(|_| mine);
+            // No tag is given twice, so what another holds, or held before a loss, is not found here.
+            let session = queue.sessions.get_mut(&consumer);
             let Some(message) = session.and_then(|s| s.release(verdict.receipt.tag)) else {
                 finished.lost += 1;
                 continue;
