@@ -1,1 +1,48 @@
-//! servicio
+//! What every HTTP service of this workspace shares, so that each holds only its own endpoints.
+//!
+//! - [`Argumentos`]: the common command line; [`iniciar_registro`]: the log.
+//! - [`aplicacion`]: a service's routes with health check, CORS, limits and JSON errors.
+//! - [`CuerpoJson`] and [`ErrorHttp`]: JSON in, JSON errors out.
+//! - [`escuchar`], [`servir`] and [`Parada`]: from the port to the end of the process.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use clap::Parser;
+//! use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, servir};
+//!
+//! #[derive(Parser)]
+//! struct Linea {
+//!     #[command(flatten)]
+//!     comunes: Argumentos<5002>,
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), servicio::ErrorServicio> {
+//!     let Linea { comunes } = Linea::parse();
+//!     iniciar_registro(comunes.loglevel);
+//!     let parada = Parada::por_senales()?;
+//!     let rutas = Router::new().route("/hola", get(|| async { "hola" }));
+//!     let app = aplicacion("saludos", rutas, &comunes.cors_origin);
+//!     servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await
+//! }
+//! ```
+
+mod aplicacion;
+mod argumentos;
+mod cors;
+mod cuerpo;
+mod error_http;
+mod error_servicio;
+mod parada;
+mod registro;
+mod servir;
+
+pub use aplicacion::{CUERPO_MAX, ESPERA_MAX, aplicacion};
+pub use argumentos::Argumentos;
+pub use cors::{OrigenCors, OrigenInvalido};
+pub use cuerpo::CuerpoJson;
+pub use error_http::ErrorHttp;
+pub use error_servicio::ErrorServicio;
+pub use parada::Parada;
+pub use registro::{Nivel, iniciar_registro};
+pub use servir::{DRENAJE_MAX, escuchar, servir};

@@ -12,13 +12,13 @@ const KNOWN: &str = "redis://, rediss:// and memory://";
 ///
 /// | URL | broker |
 /// |---|---|
-/// | `redis://[[user]:password@]host[:port][/db]` | Redis; `rediss://` the same over TLS |
+/// | `redis://[[user]:password@]host[:port][/db][?namespace=name]` | Redis; `rediss://` the same over TLS |
 /// | `memory://` | a new, empty one inside this process |
 /// | `memory://name` | the one called `name` inside this process |
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for what is no broker URL, [`ErrorKind::Unsupported`] for a broker that is not built yet,
-/// [`ErrorKind::Unreachable`] when nobody answers. No error shows more of the URL than its scheme and host.
+/// A server that can not be reached shows at the first call, not here. No error shows more of the URL than its scheme and host.
 ///
 /// # Example
 /// ```
@@ -35,7 +35,7 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
     };
     match scheme {
         "memory" => memory(rest),
-        "redis" | "rediss" => redis(url).await,
+        "redis" | "rediss" => redis(url),
         "sqlite" | "amqp" | "amqps" | "redis+sentinel" | "redis+cluster" => Err(Error::new(
             ErrorKind::Unsupported,
             format!("a broker at {scheme}:// is not built yet: use one of {KNOWN}"),
@@ -61,8 +61,13 @@ fn memory(rest: &str) -> Result<Arc<dyn Backend>, Error> {
     }
 }
 
-/// The Redis broker plugs in here: `super::redis::connect(url).await`, with feature `redis`.
-async fn redis(_url: &str) -> Result<Arc<dyn Backend>, Error> {
+#[cfg(feature = "redis")]
+fn redis(url: &str) -> Result<Arc<dyn Backend>, Error> {
+    Ok(Arc::new(super::redis::RedisBroker::new(url)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(_url: &str) -> Result<Arc<dyn Backend>, Error> {
     Err(Error::new(
         ErrorKind::Unsupported,
         "this program was built without the Redis broker: build taskq-core with feature `redis`, or use memory://",

@@ -8,6 +8,8 @@
 
 mod connect;
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 #[cfg(feature = "testing")]
 pub mod conformance;

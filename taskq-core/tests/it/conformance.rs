@@ -36,3 +36,55 @@ mod memory {
 
     taskq_core::conformance_tests!(Memory(MemoryBroker::with_still_clock()));
 }
+
+mod redis {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use private_redis::RedisServer;
+    use taskq_core::broker::Backend;
+    use taskq_core::broker::conformance::Harness;
+    use taskq_core::broker::redis::RedisBroker;
+    use taskq_core::{Error, QueueName};
+
+    /// A server of the case's own.
+    #[derive(Debug)]
+    struct Redis {
+        first: RedisBroker,
+        _server: RedisServer,
+    }
+
+    impl Redis {
+        fn start() -> Self {
+            let server = RedisServer::start();
+            let first = RedisBroker::new(&server.url()).expect("its own URL reads");
+            Self {
+                first,
+                _server: server,
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Harness for Redis {
+        async fn connect(&self) -> Result<Arc<dyn Backend>, Error> {
+            Ok(Arc::new(self.first.another()?))
+        }
+
+        async fn advance(&self, by: Duration) -> Result<(), Error> {
+            self.first.advance(by).await
+        }
+
+        async fn push_raw(
+            &self,
+            queue: &QueueName,
+            priority: u8,
+            body: &[u8],
+        ) -> Result<(), Error> {
+            self.first.push_raw(queue, priority, body).await
+        }
+    }
+
+    taskq_core::conformance_tests!(Redis::start());
+}

@@ -1,3 +1,4 @@
-//! The integration tests of the core, in one binary.
+//! The tests of taskq-core, in one binary.
 
 mod conformance;
+mod faults;

@@ -1,0 +1,278 @@
+//! One connection of our own: opened when needed, dropped at the first doubt, never shared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, ServerError, Value};
+use tokio::time::timeout;
+
+use super::endpoint::Endpoint;
+use super::keys::expected_type;
+use super::scripts;
+use crate::error::{Error, ErrorKind};
+
+/// A connection with a deadline on every call.
+#[derive(Debug)]
+pub(super) struct Link {
+    endpoint: Arc<Endpoint>,
+    deadline: Duration,
+    connection: Option<MultiplexedConnection>,
+}
+
+/// What the server said to one command.
+pub(super) type Answer = Result<Value, Error>;
+
+impl Link {
+    /// A link whose calls take `deadline` at most; nothing is opened yet.
+    pub(super) fn new(endpoint: &Arc<Endpoint>, deadline: Duration) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            deadline,
+            connection: None,
+        }
+    }
+
+    /// A link over a connection that is open already.
+    pub(super) fn around(
+        endpoint: &Arc<Endpoint>,
+        deadline: Duration,
+        connection: MultiplexedConnection,
+    ) -> Self {
+        Self {
+            connection: Some(connection),
+            ..Self::new(endpoint, deadline)
+        }
+    }
+
+    /// One command.
+    pub(super) async fn call(&mut self, command: &Cmd) -> Answer {
+        let mut answers = self
+            .all(std::slice::from_ref(command), Duration::ZERO)
+            .await?;
+        answers.pop().unwrap_or_else(|| Err(self.odd("no answer")))
+    }
+
+    /// Several commands in one write. `Err`: the answers are unknown. `Ok`: one answer each.
+    ///
+    /// `blocks` is how long the commands may hold the connection by themselves.
+    pub(super) async fn all(
+        &mut self,
+        commands: &[Cmd],
+        blocks: Duration,
+    ) -> Result<Vec<Answer>, Error> {
+        let limit = self.deadline + blocks;
+        let outcome = timeout(limit, self.attempt(commands)).await;
+        let values = match outcome {
+            Ok(Ok(values)) => values,
+            Ok(Err(error)) => {
+                self.connection = None;
+                return Err(error);
+            }
+            Err(_) => {
+                // A late answer must not be taken for the next one's.
+                self.connection = None;
+                return Err(self.unreachable(format!("no answer within {} ms", limit.as_millis())));
+            }
+        };
+        let mut answers = Vec::with_capacity(values.len());
+        for (value, command) in values.into_iter().zip(commands) {
+            answers.push(match value {
+                Value::ServerError(error) => Err(self.refused(&error, command).await),
+                value => Ok(value),
+            });
+        }
+        Ok(answers)
+    }
+
+    async fn attempt(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
+        let mut values = self.send(commands).await?;
+        // A script the server has forgotten was not run, and every call may be repeated: its number protects it.
+        let forgotten: Vec<usize> = (0..values.len())
+            .filter(|&i| is_noscript(&values[i]))
+            .collect();
+        if !forgotten.is_empty() {
+            let loads: Vec<Cmd> = scripts::ALL.iter().map(|lua| lua.load()).collect();
+            self.send(&loads).await?;
+            let again: Vec<Cmd> = forgotten.iter().map(|&i| commands[i].clone()).collect();
+            for (i, value) in forgotten.into_iter().zip(self.send(&again).await?) {
+                values[i] = value;
+            }
+        }
+        Ok(values)
+    }
+
+    async fn send(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let (address, connection) = (self.endpoint.address.clone(), self.open().await?);
+        let values = connection
+            .send_packed_commands(&pipeline, 0, commands.len())
+            .await;
+        values.map_err(|e| unreachable(&address, "the connection broke").because(e))
+    }
+
+    async fn open(&mut self) -> Result<&mut MultiplexedConnection, Error> {
+        if self.connection.is_none() {
+            let config = AsyncConnectionConfig::new()
+                .set_response_timeout(None)
+                .set_connection_timeout(Some(self.deadline));
+            let opened = self
+                .endpoint
+                .client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await;
+            let mut connection = opened.map_err(|e| connect_error(&self.endpoint.address, e))?;
+            let mut loads = Pipeline::new();
+            for lua in scripts::ALL {
+                loads.add_command(lua.load());
+            }
+            let loaded = connection
+                .send_packed_commands(&loads, 0, scripts::ALL.len())
+                .await;
+            loaded.map_err(|e| connect_error(&self.endpoint.address, e))?;
+            self.connection = Some(connection);
+        }
+        self.connection
+            .as_mut()
+            .ok_or_else(|| unreachable(&self.endpoint.address, "not connected"))
+    }
+
+    fn unreachable(&self, why: impl std::fmt::Display) -> Error {
+        unreachable(&self.endpoint.address, why)
+    }
+
+    /// An answer that a script of ours never gives.
+    pub(super) fn odd(&self, what: impl std::fmt::Debug) -> Error {
+        Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "the broker at {} answered {what:?}, which is not understood",
+                self.endpoint.address
+            ),
+        )
+    }
+
+    /// The server's error in our words; a key of the wrong type is looked for and named.
+    async fn refused(&mut self, error: &ServerError, command: &Cmd) -> Error {
+        let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+        if let Some(at) = text.find("MISTYPED ") {
+            let what = &text[at + "MISTYPED ".len()..];
+            return Error::new(
+                ErrorKind::WrongType,
+                format!(
+                    "at {}: the key {what}; move it away or choose another namespace",
+                    self.endpoint.address
+                ),
+            );
+        }
+        if text.contains("WRONGTYPE") {
+            return match self.find_mistyped(command).await {
+                Some((key, is)) => Error::new(
+                    ErrorKind::WrongType,
+                    format!(
+                        "at {}: the key {key} is a {is}, not a {}; move it away or choose another namespace",
+                        self.endpoint.address,
+                        expected_type(&key)
+                    ),
+                ),
+                None => Error::new(
+                    ErrorKind::WrongType,
+                    format!("at {}: {text}", self.endpoint.address),
+                ),
+            };
+        }
+        server_error(&self.endpoint.address, error)
+    }
+
+    async fn find_mistyped(&mut self, command: &Cmd) -> Option<(String, String)> {
+        let words: Vec<String> = command.args_iter().map(words).collect();
+        let keys = match words.first().map(String::as_str) {
+            Some("EVALSHA") => words
+                .get(3..3 + words.get(2)?.parse::<usize>().ok()?)?
+                .to_vec(),
+            _ => words.get(1..)?.to_vec(),
+        };
+        let types: Vec<Cmd> = keys
+            .iter()
+            .map(|key| {
+                let mut ask = redis::cmd("TYPE");
+                ask.arg(key);
+                ask
+            })
+            .collect();
+        let answers = self.send(&types).await.ok()?;
+        keys.into_iter()
+            .zip(answers)
+            .find_map(|(key, value)| match value {
+                Value::SimpleString(is) if is != "none" && is != expected_type(&key) => {
+                    Some((key, is))
+                }
+                _ => None,
+            })
+    }
+}
+
+fn words(arg: redis::Arg<&[u8]>) -> String {
+    match arg {
+        redis::Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    }
+}
+
+fn is_noscript(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT")
+}
+
+fn unreachable(address: &str, why: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        format!("the broker at {address} can not be reached: {why}"),
+    )
+}
+
+pub(super) fn connect_error(address: &str, error: redis::RedisError) -> Error {
+    // Wrong credentials are no outage that a wait mends, but the server may be told of them later: repeat, and say it.
+    unreachable(address, &error).because(error)
+}
+
+/// Trouble of the server's own that passes by itself, as an outage does: the same call is repeated unchanged.
+const PASSING: [&str; 5] = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"];
+
+/// Trouble that someone must mend: the same call may be repeated, a sender is told at once.
+const STANDING: [&str; 7] = [
+    "READONLY",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "NOAUTH",
+    "NOPERM",
+    "MOVED",
+];
+
+pub(super) fn server_error(address: &str, error: &ServerError) -> Error {
+    let details = error.details().unwrap_or_default();
+    // Inside a script the code of the command that failed stands in the text.
+    let named = |t: &&str| error.code() == *t || details.contains(&format!("{t} "));
+    let trouble = PASSING.into_iter().chain(STANDING).find(|t| named(t));
+    let kind = match trouble {
+        Some(t) if PASSING.contains(&t) => ErrorKind::Unreachable,
+        Some(_) => ErrorKind::Refused,
+        None => ErrorKind::Protocol,
+    };
+    let remedy = match trouble {
+        Some("OOM") => "; it is out of memory: drain queues or raise maxmemory",
+        Some("READONLY") => "; it is a replica: point the URL at the primary",
+        Some("NOAUTH" | "NOPERM") => "; check the user and password of the broker URL",
+        _ => "",
+    };
+    Error::new(
+        kind,
+        format!(
+            "the broker at {address} refuses: {} {details}{remedy}",
+            error.code()
+        ),
+    )
+}

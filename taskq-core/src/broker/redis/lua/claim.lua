@@ -1,0 +1,89 @@
+-- claim.lua: moves up to n messages into a session, once per number; due delayed ones first join their list.
+-- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] meta hash  KEYS[5] bell zset
+-- KEYS[6..15] ready, ready:1 … ready:9 lists
+-- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
+-- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or ''} | {LOST}
+-- events  none
+local claimed = redis.call('HGET', KEYS[1], 'c')
+if not claimed then return {'LOST'} end
+local no, n, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
+local base = no * 1000
+if tonumber(claimed) == no then
+  local tags = {}
+  for i = 1, 999 do tags[i] = base + i end
+  local held, out = redis.call('HMGET', KEYS[1], unpack(tags)), {'OK', now}
+  for i = 1, 999 do
+    if held[i] then out[#out + 1] = tags[i]; out[#out + 1] = held[i] end
+  end
+  return out
+end
+if tonumber(claimed) ~= no - 1 then return {'LOST'} end
+local uses = redis.call('HMGET', KEYS[4], 'p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7', 'p8', 'p9')
+redis.call('HDEL', KEYS[1], '~')
+
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', '0', n)
+local promoted, size = 0, 0
+local wrong = #due > 0 and mistyped(6, 15, 'list')
+if wrong then return wrong end
+for i, message in ipairs(due) do
+  size = size + #message
+  if i > 1 and size > room then break end
+  local priority = tonumber(string.sub(message, 1, 1))
+  redis.call('LPUSH', KEYS[6 + priority], message)
+  redis.call('ZREM', KEYS[2], message)
+  promoted = promoted + 1
+  if priority > 0 then uses[priority] = '1' end
+end
+
+-- pops from one list; a list of the wrong type ends the claim with what there is, or names the key
+local got, from, bad = {}, {}, nil
+local function pop(k)
+  if #got >= n or bad then return end
+  local popped = redis.pcall('RPOP', KEYS[k], n - #got)
+  if popped and popped.err then
+    bad = redis.error_reply('MISTYPED ' .. KEYS[k] .. ' can not be popped: ' .. popped.err)
+    return
+  end
+  for _, message in ipairs(popped or {}) do got[#got + 1] = message; from[#got] = k end
+end
+if ARGV[4] == '1' then
+  local popped = redis.pcall('RPOP', KEYS[3])
+  if popped and type(popped) == 'table' then return redis.error_reply('MISTYPED ' .. KEYS[3] .. ' can not be popped: ' .. popped.err) end
+  if popped then got[1] = popped; from[1] = 3 end
+end
+for priority = 9, 1, -1 do
+  if uses[priority] then pop(6 + priority) end
+end
+pop(6)
+for priority = 9, 1, -1 do
+  if not uses[priority] then
+    local before = #got
+    pop(6 + priority)
+    if #got > before then redis.call('HSET', KEYS[4], 'p' .. priority, '1') end
+  end
+end
+if #got == 0 then
+  if bad then return bad end
+  local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')
+  return {'NONE', now, first[2] or ''}
+end
+
+local kept = #got
+for i = 2, #got do
+  room = room - #got[i]
+  if room < 0 then kept = i - 1 break end
+end
+for i = #got, kept + 1, -1 do redis.call('RPUSH', KEYS[from[i]], got[i]) end
+local set, out = {'c', ARGV[2]}, {'OK', now}
+for i = 1, kept do
+  local message = got[i]
+  local a, b = string.byte(message, 1, 2)
+  if not (a and b and a >= 48 and a <= 57 and b >= 48 and b <= 57) then message = (from[i] - 6) .. '0' .. message end
+  set[#set + 1] = base + i
+  set[#set + 1] = message
+  out[#out + 1] = base + i
+  out[#out + 1] = message
+end
+redis.call('HSET', KEYS[1], unpack(set))
+if promoted < #due or #due == n or redis.call('EXISTS', unpack(KEYS, 6, 15)) > 0 then redis.pcall('ZADD', KEYS[5], '0', '1') end
+return out

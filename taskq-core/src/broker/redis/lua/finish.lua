@@ -1,0 +1,73 @@
+-- finish.lua: ends a batch of deliveries, once per number; the only place where a session gives them up on purpose.
+-- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] dead zset  KEYS[4] suspects list  KEYS[5] bell zset  KEYS[6] records zset
+-- KEYS[7..16] ready, ready:1 … ready:9 lists  KEYS[17..] record buckets (hash), then records of their own (string)
+-- ARGV[1] clock offset ms  ARGV[2] number of the finish  ARGV[3] newest claim among the tags  ARGV[4] retention s
+-- ARGV[5] dead set: entries at most  ARGV[6] dead set: ms at most
+-- ARGV[7..12] how many tags, delayed, returned, dead, buckets, own records
+-- ARGV[13..] tags;  per delayed: wait ms, marked message, or '' and the tag of one that stays as it is;
+--            per returned: tag, index of its list in KEYS;  per dead: tag, its header
+--            per bucket: its second, pairs, then per pair: id, record;  per own record: TTL s, record
+-- returns {OK, tags dropped} | {APPLIED} | {LOST} | {BADRECORD, index in KEYS}
+-- events  none yet
+local held, no = redis.call('HMGET', KEYS[1], 'c', 'f'), tonumber(ARGV[2])
+if not held[1] or tonumber(held[1]) < tonumber(ARGV[3]) then return {'LOST'} end
+if tonumber(held[2]) == no + 1 then return {'APPLIED'} end
+if tonumber(held[2]) ~= no then return {'LOST'} end
+local tags, delayed, returned, dead, buckets, own =
+  tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local wrong = mistyped(2, 3, 'zset') or mistyped(6, 6, 'zset')
+if returned > 0 then wrong = wrong or mistyped(4, 4, 'list') or mistyped(7, 16, 'list') end
+if wrong then return wrong end
+for k = 17, 16 + buckets do if mistyped(k, k, 'hash') then return {'BADRECORD', k} end end
+for k = 17 + buckets, 16 + buckets + own do if mistyped(k, k, 'string') then return {'BADRECORD', k} end end
+
+redis.call('HDEL', KEYS[1], '~')
+local at, ring = 13 + tags, false
+local after_moves = at + 3 * delayed + 2 * returned + 2 * dead
+local r = after_moves
+for b = 1, buckets do
+  local bucket, second, count = KEYS[16 + b], ARGV[r], tonumber(ARGV[r + 1])
+  local ids, set = {}, {}
+  for p = 0, count - 1 do ids[p + 1] = ARGV[r + 2 + 2 * p] end
+  local there = redis.call('HMGET', bucket, unpack(ids))
+  for p = 1, count do
+    if not final(there[p]) then set[#set + 1] = ids[p]; set[#set + 1] = ARGV[r + 1 + 2 * p] end
+  end
+  if #set > 0 then redis.call('HSET', bucket, unpack(set)) end
+  keep(KEYS[6], bucket, second, tonumber(ARGV[4]))
+  r = r + 2 + 2 * count
+end
+for o = 1, own do
+  local key = KEYS[16 + buckets + o]
+  if not final(redis.call('GET', key)) then redis.call('SET', key, ARGV[r + 1], 'EX', ARGV[r]) end
+  r = r + 2
+end
+
+for _ = 1, delayed do
+  local due, message = now + ARGV[at], ARGV[at + 1]
+  if message == '' then message = redis.call('HGET', KEYS[1], ARGV[at + 2]) end
+  if message then
+    local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]
+    if not first or due < tonumber(first) then ring = true end
+    redis.call('ZADD', KEYS[2], due, message)
+  end
+  at = at + 3
+end
+for _ = 1, returned do
+  local message = redis.call('HGET', KEYS[1], ARGV[at])
+  if message then redis.call('RPUSH', KEYS[tonumber(ARGV[at + 1])], message); ring = true end
+  at = at + 2
+end
+for _ = 1, dead do
+  local message = redis.call('HGET', KEYS[1], ARGV[at])
+  if message then redis.call('ZADD', KEYS[3], now, ARGV[at + 1] .. '\n' .. string.sub(message, 3)) end
+  at = at + 2
+end
+if dead > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[5])
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[6])
+end
+local dropped = redis.call('HDEL', KEYS[1], unpack(ARGV, 13, 12 + tags))
+redis.call('HSET', KEYS[1], 'f', no + 1)
+if ring then redis.pcall('ZADD', KEYS[5], '0', '1') end
+return {'OK', dropped}

@@ -1,0 +1,49 @@
+-- give.lua: moves deliveries of an orphan back to their lists, newest first, each removed right after its push.
+-- One crash more unless its own worker gave the session up; at the limit the message is dead.
+-- KEYS[1] orphan hash  KEYS[2] suspects list  KEYS[3] dead zset  KEYS[4] bell zset  KEYS[5] records zset  KEYS[6] meta hash
+-- KEYS[7..16] ready, ready:1 … ready:9 lists  KEYS[17..] buckets (hash) and records of their own (string)
+-- ARGV[1] clock offset ms  ARGV[2] retention s  ARGV[3] retention of DEAD s  ARGV[4] dead set: entries at most  ARGV[5] dead set: ms at most  ARGV[6] tags
+-- ARGV[7..] per tag: tag, crash limit, 1 if every return is a death, header for the dead set, id, record (or ''), its second (or ''), index of its bucket in KEYS (or 0), of its own record (or 0)
+-- returns {tags returned, tags dead}
+-- events  none yet
+redis.call('HDEL', KEYS[1], '~')
+local wrong = mistyped(2, 2, 'list') or mistyped(3, 3, 'zset') or mistyped(5, 5, 'zset') or mistyped(6, 6, 'hash') or mistyped(7, 16, 'list')
+if wrong then return wrong end
+local charge, returned, dead = 1 - redis.call('HEXISTS', KEYS[1], 'x'), 0, 0
+for i = 0, ARGV[6] - 1 do
+  local a = 7 + 9 * i
+  local tag, limit, deadly, header, id, record, second, bucket, own =
+    ARGV[a], tonumber(ARGV[a + 1]), ARGV[a + 2] == '1', ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8])
+  local message = redis.call('HGET', KEYS[1], tag)
+  if message then
+    local priority, crashes, body = string.sub(message, 1, 1), string.sub(message, 2, 2) + charge, string.sub(message, 3)
+    if crashes > 9 then crashes = 9 end
+    if deadly or crashes >= limit then
+      if record ~= '' then
+        if bucket > 0 and not mistyped(bucket, bucket, 'hash') and not final(redis.call('HGET', KEYS[bucket], id)) then
+          redis.call('HSET', KEYS[bucket], id, record)
+          keep(KEYS[5], KEYS[bucket], second, tonumber(ARGV[2]))
+        end
+        if own > 0 and not mistyped(own, own, 'string') and not final(redis.call('GET', KEYS[own])) then
+          redis.call('SET', KEYS[own], record, 'EX', ARGV[3])
+        end
+      end
+      redis.call('ZADD', KEYS[3], now, header .. '\n' .. body)
+      dead = dead + 1
+    elseif crashes > 0 and crashes == limit - 1 then
+      redis.call('LPUSH', KEYS[2], priority .. crashes .. body)
+      returned = returned + 1
+    else
+      redis.call('RPUSH', KEYS[7 + priority], priority .. crashes .. body)
+      if priority ~= '0' then redis.call('HSET', KEYS[6], 'p' .. priority, '1') end
+      returned = returned + 1
+    end
+    redis.call('HDEL', KEYS[1], tag)
+  end
+end
+if dead > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[4])
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[5])
+end
+if returned > 0 then redis.pcall('ZADD', KEYS[4], '0', '1') end
+return {returned, dead}

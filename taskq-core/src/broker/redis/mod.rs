@@ -1,0 +1,190 @@
+//! The Redis broker: Redis 6.2 or later, or Valkey. docs/protocol.md has the protocol, docs/adr the reasons.
+//!
+//! Reading order: `keys`, `scripts` and their `lua/`, `enqueue`, `session`, `consumer`, `claim`, `finish`, `sweep`.
+
+mod claim;
+mod consumer;
+mod control;
+mod endpoint;
+mod enqueue;
+mod finish;
+mod inspect;
+mod keys;
+mod link;
+mod records;
+mod scripts;
+mod session;
+mod short;
+mod sweep;
+mod value;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::cmd;
+
+use super::{Broker, Consumer, ConsumerOptions, Outgoing, Results};
+use crate::error::{Error, ErrorKind};
+use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
+use crate::id::{QueueName, TaskId};
+use crate::record::Record;
+use consumer::RedisConsumer;
+use endpoint::Endpoint;
+use enqueue::Lanes;
+use short::Short;
+
+/// A broker on a Redis server.
+#[derive(Debug)]
+pub struct RedisBroker {
+    endpoint: Arc<Endpoint>,
+    lanes: Lanes,
+    short: Short,
+}
+
+impl RedisBroker {
+    /// A broker at `url`: `redis://[user:password@]host[:port][/database][?namespace=name]`, `rediss://` for TLS.
+    ///
+    /// Nothing is opened yet: a server that is not there yet shows at the first call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a URL that does not read.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Self::at(Endpoint::parse(url)?)
+    }
+
+    fn at(endpoint: Arc<Endpoint>) -> Result<Self, Error> {
+        Ok(Self {
+            lanes: Lanes::new(&endpoint),
+            short: Short::new(&endpoint)?,
+            endpoint,
+        })
+    }
+
+    /// Another client of the same server, with connections and producer numbers of its own, by the same clock; for tests.
+    ///
+    /// # Errors
+    /// None that the first client did not have.
+    #[cfg(feature = "testing")]
+    pub fn another(&self) -> Result<Self, Error> {
+        Self::at(self.endpoint.another())
+    }
+
+    /// Moves the broker's clock as this process sees it, for tests: lets every TTL of the namespace run off
+    /// by as much and rings the bells.
+    ///
+    /// # Errors
+    /// When the server can not be reached.
+    #[cfg(feature = "testing")]
+    pub async fn advance(&self, by: Duration) -> Result<(), Error> {
+        self.endpoint.advance(by);
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        let mut every = cmd("KEYS");
+        every.arg(self.endpoint.namespace.pattern());
+        let keys = records::members(self.short.call(&every).await?);
+        for key in keys {
+            let mut left = cmd("PTTL");
+            left.arg(&key);
+            if let redis::Value::Int(ttl) = self.short.call(&left).await?
+                && ttl >= 0
+            {
+                let mut lower = cmd("PEXPIRE");
+                lower.arg(&key).arg((ttl - ms).max(0));
+                self.short.call(&lower).await?;
+            }
+        }
+        for queue in inspect::queues(self).await? {
+            let mut ring = cmd("ZADD");
+            ring.arg(self.endpoint.namespace.queue(&queue).bell)
+                .arg(0)
+                .arg(1);
+            self.short.call(&ring).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes raw bytes as a foreign producer does, for tests.
+    ///
+    /// # Errors
+    /// When the server can not be reached.
+    #[cfg(feature = "testing")]
+    pub async fn push_raw(
+        &self,
+        queue: &QueueName,
+        priority: u8,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let keys = self.endpoint.namespace.queue(queue);
+        let mut push = cmd("LPUSH");
+        push.arg(&keys.ready[usize::from(priority.min(9))])
+            .arg(bytes);
+        let mut add = cmd("SADD");
+        add.arg(self.endpoint.namespace.queues())
+            .arg(queue.as_str());
+        self.short.call(&push).await?;
+        self.short.call(&add).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: &[Outgoing],
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        self.lanes.enqueue(queue, batch, deadline).await
+    }
+
+    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
+        Ok(Arc::new(
+            RedisConsumer::open(&self.endpoint, options).await?,
+        ))
+    }
+
+    async fn register(
+        &self,
+        card: &WorkerCard,
+        tasks: &[PublishedTask],
+        ttl: Duration,
+    ) -> Result<(), Error> {
+        let (names, ms) = (
+            &self.endpoint.namespace,
+            u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+        );
+        let json = |e: serde_json::Error| {
+            Error::new(ErrorKind::Protocol, "a worker's card does not encode").because(e)
+        };
+        let mut put = scripts::CARD.call([names.worker(&card.id)]);
+        put.arg(serde_json::to_vec(card).map_err(json)?).arg(ms);
+        let mut there = scripts::REGISTER.call([names.workers()]);
+        there.arg(self.endpoint.offset_ms()).arg(&card.id).arg(ms);
+        let mut calls = vec![put, there];
+        if !tasks.is_empty() {
+            let mut publish = scripts::PUBLISH.call([names.registry()]);
+            publish.arg(self.endpoint.offset_ms()).arg(PUBLISHED_FOR_MS);
+            for task in tasks {
+                publish.arg(&task.name).arg(inspect::published_json(task)?);
+            }
+            calls.push(publish);
+        }
+        self.short.all(&calls).await.map(drop)
+    }
+
+    async fn withdraw(&self, worker: &str) -> Result<(), Error> {
+        let names = &self.endpoint.namespace;
+        let mut gone = cmd("ZREM");
+        gone.arg(names.workers()).arg(worker);
+        let mut card = cmd("UNLINK");
+        card.arg(names.worker(worker));
+        self.short.all(&[gone, card]).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Results for RedisBroker {
+    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
+        records::read(self, id, queue).await
+    }
+}

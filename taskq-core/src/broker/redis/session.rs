@@ -1,0 +1,252 @@
+//! A seat at one queue, and the session that holds it: numbers, deliveries out, lost or not.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::Cmd;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::Endpoint;
+use super::keys::QueueKeys;
+use super::link::{Answer, Link};
+use super::scripts;
+use super::value::{array, number, text};
+use crate::error::Error;
+use crate::id::QueueName;
+
+/// A consumer's place at one queue: a session at a time.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) queue: QueueName,
+    pub(super) keys: QueueKeys,
+    /// The lease in force, ms: the first worker of the queue has set it.
+    lease_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) session: Option<Session>,
+    /// Sessions given up whose resignation the server has not confirmed.
+    resigning: Vec<String>,
+    generations: u64,
+    /// Since when, and how, this queue is in trouble of its own.
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    text: String,
+    retry_at: Instant,
+}
+
+/// One session, as its worker knows it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: String,
+    /// Which session of this seat it is; receipts carry it.
+    pub(super) generation: u64,
+    /// The last claim known to be applied.
+    pub(super) claimed: u64,
+    /// The number of the next finish.
+    pub(super) next_finish: u64,
+    /// Deliveries out, by tag.
+    pub(super) out: HashMap<u64, Out>,
+    pub(super) lost: CancellationToken,
+}
+
+/// What is remembered of a delivery that is out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Out {
+    pub(super) priority: u8,
+    pub(super) crashes: u8,
+    pub(super) suspect: bool,
+}
+
+impl Seat {
+    pub(super) fn new(queue: QueueName, keys: QueueKeys, lease: Duration) -> Self {
+        Self {
+            queue,
+            keys,
+            lease_ms: AtomicU64::new(ms(lease)),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms.load(Ordering::Relaxed))
+    }
+
+    /// Gives up the session of `generation`, if it is still the one: its deliveries are cancelled, its verdicts dropped.
+    pub(super) fn lose(&self, generation: u64, why: &str) {
+        let mut state = self.state();
+        if state
+            .session
+            .as_ref()
+            .is_none_or(|s| s.generation != generation)
+        {
+            return;
+        }
+        if let Some(session) = state.session.take() {
+            tracing::warn!(queue = %self.queue, session = session.id, deliveries = session.out.len(), why, "session lost");
+            session.lost.cancel();
+            state.resigning.push(session.id);
+        }
+    }
+
+    /// How many suspects this seat has out.
+    pub(super) fn suspects_out(&self) -> usize {
+        let state = self.state();
+        state
+            .session
+            .as_ref()
+            .map_or(0, |s| s.out.values().filter(|out| out.suspect).count())
+    }
+
+    /// Whether the queue is in trouble of its own and not to be asked yet.
+    pub(super) fn rests(&self) -> bool {
+        self.state()
+            .trouble
+            .as_ref()
+            .is_some_and(|t| Instant::now() < t.retry_at)
+    }
+
+    /// Remembers trouble of this queue alone; told once per kind of trouble.
+    pub(super) fn troubled(&self, error: &Error) {
+        let (text, mut state) = (error.to_string(), self.state());
+        if state.trouble.as_ref().is_none_or(|t| t.text != text) {
+            tracing::error!(queue = %self.queue, error = text, "the queue can not be worked on");
+        }
+        state.trouble = Some(Trouble {
+            text,
+            retry_at: Instant::now() + Duration::from_secs(1),
+        });
+    }
+
+    pub(super) fn works(&self) {
+        if self.state().trouble.take().is_some() {
+            tracing::info!(queue = %self.queue, "the queue can be worked on again");
+        }
+    }
+
+    /// Settles what the seat owes (resignations), and opens a session if it has none.
+    pub(super) async fn prepare(&self, endpoint: &Endpoint, link: &mut Link) -> Result<(), Error> {
+        self.resign_lost(endpoint, link).await?;
+        while self.state().session.is_none() {
+            let id = uuid::Uuid::now_v7().simple().to_string();
+            let mut open =
+                scripts::OPEN.call([&self.keys.session(&id), &self.keys.leases, &self.keys.meta]);
+            open.arg(endpoint.offset_ms())
+                .arg(&id)
+                .arg(self.lease_ms.load(Ordering::Relaxed));
+            // An open whose answer is lost leaves an empty session that sweepers drop; its id is never used again.
+            let answer = link.call(&open).await?;
+            let words = array(answer).unwrap_or_default();
+            match (words.first().and_then(text), words.get(1).and_then(number)) {
+                (Some("OK"), Some(lease)) => self.opened(id, lease),
+                (Some("TAKEN"), _) => {}
+                _ => return Err(link.odd(words)),
+            }
+        }
+        Ok(())
+    }
+
+    fn opened(&self, id: String, lease: u64) {
+        let asked = self.lease_ms.swap(lease, Ordering::Relaxed);
+        if asked != lease {
+            tracing::warn!(queue = %self.queue, asked_ms = asked, lease_ms = lease, "workers at this queue use another lease, and so does this one");
+        }
+        let mut state = self.state();
+        state.generations += 1;
+        state.session = Some(Session {
+            id,
+            generation: state.generations,
+            claimed: 0,
+            next_finish: 1,
+            out: HashMap::new(),
+            lost: CancellationToken::new(),
+        });
+    }
+
+    /// Repeats each resignation until the server has confirmed it.
+    pub(super) async fn resign_lost(
+        &self,
+        endpoint: &Endpoint,
+        link: &mut Link,
+    ) -> Result<(), Error> {
+        loop {
+            let Some(id) = self.state().resigning.last().cloned() else {
+                return Ok(());
+            };
+            let mut resign = scripts::RESIGN.call([
+                &self.keys.session(&id),
+                &self.keys.orphan(&id),
+                &self.keys.leases,
+            ]);
+            resign.arg(endpoint.offset_ms()).arg(&id);
+            link.call(&resign).await?;
+            self.state().resigning.retain(|r| *r != id);
+        }
+    }
+
+    /// The beat of the current session, with its generation.
+    pub(super) fn beat(&self, endpoint: &Endpoint) -> Option<(u64, Cmd)> {
+        let state = self.state();
+        let session = state.session.as_ref()?;
+        let mut beat = scripts::BEAT.call([&self.keys.session(&session.id), &self.keys.leases]);
+        beat.arg(endpoint.offset_ms())
+            .arg(&session.id)
+            .arg(self.lease_ms.load(Ordering::Relaxed));
+        beat.arg(session.claimed).arg(session.next_finish);
+        Some((session.generation, beat))
+    }
+
+    /// Takes note of what a beat was answered.
+    pub(super) fn beaten(&self, generation: u64, answer: Answer) -> Result<(), Error> {
+        match text(&answer?) {
+            Some("LOST") => self.lose(
+                generation,
+                "its lease was past and its deliveries were given back, or the server lost them",
+            ),
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    /// The mark that no crash is to be charged.
+    pub(super) fn retire(&self) -> Option<Cmd> {
+        let state = self.state();
+        let session = state.session.as_ref()?;
+        Some(scripts::RETIRE.call([self.keys.session(&session.id)]))
+    }
+
+    /// The end of the session.
+    pub(super) fn close(&self, endpoint: &Endpoint) -> Option<Cmd> {
+        let state = self.state();
+        let id = &state.session.as_ref()?.id;
+        let mut close = scripts::CLOSE.call([
+            &self.keys.session(id),
+            &self.keys.orphan(id),
+            &self.keys.leases,
+        ]);
+        close.arg(endpoint.offset_ms()).arg(id);
+        Some(close)
+    }
+
+    /// Forgets the session after its end; what was still out does not count any more.
+    pub(super) fn closed(&self) {
+        if let Some(session) = self.state().session.take() {
+            session.lost.cancel();
+        }
+    }
+}
+
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

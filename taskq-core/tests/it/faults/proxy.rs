@@ -1,0 +1,178 @@
+//! A wire that lies: between a client and Redis it loses requests, loses replies to requests that were applied,
+//! and carries requests out late, long after their sender gave up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What the wire does to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    LoseRequest,
+    LoseReply,
+    Late,
+}
+
+/// The wire. Everything it does comes from its seed and the order of the requests.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    server: SocketAddr,
+    /// Share of requests that meet a fault, in 1/1000.
+    faulty: AtomicU64,
+    cut: watch::Sender<bool>,
+    over: AtomicBool,
+    seed: u64,
+    connections: AtomicU64,
+    lost_requests: AtomicU64,
+    lost_replies: AtomicU64,
+    late_requests: AtomicU64,
+    max_late: Duration,
+}
+
+impl Proxy {
+    /// A wire to the Redis at `port`; requests that come late do so within `max_late`.
+    pub(crate) async fn start(port: u16, seed: u64, max_late: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port for the proxy");
+        let address = listener.local_addr().expect("its address");
+        let state = Arc::new(State {
+            server: SocketAddr::from(([127, 0, 0, 1], port)),
+            faulty: AtomicU64::new(0),
+            cut: watch::Sender::new(false),
+            over: AtomicBool::new(false),
+            seed,
+            connections: AtomicU64::new(0),
+            lost_requests: AtomicU64::new(0),
+            lost_replies: AtomicU64::new(0),
+            late_requests: AtomicU64::new(0),
+            max_late,
+        });
+        tokio::spawn(accept(listener, state.clone()));
+        Self { address, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    /// From now on this share (in 1/1000) of requests meets a fault.
+    pub(crate) fn faulty(&self, permille: u64) {
+        self.state.faulty.store(permille, Ordering::Relaxed);
+    }
+
+    /// Cuts all connections and refuses new ones, or ends that.
+    pub(crate) fn outage(&self, on: bool) {
+        self.state.cut.send_replace(on);
+    }
+
+    /// Lost requests, lost replies, late requests so far.
+    pub(crate) fn tally(&self) -> (u64, u64, u64) {
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        (
+            read(&self.state.lost_requests),
+            read(&self.state.lost_replies),
+            read(&self.state.late_requests),
+        )
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::Relaxed);
+        self.state.cut.send_replace(true);
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    while let Ok((client, _)) = listener.accept().await {
+        if state.over.load(Ordering::Relaxed) {
+            return;
+        }
+        if *state.cut.borrow() {
+            continue;
+        }
+        let number = state.connections.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(carry(
+            client,
+            state.clone(),
+            StdRng::seed_from_u64(state.seed ^ (number << 20)),
+        ));
+    }
+}
+
+/// One connection: request by request until a fault or an outage ends it.
+async fn carry(mut client: TcpStream, state: Arc<State>, mut rng: StdRng) {
+    let Ok(mut server) = TcpStream::connect(state.server).await else {
+        return;
+    };
+    // Best effort: without it the run is only slower.
+    drop(client.set_nodelay(true));
+    drop(server.set_nodelay(true));
+    let mut cut = state.cut.subscribe();
+    let (mut request, mut reply) = (vec![0; 256 << 10], vec![0; 256 << 10]);
+    loop {
+        tokio::select! {
+            () = async { drop(cut.wait_for(|cut| *cut).await) } => return,
+            read = client.read(&mut request) => {
+                let Ok(n @ 1..) = read else { return };
+                let late = Duration::from_millis(rng.random_range(0..state.max_late.as_millis() as u64));
+                match fault(&mut rng, state.faulty.load(Ordering::Relaxed)) {
+                    Fault::None => if server.write_all(&request[..n]).await.is_err() { return },
+                    Fault::LoseRequest => {
+                        state.lost_requests.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                    Fault::LoseReply => {
+                        state.lost_replies.fetch_add(1, Ordering::Relaxed);
+                        apply(server, &request[..n]).await;
+                        return;
+                    }
+                    Fault::Late => {
+                        state.late_requests.fetch_add(1, Ordering::Relaxed);
+                        drop(client);
+                        tokio::time::sleep(late).await;
+                        apply(server, &request[..n]).await;
+                        return;
+                    }
+                }
+            }
+            read = server.read(&mut reply) => {
+                let Ok(n @ 1..) = read else { return };
+                if client.write_all(&reply[..n]).await.is_err() { return }
+            }
+        }
+    }
+}
+
+fn fault(rng: &mut StdRng, permille: u64) -> Fault {
+    match rng.random_range(0..3000) {
+        n if n < permille => Fault::LoseRequest,
+        n if n < 2 * permille => Fault::LoseReply,
+        n if n < 3 * permille => Fault::Late,
+        _ => Fault::None,
+    }
+}
+
+/// Carries the request out; nobody hears the answer.
+async fn apply(mut server: TcpStream, request: &[u8]) {
+    if server.write_all(request).await.is_ok() {
+        let mut unheard = vec![0; 64 << 10];
+        // A blocked pop answers within a second; the connection then closes behind it.
+        drop(tokio::time::timeout(Duration::from_millis(1500), server.read(&mut unheard)).await);
+    }
+}
