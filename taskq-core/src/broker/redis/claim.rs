@@ -212,7 +212,7 @@ impl Claimer {
                 continue;
             };
             let k = &seat.keys;
-            let fixed = [&k.delayed, &k.suspects, &k.meta, &k.bell];
+            let fixed = [&k.delayed, &k.suspects, &k.bell];
             let mut call = scripts::CLAIM.call(
                 std::iter::once(&k.session(&session.id))
                     .chain(fixed)

@@ -18,6 +18,7 @@ use crate::broker::{Due, Outgoing};
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
+use crate::message::MAX_BYTES;
 
 /// One try takes this long at most; the deadline of the batch may allow several.
 const TRY: Duration = Duration::from_secs(5);
@@ -64,9 +65,10 @@ impl Lanes {
         if batch.is_empty() {
             return Ok(());
         }
-        if batch.len() > 999 {
+        let beyond: usize = batch.iter().skip(1).map(|m| m.body.len()).sum();
+        if batch.len() > 999 || beyond > MAX_BYTES {
             return Err(Error::invalid(format!(
-                "a batch has at most 999 messages, not {}",
+                "a batch has at most 999 messages and {MAX_BYTES} bytes beyond the first, not {} and {beyond}",
                 batch.len()
             )));
         }
@@ -173,13 +175,19 @@ impl Lane {
     }
 
     fn build(&self, endpoint: &Endpoint, batch: &[Outgoing]) -> Result<redis::Cmd, Error> {
-        let now = now_ms();
         let mut placed = Placed::default();
-        for record in batch.iter().filter_map(|m| m.record.as_ref()) {
-            placed.add(record, now)?;
+        for message in batch {
+            let wait = match message.due {
+                Due::Now => Duration::ZERO,
+                Due::In(wait) => wait,
+                Due::At(at) => Duration::from_millis(at.saturating_sub(now_ms())),
+            };
+            if let Some(record) = &message.record {
+                placed.add(record, wait)?;
+            }
         }
         let k = &self.keys;
-        let fixed = [&self.producer, &k.meta, &k.bell, &k.delayed, &k.records];
+        let fixed = [&self.producer, &k.bell, &k.delayed, &k.records];
         let keys = fixed
             .into_iter()
             .chain(&k.ready)

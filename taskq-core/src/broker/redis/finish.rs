@@ -13,7 +13,6 @@ use super::scripts;
 use super::session::{Seat, ms};
 use super::value::{array, number, text};
 use crate::broker::{End, Finished, Verdict};
-use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind};
 use crate::id::TaskId;
 use crate::message::MAX_BYTES;
@@ -286,12 +285,18 @@ impl Finisher {
                 "the session ended while its verdicts were being written",
             ));
         };
-        let now = now_ms();
         let mut placed = Placed::default();
-        for record in verdicts.iter().filter_map(|v| v.record.as_ref()) {
+        for verdict in &verdicts {
+            let wait = match verdict.end {
+                End::Retry { after, .. } | End::Snooze(after) => after,
+                End::Done | End::Return | End::Dead { .. } => Duration::ZERO,
+            };
+            let Some(record) = &verdict.record else {
+                continue;
+            };
             match unbucketed {
                 Some(ids) if ids.contains(&record.id) => placed.add_own(record)?,
-                _ => placed.add(record, now)?,
+                _ => placed.add(record, wait)?,
             }
         }
         let k = &self.seat.keys;
@@ -337,7 +342,13 @@ impl Finisher {
                 End::Done | End::Return | End::Dead { .. } => {}
             }
         }
-        for verdict in verdicts.iter().filter(|v| matches!(v.end, End::Return)) {
+        let mut returned: Vec<&Verdict> = verdicts
+            .iter()
+            .filter(|v| matches!(v.end, End::Return))
+            .collect();
+        // Each goes to the very front: the newest first, so that the oldest ends up before the others.
+        returned.sort_by_key(|v| std::cmp::Reverse(v.receipt.tag));
+        for verdict in returned {
             let list = match session.out.get(&verdict.receipt.tag) {
                 Some(out) if out.suspect => SUSPECTS_KEY,
                 Some(out) => READY_KEY + usize::from(out.priority),

@@ -1,6 +1,7 @@
 //! Where a record lives: in the bucket of its id's second, or under a key of its own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use redis::{Cmd, cmd};
 
@@ -26,13 +27,11 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// Adds a record; `now_ms` is only used to tell how far away a due time is.
-    pub(super) fn add(&mut self, record: &Record, now_ms: u64) -> Result<(), Error> {
+    /// Adds the record of a task that waits for so long.
+    pub(super) fn add(&mut self, record: &Record, wait: Duration) -> Result<(), Error> {
         let json = encode(record)?;
         let second = record.id.created_second();
-        let wait_s = record
-            .due
-            .map_or(0, |due| due.saturating_sub(now_ms) / 1000);
+        let wait_s = wait.as_secs();
         let own_ttl = if matches!(record.state, State::Failure | State::Dead) {
             Some(FAILED_RETENTION_S)
         } else if second.is_none() || wait_s >= RETENTION_S {
@@ -81,8 +80,8 @@ impl Placed {
                 call.arg(id.to_string()).arg(json);
             }
         }
-        for (_, ttl, json) in &self.own {
-            call.arg(*ttl).arg(json);
+        for (id, ttl, json) in &self.own {
+            call.arg(*ttl).arg(id.to_string()).arg(json);
         }
     }
 

@@ -16,6 +16,9 @@ use super::value::{array, number, text};
 use crate::error::Error;
 use crate::id::QueueName;
 
+/// Counts the sessions of this process, so that a receipt fits one session only.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+
 /// A consumer's place at one queue: a session at a time.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -31,7 +34,6 @@ pub(super) struct State {
     pub(super) session: Option<Session>,
     /// Sessions given up whose resignation the server has not confirmed.
     resigning: Vec<String>,
-    generations: u64,
     /// Since when, and how, this queue is in trouble of its own.
     trouble: Option<Trouble>,
 }
@@ -146,6 +148,11 @@ impl Seat {
                 .arg(&id)
                 .arg(self.lease_ms.load(Ordering::Relaxed));
             // An open whose answer is lost leaves an empty session that sweepers drop; its id is never used again.
+            let mut known = redis::cmd("SADD");
+            known
+                .arg(endpoint.namespace.queues())
+                .arg(self.queue.as_str());
+            link.call(&known).await?;
             let answer = link.call(&open).await?;
             let words = array(answer).unwrap_or_default();
             match (words.first().and_then(text), words.get(1).and_then(number)) {
@@ -163,10 +170,9 @@ impl Seat {
             tracing::warn!(queue = %self.queue, asked_ms = asked, lease_ms = lease, "workers at this queue use another lease, and so does this one");
         }
         let mut state = self.state();
-        state.generations += 1;
         state.session = Some(Session {
             id,
-            generation: state.generations,
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             claimed: 0,
             next_finish: 1,
             out: HashMap::new(),

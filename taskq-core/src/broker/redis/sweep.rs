@@ -22,7 +22,7 @@ use crate::record::Record;
 use crate::state::State;
 
 /// The first index in the script's KEYS behind the fixed ones.
-const RECORD_KEYS: usize = 17;
+const RECORD_KEYS: usize = 16;
 
 /// A delivery out of a lost session.
 struct Orphan {
@@ -139,7 +139,7 @@ async fn give(
     link: &mut Link,
 ) -> Result<Swept, Error> {
     let k = &seat.keys;
-    let fixed = [&k.suspects, &k.dead, &k.bell, &k.records, &k.meta];
+    let fixed = [&k.suspects, &k.dead, &k.bell, &k.records];
     let mut keys: Vec<String> = std::iter::once(k.orphan(it))
         .chain(fixed.into_iter().chain(&k.ready).cloned())
         .collect();

@@ -1,6 +1,6 @@
 -- claim.lua: moves up to n messages into a session, once per number; due delayed ones first join their list.
--- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] meta hash  KEYS[5] bell zset
--- KEYS[6..15] ready, ready:1 … ready:9 lists
+-- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] bell zset
+-- KEYS[5..14] ready, ready:1 … ready:9 lists
 -- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
 -- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or ''} | {LOST}
 -- events  none
@@ -18,21 +18,19 @@ if tonumber(claimed) == no then
   return out
 end
 if tonumber(claimed) ~= no - 1 then return {'LOST'} end
-local uses = redis.call('HMGET', KEYS[4], 'p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7', 'p8', 'p9')
 redis.call('HDEL', KEYS[1], '~')
 
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', '0', n)
 local promoted, size = 0, 0
-local wrong = #due > 0 and mistyped(6, 15, 'list')
+local wrong = #due > 0 and mistyped(5, 14, 'list')
 if wrong then return wrong end
 for i, message in ipairs(due) do
   size = size + #message
   if i > 1 and size > room then break end
   local priority = tonumber(string.sub(message, 1, 1))
-  redis.call('LPUSH', KEYS[6 + priority], message)
+  redis.call('LPUSH', KEYS[5 + priority], message)
   redis.call('ZREM', KEYS[2], message)
   promoted = promoted + 1
-  if priority > 0 then uses[priority] = '1' end
 end
 
 -- pops from one list; a list of the wrong type ends the claim with what there is, or names the key
@@ -51,17 +49,10 @@ if ARGV[4] == '1' then
   if popped and type(popped) == 'table' then return redis.error_reply('MISTYPED ' .. KEYS[3] .. ' can not be popped: ' .. popped.err) end
   if popped then got[1] = popped; from[1] = 3 end
 end
-for priority = 9, 1, -1 do
-  if uses[priority] then pop(6 + priority) end
+if redis.call('EXISTS', unpack(KEYS, 6, 14)) > 0 then
+  for priority = 9, 1, -1 do pop(5 + priority) end
 end
-pop(6)
-for priority = 9, 1, -1 do
-  if not uses[priority] then
-    local before = #got
-    pop(6 + priority)
-    if #got > before then redis.call('HSET', KEYS[4], 'p' .. priority, '1') end
-  end
-end
+pop(5)
 if #got == 0 then
   if bad then return bad end
   local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')
@@ -78,12 +69,12 @@ local set, out = {'c', ARGV[2]}, {'OK', now}
 for i = 1, kept do
   local message = got[i]
   local a, b = string.byte(message, 1, 2)
-  if not (a and b and a >= 48 and a <= 57 and b >= 48 and b <= 57) then message = (from[i] - 6) .. '0' .. message end
+  if not (a and b and a >= 48 and a <= 57 and b >= 48 and b <= 57) then message = (from[i] - 5) .. '0' .. message end
   set[#set + 1] = base + i
   set[#set + 1] = message
   out[#out + 1] = base + i
   out[#out + 1] = message
 end
 redis.call('HSET', KEYS[1], unpack(set))
-if promoted < #due or #due == n or redis.call('EXISTS', unpack(KEYS, 6, 15)) > 0 then redis.pcall('ZADD', KEYS[5], '0', '1') end
+if promoted < #due or #due == n or redis.call('EXISTS', unpack(KEYS, 5, 14)) > 0 then redis.pcall('ZADD', KEYS[4], '0', '1') end
 return out

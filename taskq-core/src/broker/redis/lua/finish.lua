@@ -6,7 +6,7 @@
 -- ARGV[7..12] how many tags, delayed, returned, dead, buckets, own records
 -- ARGV[13..] tags;  per delayed: wait ms, marked message, or '' and the tag of one that stays as it is;
 --            per returned: tag, index of its list in KEYS;  per dead: tag, its header
---            per bucket: its second, pairs, then per pair: id, record;  per own record: TTL s, record
+--            per bucket: its second, pairs, then per pair: id, record;  per own record: TTL s, id, record
 -- returns {OK, tags dropped} | {APPLIED} | {LOST} | {BADRECORD, index in KEYS}
 -- events  none yet
 local held, no = redis.call('HMGET', KEYS[1], 'c', 'f'), tonumber(ARGV[2])
@@ -23,15 +23,15 @@ for k = 17 + buckets, 16 + buckets + own do if mistyped(k, k, 'string') then ret
 
 redis.call('HDEL', KEYS[1], '~')
 local at, ring = 13 + tags, false
-local after_moves = at + 3 * delayed + 2 * returned + 2 * dead
-local r = after_moves
+local r, stands = at + 3 * delayed + 2 * returned + 2 * dead, {}
 for b = 1, buckets do
   local bucket, second, count = KEYS[16 + b], ARGV[r], tonumber(ARGV[r + 1])
   local ids, set = {}, {}
   for p = 0, count - 1 do ids[p + 1] = ARGV[r + 2 + 2 * p] end
   local there = redis.call('HMGET', bucket, unpack(ids))
   for p = 1, count do
-    if not final(there[p]) then set[#set + 1] = ids[p]; set[#set + 1] = ARGV[r + 1 + 2 * p] end
+    if final(there[p]) then stands[ids[p]] = true
+    else set[#set + 1] = ids[p]; set[#set + 1] = ARGV[r + 1 + 2 * p] end
   end
   if #set > 0 then redis.call('HSET', bucket, unpack(set)) end
   keep(KEYS[6], bucket, second, tonumber(ARGV[4]))
@@ -39,8 +39,8 @@ for b = 1, buckets do
 end
 for o = 1, own do
   local key = KEYS[16 + buckets + o]
-  if not final(redis.call('GET', key)) then redis.call('SET', key, ARGV[r + 1], 'EX', ARGV[r]) end
-  r = r + 2
+  if not stands[ARGV[r + 1]] and not final(redis.call('GET', key)) then redis.call('SET', key, ARGV[r + 2], 'EX', ARGV[r]) end
+  r = r + 3
 end
 
 for _ = 1, delayed do

@@ -1,13 +1,13 @@
 -- give.lua: moves deliveries of an orphan back to their lists, newest first, each removed right after its push.
 -- One crash more unless its own worker gave the session up; at the limit the message is dead.
--- KEYS[1] orphan hash  KEYS[2] suspects list  KEYS[3] dead zset  KEYS[4] bell zset  KEYS[5] records zset  KEYS[6] meta hash
--- KEYS[7..16] ready, ready:1 … ready:9 lists  KEYS[17..] buckets (hash) and records of their own (string)
+-- KEYS[1] orphan hash  KEYS[2] suspects list  KEYS[3] dead zset  KEYS[4] bell zset  KEYS[5] records zset
+-- KEYS[6..15] ready, ready:1 … ready:9 lists  KEYS[16..] buckets (hash) and records of their own (string)
 -- ARGV[1] clock offset ms  ARGV[2] retention s  ARGV[3] retention of DEAD s  ARGV[4] dead set: entries at most  ARGV[5] dead set: ms at most  ARGV[6] tags
 -- ARGV[7..] per tag: tag, crash limit, 1 if every return is a death, header for the dead set, id, record (or ''), its second (or ''), index of its bucket in KEYS (or 0), of its own record (or 0)
 -- returns {tags returned, tags dead}
 -- events  none yet
 redis.call('HDEL', KEYS[1], '~')
-local wrong = mistyped(2, 2, 'list') or mistyped(3, 3, 'zset') or mistyped(5, 5, 'zset') or mistyped(6, 6, 'hash') or mistyped(7, 16, 'list')
+local wrong = mistyped(2, 2, 'list') or mistyped(3, 3, 'zset') or mistyped(5, 5, 'zset') or mistyped(6, 15, 'list')
 if wrong then return wrong end
 local charge, returned, dead = 1 - redis.call('HEXISTS', KEYS[1], 'x'), 0, 0
 for i = 0, ARGV[6] - 1 do
@@ -20,13 +20,14 @@ for i = 0, ARGV[6] - 1 do
     if crashes > 9 then crashes = 9 end
     if deadly or crashes >= limit then
       if record ~= '' then
-        if bucket > 0 and not mistyped(bucket, bucket, 'hash') and not final(redis.call('HGET', KEYS[bucket], id)) then
+        if bucket > 0 and mistyped(bucket, bucket, 'hash') then bucket = 0 end
+        if own > 0 and mistyped(own, own, 'string') then own = 0 end
+        local stands = bucket > 0 and final(redis.call('HGET', KEYS[bucket], id)) or own > 0 and final(redis.call('GET', KEYS[own]))
+        if bucket > 0 and not stands then
           redis.call('HSET', KEYS[bucket], id, record)
           keep(KEYS[5], KEYS[bucket], second, tonumber(ARGV[2]))
         end
-        if own > 0 and not mistyped(own, own, 'string') and not final(redis.call('GET', KEYS[own])) then
-          redis.call('SET', KEYS[own], record, 'EX', ARGV[3])
-        end
+        if own > 0 and not stands then redis.call('SET', KEYS[own], record, 'EX', ARGV[3]) end
       end
       redis.call('ZADD', KEYS[3], now, header .. '\n' .. body)
       dead = dead + 1
@@ -34,8 +35,7 @@ for i = 0, ARGV[6] - 1 do
       redis.call('LPUSH', KEYS[2], priority .. crashes .. body)
       returned = returned + 1
     else
-      redis.call('RPUSH', KEYS[7 + priority], priority .. crashes .. body)
-      if priority ~= '0' then redis.call('HSET', KEYS[6], 'p' .. priority, '1') end
+      redis.call('RPUSH', KEYS[6 + priority], priority .. crashes .. body)
       returned = returned + 1
     end
     redis.call('HDEL', KEYS[1], tag)
