@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::message::MAX_BYTES;
 
-const MAX_MESSAGES: usize = 1_000_000;
-const MAX_MESSAGE_BYTES: usize = 1 << 30;
-const MAX_QUEUES: usize = 1_000;
+pub(super) const MAX_MESSAGES: usize = 1_000_000;
+pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 30;
+pub(super) const MAX_QUEUES: usize = 1_000;
 const MAX_CONSUMERS: usize = 10_000;
 
 #[derive(Debug, Default)]
