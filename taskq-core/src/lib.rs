@@ -25,10 +25,23 @@ pub use record::Record;
 pub use signature::Signature;
 pub use state::State;
 pub use task::Context;
+// The attribute shares its name with the module; they live in different namespaces.
+pub use taskq_macros::task;
 
 /// For code that `#[task]` writes; no promise is made about it.
+///
+/// Generated code names nothing else, so a crate that re-exports this module can stand in for this one.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
     pub use serde_json::value::{RawValue, to_raw_value};
+
+    pub use crate::retry::RetryPolicy;
+    pub use crate::signature::Signature;
+    pub use crate::task::returned::{
+        Fallible, Inside, Is, Judged, Otherwise, Returned, Spoken, encode,
+    };
+    pub use crate::task::{
+        Arguments, BadSignature, Context, Param, Registered, Running, TaskDef, TaskResult,
+    };
 }

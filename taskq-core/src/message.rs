@@ -19,6 +19,9 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// How often a message may take its process down before it is DEAD, unless it says otherwise.
 pub const DEFAULT_MAX_CRASHES: u8 = 3;
 
+/// A task's name has at most this many bytes.
+pub const MAX_TASK_BYTES: usize = 256;
+
 /// One call of a task. Times are milliseconds since the epoch, durations milliseconds.
 ///
 /// # Example
@@ -85,6 +88,30 @@ pub enum OnCrash {
 }
 
 impl Message {
+    /// The fields of the wire form that this version knows, in the order it writes them.
+    pub const FIELDS: [&str; 20] = [
+        "id",
+        "task",
+        "v",
+        "args",
+        "kwargs",
+        "retries",
+        "max_retries",
+        "eta",
+        "expires",
+        "time_limit",
+        "soft_time_limit",
+        "priority",
+        "ignore_result",
+        "track_started",
+        "max_crashes",
+        "on_crash",
+        "root_id",
+        "parent_id",
+        "headers",
+        "enqueued_at",
+    ];
+
     /// A message of `task` with a new id and no options.
     #[must_use]
     pub fn new(task: impl Into<String>) -> Self {
@@ -123,9 +150,12 @@ impl Message {
     /// Writes the wire form.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] over [`MAX_BYTES`].
+    /// [`ErrorKind::TooLarge`] over [`MAX_BYTES`], [`ErrorKind::Invalid`] for what no worker could decode.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let wire = encode::encode(self);
+        self.check()
+            .map_err(|rule| Error::invalid(format!("the message cannot be sent: {rule}")))?;
+        let wire = encode::encode(self)
+            .map_err(|e| Error::invalid("the message is no JSON").because(e))?;
         if wire.len() > MAX_BYTES {
             return Err(Error::new(
                 ErrorKind::TooLarge,
@@ -137,6 +167,39 @@ impl Message {
             ));
         }
         Ok(wire)
+    }
+
+    /// The rules that the types do not keep, told as a sentence. Senders and workers hold to the same ones.
+    fn check(&self) -> Result<(), String> {
+        let opens = |json: &Option<Box<RawValue>>, with| {
+            json.as_ref()
+                .is_none_or(|json| json.get().starts_with(with))
+        };
+        if self.task.is_empty() {
+            return Err("the field `task` is missing or empty".into());
+        }
+        if self.task.len() > MAX_TASK_BYTES {
+            return Err(format!(
+                "the name in `task` has {} bytes, the limit is {MAX_TASK_BYTES}",
+                self.task.len()
+            ));
+        }
+        if !opens(&self.args, '[') {
+            return Err("`args` must be an array".into());
+        }
+        if !opens(&self.kwargs, '{') {
+            return Err("`kwargs` must be an object".into());
+        }
+        if self.priority > 9 {
+            return Err(format!(
+                "`priority` is {}, it goes from 0 to 9",
+                self.priority
+            ));
+        }
+        if let Some(n) = self.max_crashes.filter(|n| !(1..=9).contains(n)) {
+            return Err(format!("`max_crashes` is {n}, it goes from 1 to 9"));
+        }
+        Ok(())
     }
 
     /// Which attempt its next run is: 1 for the first.
@@ -169,6 +232,7 @@ impl Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&encode::encode(self)))
+        let wire = encode::encode(self).map_err(|_| fmt::Error)?;
+        f.write_str(&String::from_utf8_lossy(&wire))
     }
 }

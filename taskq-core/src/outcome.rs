@@ -43,7 +43,7 @@ impl<T> Outcome<T> {
 /// Why a task failed, in a form that can be stored: type, message and the chain of causes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The error's Rust type, or a word of ours such as `Panic` or `ResultTooLarge`.
+    /// The error's Rust type, or a word of ours such as `Panic` or `ResultTooLarge`; at most 256 bytes.
     #[serde(rename = "type")]
     pub kind: String,
     /// What it says; at most 8 KiB are kept.
@@ -57,7 +57,7 @@ impl Failure {
     /// A failure without a chain.
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            kind: kind.into(),
+            kind: cut(kind.into(), 256),
             message: cut(message.into(), 8 << 10),
             chain: Vec::new(),
         }
@@ -77,11 +77,14 @@ impl Failure {
     }
 }
 
-fn cut(mut text: String, bytes: usize) -> String {
+/// At most `bytes` bytes of `text`, the sign for what is left out included.
+pub(crate) fn cut(mut text: String, bytes: usize) -> String {
+    const MORE: &str = "…";
     if text.len() > bytes {
-        let end = (0..=bytes).rev().find(|&i| text.is_char_boundary(i));
+        let room = bytes.saturating_sub(MORE.len());
+        let end = (0..=room).rev().find(|&i| text.is_char_boundary(i));
         text.truncate(end.unwrap_or(0));
-        text.push('…');
+        text.push_str(MORE);
     }
     text
 }
@@ -138,6 +141,15 @@ impl TaskError {
         }
     }
 
+    /// The same error, never retried.
+    #[must_use]
+    pub fn into_permanent(self) -> Self {
+        Self {
+            permanent: true,
+            ..self
+        }
+    }
+
     /// What is stored of it.
     #[must_use]
     pub fn failure(&self) -> &Failure {
@@ -165,6 +177,10 @@ impl<E: IntoFailure> From<E> for TaskError {
 }
 
 /// What can be kept as a [`Failure`]: every error, boxed errors, `anyhow::Error`, `String` and `&str`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept as the failure of a task",
+    note = "return `TaskError`, a type that implements `std::error::Error + Send + Sync`, `anyhow::Error`, `String` or `&str`"
+)]
 pub trait IntoFailure {
     /// Type, message and chain of causes.
     fn into_failure(self) -> Failure;

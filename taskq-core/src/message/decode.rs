@@ -1,19 +1,26 @@
 //! JSON → message. Strict about the fields it knows, faithful to those it does not.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
-use super::{MAX_BYTES, Message, OnCrash};
+use super::{MAX_BYTES, MAX_TASK_BYTES, Message, OnCrash};
 use crate::id::TaskId;
+use crate::outcome::cut;
+
+/// A reason quotes what it found; of that, this many bytes are enough.
+const MAX_REASON_BYTES: usize = 1 << 10;
 
 /// Why a message could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Undecodable {
-    /// The reason, for the dead set.
+    /// The reason, for the dead set; at most 1 KiB.
     pub reason: String,
     /// The id, when at least that could be read.
     pub id: Option<TaskId>,
@@ -32,20 +39,59 @@ pub(super) fn decode(wire: &[u8]) -> Result<Message, Undecodable> {
 }
 
 fn undecodable(wire: &[u8], reason: String) -> Undecodable {
-    #[derive(serde::Deserialize)]
-    struct Identity {
-        id: Option<TaskId>,
-        task: Option<serde_json::Value>,
-    }
-    let identity: Option<Identity> = (wire.len() <= MAX_BYTES)
-        .then(|| serde_json::from_slice(wire).ok())
-        .flatten();
+    let mut identity = Identity::default();
+    let readable = &wire[..wire.len().min(MAX_BYTES)];
+    let mut json = serde_json::Deserializer::from_slice(readable);
+    // It ends in an error as often as not; what was read before it counts.
+    drop(identity.deserialize(&mut json));
     Undecodable {
-        reason,
-        id: identity.as_ref().and_then(|i| i.id),
-        task: identity
-            .and_then(|i| i.task)
-            .and_then(|t| t.as_str().map(str::to_owned)),
+        reason: cut(reason, MAX_REASON_BYTES),
+        id: identity.id,
+        task: identity.task,
+    }
+}
+
+/// Who a broken message is, as far as it can be read.
+#[derive(Default)]
+struct Identity {
+    id: Option<TaskId>,
+    task: Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Identity {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Identity {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            match &*key {
+                "id" if self.id.is_none() => {
+                    let id: &RawValue = map.next_value()?;
+                    self.id = serde_json::from_str(id.get()).ok();
+                }
+                "task" if self.task.is_none() => {
+                    let task: &RawValue = map.next_value()?;
+                    self.task = serde_json::from_str(task.get())
+                        .ok()
+                        .filter(|task: &String| task.len() <= MAX_TASK_BYTES);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -62,21 +108,13 @@ impl Fields {
         if !self.has_id {
             return Err("the field `id` is missing".into());
         }
-        if m.task.is_empty() {
-            return Err("the field `task` is missing or empty".into());
-        }
         if self.version != 1 {
             return Err(format!(
                 "version {} of the wire form is not known, only 1 is",
                 self.version
             ));
         }
-        if m.priority > 9 {
-            return Err(format!("`priority` is {}, it goes from 0 to 9", m.priority));
-        }
-        if m.max_crashes.is_some_and(|n| !(1..=9).contains(&n)) {
-            return Err("`max_crashes` goes from 1 to 9".into());
-        }
+        m.check()?;
         Ok(m)
     }
 }
@@ -99,9 +137,19 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut m = Message::new("");
         let (mut has_id, mut version) = (false, 1);
-        let mut seen: Vec<Cow<'de, str>> = Vec::with_capacity(12);
+        // Of the known fields a bit each; the unknown ones may be many.
+        let mut seen = 0_u32;
+        let mut unknown: HashSet<Cow<'de, str>> = HashSet::new();
         while let Some(Key(key)) = map.next_key()? {
-            if seen.contains(&key) {
+            let is_new = match Message::FIELDS.iter().position(|known| *known == key) {
+                Some(position) => {
+                    let before = seen;
+                    seen |= 1 << position;
+                    seen != before
+                }
+                None => unknown.insert(key.clone()),
+            };
+            if !is_new {
                 return Err(A::Error::custom(format!(
                     "the field `{key}` stands there twice"
                 )));
@@ -144,7 +192,6 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "enqueued_at" => m.enqueued_at = field.read()?,
                 _ => m.extra.push((key.to_string(), field.read()?)),
             }
-            seen.push(key);
         }
         Ok(Fields {
             message: m,

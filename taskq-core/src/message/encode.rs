@@ -5,13 +5,10 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::{Message, OnCrash};
 
-pub(super) fn encode(message: &Message) -> Vec<u8> {
+pub(super) fn encode(message: &Message) -> serde_json::Result<Vec<u8>> {
     let mut wire = Vec::with_capacity(256);
-    // Writing to memory fails only for maps with keys that are no strings; there are none here.
-    if serde_json::to_writer(&mut wire, message).is_err() {
-        wire.clear();
-    }
-    wire
+    serde_json::to_writer(&mut wire, message)?;
+    Ok(wire)
 }
 
 impl Serialize for Message {

@@ -24,7 +24,7 @@ use super::{Attempt, RetryPolicy};
 pub struct Exponential {
     /// The wait after the first failure, before jitter.
     pub base: Duration,
-    /// What each further wait is multiplied by; below 1 counts as 1.
+    /// What each further wait is multiplied by; below 1, and what is no number, counts as 1.
     pub factor: f64,
     /// No wait is longer.
     pub max: Duration,
@@ -59,11 +59,12 @@ impl Exponential {
     pub fn ceiling(&self, number: u32) -> Duration {
         let exponent = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
         let wait = self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent);
-        // NaN and infinity fall to the longest wait.
-        if wait < self.max.as_secs_f64() {
-            Duration::from_secs_f64(wait)
+        if self.base.is_zero() {
+            // Zero times infinity is no number.
+            Duration::ZERO
         } else {
-            self.max
+            // What is too long for a Duration is longer than `max`.
+            Duration::try_from_secs_f64(wait).map_or(self.max, |wait| wait.min(self.max))
         }
     }
 }
@@ -77,10 +78,11 @@ impl Default for Exponential {
 impl RetryPolicy for Exponential {
     fn delay(&self, attempt: &Attempt<'_>) -> Option<Duration> {
         let wait = self.ceiling(attempt.number);
+        let spread = |range: Duration| range.mul_f64(rand::random::<f64>()).min(range);
         Some(match self.jitter {
             Jitter::None => wait,
-            Jitter::Equal => wait / 2 + (wait / 2).mul_f64(rand::random::<f64>()),
-            Jitter::Full => wait.mul_f64(rand::random::<f64>()),
+            Jitter::Equal => wait - spread(wait / 2),
+            Jitter::Full => spread(wait),
         })
     }
 }

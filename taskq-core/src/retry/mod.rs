@@ -32,7 +32,7 @@ pub struct Attempt<'a> {
 /// use std::time::Duration;
 /// use taskq_core::retry::{Attempt, RetryPolicy};
 ///
-/// /// Waits a minute, but never after three in the same minute of the hour.
+/// /// Waits a minute, twice; then it gives up.
 /// struct Patient;
 /// impl RetryPolicy for Patient {
 ///     fn delay(&self, attempt: &Attempt<'_>) -> Option<Duration> {
@@ -40,6 +40,11 @@ pub struct Attempt<'a> {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no retry policy",
+    label = "not a retry policy",
+    note = "use `Exponential`, `Fixed` or `Never` of `taskq_core::retry`, or a type of your own that implements `RetryPolicy`"
+)]
 pub trait RetryPolicy: Send + Sync {
     /// The wait before the next attempt; `None` gives up.
     fn delay(&self, attempt: &Attempt<'_>) -> Option<Duration>;

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Param;
 use crate::message::Message;
+use crate::outcome::cut;
 
 /// The arguments of one call, not yet typed.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,11 @@ pub struct Arguments<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadSignature(pub String);
+
+/// What does not fit is quoted; of that, 1 KiB is enough.
+fn misfit(text: String) -> BadSignature {
+    BadSignature(cut(text, 1 << 10))
+}
 
 impl<'a> Arguments<'a> {
     /// The arguments of `message`.
@@ -36,12 +42,12 @@ impl<'a> Arguments<'a> {
         let mut values: Vec<Option<&'a RawValue>> = vec![None; params.len()];
         let args: Vec<&'a RawValue> = match self.args {
             Some(raw) => {
-                serde_json::from_str(raw.get()).map_err(|e| BadSignature(format!("args: {e}")))?
+                serde_json::from_str(raw.get()).map_err(|e| misfit(format!("args: {e}")))?
             }
             None => Vec::new(),
         };
         if args.len() > params.len() {
-            return Err(BadSignature(format!(
+            return Err(misfit(format!(
                 "{} positional arguments for {} parameters",
                 args.len(),
                 params.len()
@@ -51,16 +57,14 @@ impl<'a> Arguments<'a> {
             *slot = Some(value);
         }
         if let Some(raw) = self.kwargs {
-            let kwargs: Keywords<'a> = serde_json::from_str(raw.get())
-                .map_err(|e| BadSignature(format!("kwargs: {e}")))?;
+            let kwargs: Keywords<'a> =
+                serde_json::from_str(raw.get()).map_err(|e| misfit(format!("kwargs: {e}")))?;
             for (name, value) in kwargs.0 {
                 let Some(i) = params.iter().position(|p| p.name == name) else {
-                    return Err(BadSignature(format!("unknown argument `{name}`")));
+                    return Err(misfit(format!("unknown argument `{name}`")));
                 };
                 if values[i].replace(value).is_some() {
-                    return Err(BadSignature(format!(
-                        "the argument `{name}` is given twice"
-                    )));
+                    return Err(misfit(format!("the argument `{name}` is given twice")));
                 }
             }
         }
@@ -86,14 +90,11 @@ impl Bound<'_> {
             Some(value) => value.get(),
             None if !param.required => "null",
             None => {
-                return Err(BadSignature(format!(
-                    "the argument `{}` is missing",
-                    param.name
-                )));
+                return Err(misfit(format!("the argument `{}` is missing", param.name)));
             }
         };
         serde_json::from_str(json).map_err(|e| {
-            BadSignature(format!(
+            misfit(format!(
                 "the argument `{}` ({}): {e}",
                 param.name, param.kind
             ))

@@ -132,7 +132,7 @@ impl Context {
         if let Some(trace) = self.call.headers.get("traceparent") {
             signature = signature.default_header("traceparent", trace);
         }
-        dispatcher.send(signature).await
+        dispatcher.send(signature).await.map(|sent| sent.id)
     }
 }
 

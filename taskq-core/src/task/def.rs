@@ -142,4 +142,10 @@ impl fmt::Debug for Running {
     }
 }
 
-inventory::collect!(TaskDef);
+/// A definition that reports itself to [`Registry::collect`](super::Registry::collect).
+///
+/// By reference, because a retry policy may hold state of its own, which no constant can.
+#[derive(Debug)]
+pub struct Registered(pub &'static TaskDef);
+
+inventory::collect!(Registered);

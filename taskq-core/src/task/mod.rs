@@ -4,8 +4,11 @@ mod args;
 mod context;
 mod def;
 mod registry;
+pub(crate) mod returned;
 
 pub use args::{Arguments, BadSignature};
 pub use context::{Context, State};
+#[doc(hidden)]
+pub use def::Registered;
 pub use def::{Param, Running, TaskDef, TaskResult};
 pub use registry::Registry;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::TaskDef;
+use super::{Registered, TaskDef};
 use crate::error::Error;
 use crate::id::QueueName;
 
@@ -30,7 +30,7 @@ impl Registry {
     /// # Errors
     /// An empty registry (with how to mend it), a name that is defined twice (with both places), a bad queue name.
     pub fn collect() -> Result<Self, Error> {
-        let registry = Self::from_defs(inventory::iter::<TaskDef>.into_iter())?;
+        let registry = Self::from_defs(inventory::iter::<Registered>.into_iter().map(|r| r.0))?;
         if registry.tasks.is_empty() {
             return Err(Error::invalid(
                 "no task is registered: a crate whose tasks are never named is not linked; \

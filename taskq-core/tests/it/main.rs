@@ -1,4 +1,13 @@
-//! The tests of taskq-core, in one binary.
+//! The promises of taskq-core, in one binary: vocabulary, brokers, ownership under faults.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod arguments;
 mod conformance;
 mod faults;
+mod golden;
+mod message;
+mod outcome;
+mod protocol;
+mod registry;
+mod retry;

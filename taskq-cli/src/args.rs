@@ -1,0 +1,115 @@
+//! The command line: names, options, what they accept.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::value::RawValue;
+use taskq_core::{QueueName, TaskId};
+
+use crate::quantity;
+
+const EXIT_CODES: &str = "\
+Durations are seconds, or carry a unit: 90, 1.5, 2m, 500ms.
+Exit codes: 0 done, 1 what was asked for failed, 2 usage, 69 broker or worker not reachable, 75 timed out.";
+
+/// See what task workers do, send a task, read what became of it.
+#[derive(Debug, Parser)]
+#[command(name = "taskq", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Where the broker is
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TASKQ_BROKER_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379/0"
+    )]
+    pub(crate) broker: String,
+    /// Answer with one line of JSON on stdout
+    #[arg(short, long, global = true)]
+    pub(crate) json: bool,
+    /// Celery's; answered with why it is not needed
+    #[arg(
+        short = 'A',
+        long = "app",
+        global = true,
+        hide = true,
+        value_name = "APP"
+    )]
+    pub(crate) app: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask the running workers
+    Inspect(Inspect),
+    /// Send a call of a task
+    Call(Box<Call>),
+    /// Show what is stored of a call
+    Result(ResultOf),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// Ask only these workers; give several with commas, or repeat it
+    #[arg(short, long, global = true, value_name = "NODE", value_delimiter = ',')]
+    pub(crate) destination: Vec<String>,
+    /// Wait this long for answers; returns earlier when all are there
+    #[arg(short, long, global = true, value_name = "SECS", default_value = "1", value_parser = quantity::duration)]
+    pub(crate) timeout: Duration,
+    #[command(subcommand)]
+    pub(crate) what: Question,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Question {
+    /// The tasks that run right now
+    Active,
+    /// Which workers answer
+    Ping,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// The task's name
+    #[arg(value_name = "NAME")]
+    pub(crate) task: String,
+    /// Positional arguments: a JSON array
+    #[arg(short, long, value_name = "JSON", value_parser = quantity::json_array)]
+    pub(crate) args: Option<Box<RawValue>>,
+    /// Named arguments: a JSON object
+    #[arg(short, long, value_name = "JSON", value_parser = quantity::json_object)]
+    pub(crate) kwargs: Option<Box<RawValue>>,
+    /// Wait for its end and show its record
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Wait at most this long
+    #[arg(long, requires = "wait", value_name = "SECS", default_value = "60", value_parser = quantity::duration)]
+    pub(crate) timeout: Duration,
+    /// Send it to this queue; else the one published for the task, else `celery`
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) queue: Option<QueueName>,
+    /// Run it after this long
+    #[arg(long, value_name = "SECS", conflicts_with = "eta", value_parser = quantity::duration)]
+    pub(crate) countdown: Option<Duration>,
+    /// Run it at this time, such as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "RFC3339", value_parser = quantity::instant_ms)]
+    pub(crate) eta: Option<u64>,
+    /// Send it under this id
+    #[arg(long, value_name = "UUID")]
+    pub(crate) id: Option<TaskId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResultOf {
+    /// The call's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: TaskId,
+    /// Look in this queue only
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) queue: Option<QueueName>,
+}

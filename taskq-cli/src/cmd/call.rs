@@ -1,0 +1,77 @@
+//! `taskq call NAME`: sends a call, and waits for its end if asked to.
+
+use serde_json::json;
+use taskq_client::{SendOptions, WaitError};
+use taskq_core::State;
+
+use crate::args::Call;
+use crate::console::Console;
+use crate::exit::{Exit, Stop};
+use crate::reach::Reach;
+use crate::record_view::RecordView;
+
+pub(crate) async fn run(
+    call: Call,
+    json: bool,
+    reach: &Reach,
+    console: &mut Console<'_>,
+) -> Result<Exit, Stop> {
+    let mut options = SendOptions::default();
+    if let Some(queue) = &call.queue {
+        options = options.queue(queue.as_str());
+    }
+    if let Some(delay) = call.countdown {
+        options = options.countdown(delay);
+    }
+    if let Some(at) = call.eta {
+        options = options.eta(at);
+    }
+    if let Some(id) = call.id {
+        options = options.id(id);
+    }
+    let sending = reach
+        .client
+        .send_by_name(&call.task, &call.args, &call.kwargs, options);
+    let handle = reach.send(sending).await?;
+    let id = handle.id();
+    if !call.wait {
+        if json {
+            console.json(&json!({"task_id": id}));
+        } else {
+            console.print(&format!("{id}\n"));
+        }
+        return Ok(Exit::Done);
+    }
+    // Told before the wait: who interrupts it can still ask for the result.
+    console.notice(&format!("sent as {id}, waiting for its end"));
+    match handle.wait_record(call.timeout).await {
+        Ok(record) => {
+            let view = RecordView::of(&record);
+            if json {
+                console.json(&view);
+            } else {
+                console.print(&view.lines());
+            }
+            Ok(match record.state {
+                State::Success => Exit::Done,
+                _ => Exit::Failed,
+            })
+        }
+        Err(timed_out @ WaitError::TimedOut { .. }) => {
+            if json {
+                console.json(&json!({"task_id": id}));
+            }
+            Err(Stop::new(
+                Exit::TimedOut,
+                format!("{timed_out}; ask again with `taskq result {id}`"),
+            ))
+        }
+        Err(WaitError::Broker(error)) => Err(error.into()),
+        Err(other) => {
+            if json {
+                console.json(&json!({"task_id": id}));
+            }
+            Err(Stop::new(Exit::Failed, other.to_string()))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `taskq inspect active`: the tasks that run right now, the longest first for each worker.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use taskq_core::control::ActiveTask;
+
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::quantity::span;
+use crate::table::Table;
+
+pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>) -> Exit {
+    let titles = ["WORKER", "TASK", "ID", "ARGS", "QUEUE", "ATTEMPT", "FOR"];
+    let mut table = Table::new(&titles);
+    let (mut running, mut exit) = (0, Exit::Done);
+    for (node, body) in replies {
+        let mut tasks = match Vec::<ActiveTask>::deserialize(body) {
+            Ok(tasks) => tasks,
+            Err(error) => {
+                console.notice(&format!(
+                    "{node} answers what this version does not understand ({error}); --json shows it as it is"
+                ));
+                exit = Exit::Failed;
+                continue;
+            }
+        };
+        tasks.sort_by(|a, b| b.runtime_s.total_cmp(&a.runtime_s));
+        running += tasks.len();
+        for task in tasks {
+            let args = arguments(&task);
+            table.row([
+                node.clone(),
+                task.name,
+                task.id,
+                args,
+                task.queue,
+                task.attempt.to_string(),
+                span(task.runtime_s),
+            ]);
+        }
+    }
+    if running > 0 {
+        console.print(&table.render());
+    } else if exit == Exit::Done {
+        let nodes: Vec<_> = replies.keys().map(String::as_str).collect();
+        console.notice(&format!("nothing runs on {}", nodes.join(", ")));
+    }
+    exit
+}
+
+/// Both kinds of arguments in one cell, the empty ones left out.
+fn arguments(task: &ActiveTask) -> String {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    };
+    let given = [&task.args, &task.kwargs];
+    let shown: Vec<_> = given
+        .into_iter()
+        .filter(|v| !is_empty(v))
+        .map(Value::to_string)
+        .collect();
+    shown.join(" ")
+}

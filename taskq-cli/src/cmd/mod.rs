@@ -1,0 +1,23 @@
+//! The commands: one file each.
+
+mod call;
+mod inspect;
+mod result;
+
+use crate::args::Command;
+use crate::console::Console;
+use crate::exit::{Exit, Stop};
+use crate::reach::Reach;
+
+pub(crate) async fn run(
+    command: Command,
+    json: bool,
+    reach: &Reach,
+    console: &mut Console<'_>,
+) -> Result<Exit, Stop> {
+    match command {
+        Command::Inspect(inspect) => inspect::run(inspect, json, reach, console).await,
+        Command::Call(call) => call::run(*call, json, reach, console).await,
+        Command::Result(result) => result::run(result, json, reach, console).await,
+    }
+}

@@ -1,0 +1,87 @@
+//! Where output goes: answers to stdout, notices to stderr, and nobody there to read is no error.
+
+use std::fmt;
+use std::io::{ErrorKind, Write};
+
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// The two streams of the program.
+pub struct Console<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    trouble: Option<std::io::Error>,
+}
+
+impl<'a> Console<'a> {
+    /// Answers go to `out`, notices and errors to `err`.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+        Self {
+            out,
+            err,
+            trouble: None,
+        }
+    }
+
+    /// Writes text to stdout as it is.
+    pub(crate) fn print(&mut self, text: &str) {
+        if self.trouble.is_none() {
+            self.trouble = self.out.write_all(text.as_bytes()).err();
+        }
+    }
+
+    /// Writes one line of JSON to stdout.
+    pub(crate) fn json(&mut self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(line) => self.print(&(line + "\n")),
+            Err(error) => self.trouble = Some(error.into()),
+        }
+    }
+
+    /// Says one sentence on stderr.
+    pub(crate) fn notice(&mut self, sentence: &str) {
+        self.complain(&format!("taskq: {}\n", plain(sentence)));
+    }
+
+    /// Writes text to stderr as it is.
+    pub(crate) fn complain(&mut self, text: &str) {
+        // There is no one left to tell that stderr can not be written.
+        drop(self.err.write_all(text.as_bytes()));
+    }
+
+    /// Ends the output. A reader that went away (`| head`) has what it wanted; a full disk has not.
+    pub(crate) fn finish(&mut self, exit: Exit) -> Exit {
+        let trouble = self.trouble.take().or_else(|| self.out.flush().err());
+        match trouble {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self.complain(&format!("taskq: stdout can not be written: {error}\n"));
+                if exit == Exit::Done {
+                    Exit::Failed
+                } else {
+                    exit
+                }
+            }
+            _ => exit,
+        }
+    }
+}
+
+impl fmt::Debug for Console<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").finish_non_exhaustive()
+    }
+}
+
+/// Text from outside, made harmless for a terminal: control characters are shown, not obeyed.
+pub(crate) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}

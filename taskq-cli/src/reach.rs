@@ -1,0 +1,111 @@
+//! The broker, with the patience of somebody who sits before a terminal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskq_client::Client;
+use taskq_core::Error;
+use taskq_core::broker::Backend;
+use url::Url;
+
+use crate::exit::{Exit, Stop};
+
+/// Everything that is asked of the broker has so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// A send knows its deadline itself; its own error says more than ours.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// A client, and the address to blame.
+pub(crate) struct Reach {
+    pub(crate) client: Client,
+    address: String,
+}
+
+impl Reach {
+    pub(crate) async fn connect<C, F>(broker: String, connect: C) -> Result<Self, Stop>
+    where
+        C: FnOnce(String) -> F,
+        F: Future<Output = Result<Arc<dyn Backend>, Error>>,
+    {
+        let address = address(&broker);
+        let backend = patiently(&address, PATIENCE, connect(broker)).await?;
+        let client = Client::builder().send_deadline(PATIENCE).over(backend);
+        Ok(Self { client, address })
+    }
+
+    /// What `call` answers, if it does in time.
+    pub(crate) async fn read<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Stop> {
+        patiently(&self.address, PATIENCE, call).await
+    }
+
+    /// As [`read`](Self::read), for calls that take `extra` time of their own.
+    pub(crate) async fn read_for<T>(
+        &self,
+        extra: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Stop> {
+        patiently(&self.address, PATIENCE + extra, call).await
+    }
+
+    /// As [`read`](Self::read), for sends.
+    pub(crate) async fn send<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Stop> {
+        patiently(&self.address, PATIENCE + SLACK, call).await
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+async fn patiently<T>(
+    address: &str,
+    patience: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Stop> {
+    match tokio::time::timeout(patience, call).await {
+        Ok(result) => result.map_err(Stop::from),
+        Err(_) => Err(Stop::new(
+            Exit::Unreachable,
+            format!(
+                "the broker at {address} did not answer within {} s: is it running, and is the address right?",
+                patience.as_secs()
+            ),
+        )),
+    }
+}
+
+/// Where the broker is, without user, password and options.
+fn address(broker: &str) -> String {
+    let Ok(mut url) = Url::parse(broker) else {
+        return "the given URL".to_owned();
+    };
+    // Fails only for URLs that can not have them.
+    url.set_username("")
+        .and_then(|()| url.set_password(None))
+        .ok();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn an_address_shows_no_secret() {
+        assert_eq!(
+            address("redis://u:s3cret@h:6379/0?password=s3cret"),
+            "redis://h:6379/0"
+        );
+        assert_eq!(address("memory://"), "memory://");
+        assert!(!address("s3cret").contains("s3cret"));
+        assert!(!address("s3cret@host:6379").contains("s3cret"));
+    }
+}

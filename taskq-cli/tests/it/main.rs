@@ -1,0 +1,10 @@
+//! The command line over the memory broker: what it prints where, and how it ends.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
+
+mod calls;
+mod habits;
+mod inspecting;
+mod results;
+mod stage;
+mod streams;
+mod unreachable;

@@ -1,0 +1,152 @@
+//! What the tests play on: a memory broker, workers with set answers, and a terminal that remembers.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use taskq_cli::{Console, Exit, run};
+use taskq_core::broker::memory::MemoryBroker;
+use taskq_core::broker::{
+    Backend, Broker, Consumer, ConsumerOptions, Control, Delivery, Due, End, Outgoing, Verdict,
+};
+use taskq_core::control::{Command, Reply};
+use taskq_core::fleet::WorkerCard;
+use taskq_core::{Message, QueueName, Record, TaskId};
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+pub(crate) struct Stage(pub(crate) Arc<MemoryBroker>);
+
+/// What one command line said.
+pub(crate) struct Said {
+    pub(crate) exit: Exit,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { exit, out, err } = self;
+        write!(
+            f,
+            "exit {}\n--- stdout\n{out}--- stderr\n{err}",
+            exit.code()
+        )
+    }
+}
+
+/// The words of a command line, the program's name included.
+pub(crate) fn words(line: &[&str]) -> Vec<OsString> {
+    ["taskq"].iter().chain(line).map(OsString::from).collect()
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(MemoryBroker::new()))
+    }
+
+    /// Runs a command line to its end.
+    pub(crate) async fn run(&self, line: &[&str]) -> Said {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let backend: Arc<dyn Backend> = self.0.clone();
+        let mut console = Console::new(&mut out, &mut err);
+        let exit = run(words(line), &mut console, |_| async { Ok(backend) }).await;
+        Said {
+            exit,
+            out: String::from_utf8(out).unwrap(),
+            err: String::from_utf8(err).unwrap(),
+        }
+    }
+
+    /// A worker called `node` that gives `active` as its answer to what it runs, and pongs; or is silent.
+    pub(crate) async fn worker(&self, node: &str, active: Option<Value>) {
+        let card = WorkerCard {
+            id: TaskId::random().to_string(),
+            node: node.into(),
+            host: "bar".into(),
+            pid_space: String::new(),
+            pid: 7,
+            queues: vec![QueueName::default()],
+            slots: 1,
+            tasks: Vec::new(),
+            started: 0,
+            version: "0".into(),
+        };
+        self.0.register(&card, &[], LONG).await.unwrap();
+        let mut questions = self.0.listen().await.unwrap();
+        let (broker, node) = (self.0.clone(), node.to_owned());
+        tokio::spawn(async move {
+            while let Ok(request) = questions.next().await {
+                let Some(active) = active.clone().filter(|_| request.is_for(&node)) else {
+                    continue;
+                };
+                let reply = Reply {
+                    id: request.id.clone(),
+                    node: node.clone(),
+                    body: match request.command {
+                        Command::Ping => serde_json::json!({"ok": "pong"}),
+                        Command::Active => active,
+                    },
+                };
+                broker.reply(&request, reply).await.unwrap();
+            }
+        });
+    }
+
+    /// Puts `record` there, as it is.
+    pub(crate) async fn keep(&self, record: Record) {
+        let outgoing = Outgoing {
+            id: record.id,
+            body: Message::new(&record.task).encode().unwrap().into(),
+            priority: 0,
+            due: Due::Now,
+            record: Some(record.clone()),
+        };
+        self.0
+            .enqueue(&record.queue, &[outgoing], LONG)
+            .await
+            .unwrap();
+    }
+
+    /// Takes the next message of `queue`.
+    pub(crate) async fn claim(&self, queue: &str) -> (Arc<dyn Consumer>, Delivery, Message) {
+        let options = ConsumerOptions {
+            queues: vec![queue.parse().unwrap()],
+            lease: Duration::from_secs(60),
+        };
+        let consumer = self.0.consume(options).await.unwrap();
+        loop {
+            let claimed = consumer.claim(1, Duration::from_secs(1)).await.unwrap();
+            if let Some(delivery) = claimed.into_iter().next() {
+                let message = Message::decode(&delivery.body).unwrap();
+                return (consumer, delivery, message);
+            }
+        }
+    }
+
+    /// Ends the next message of `queue` with the record that `end` makes of its first one.
+    pub(crate) async fn end_next(&self, queue: &str, end: impl FnOnce(&mut Record)) {
+        let (consumer, delivery, message) = self.claim(queue).await;
+        let mut record = Record::new(
+            message.id,
+            &message.task,
+            &delivery.queue,
+            taskq_core::State::Success,
+        );
+        record.created = Some(1_767_225_600_000);
+        record.finished = Some(1_767_225_601_500);
+        record.attempts = 1;
+        end(&mut record);
+        let verdict = Verdict {
+            receipt: delivery.receipt,
+            end: End::Done,
+            record: Some(record),
+        };
+        consumer
+            .finish(&delivery.queue, vec![verdict])
+            .await
+            .unwrap();
+    }
+}

@@ -1,0 +1,64 @@
+//! Brokers that are not there, by the real program.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+fn taskq(line: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_taskq"))
+        .args(line)
+        .env_remove("TASKQ_BROKER_URL")
+        .output()
+        .unwrap()
+}
+
+/// Every command gives up on `url` with 69, says so and names `address`; well before the 30 s of a service.
+fn gives_up(url: &str, address: &str) {
+    for line in [
+        &["inspect", "ping", "--json"][..],
+        &["inspect", "active"],
+        &["call", "t", "-a", "[]"],
+        &["result", "0198c0de-0000-7000-8000-000000000000"],
+    ] {
+        let began = Instant::now();
+        let said = taskq(&[&["--broker", url], line].concat());
+        let err = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(69), "{line:?}: {err}");
+        assert!(err.contains(address), "{line:?}: {err}");
+        assert!(!err.contains("s3cret"), "{line:?}: {err}");
+        assert!(said.stdout.is_empty());
+        assert!(began.elapsed() < Duration::from_secs(15), "{line:?}");
+    }
+}
+
+#[test]
+fn nobody_listening_is_69() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    gives_up(&format!("redis://:s3cret@{address}/0"), &address);
+}
+
+#[test]
+fn somebody_who_never_answers_is_69() {
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    gives_up(&format!("redis://:s3cret@{address}/0"), &address);
+}
+
+#[test]
+fn what_is_no_address_is_usage() {
+    for url in ["nonsense", "http://somewhere", ""] {
+        let said = taskq(&["-b", url, "inspect", "ping"]);
+        assert_eq!(said.status.code(), Some(2), "{url:?}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let said = taskq(&["--version"]);
+    let version = format!("taskq {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), version);
+}

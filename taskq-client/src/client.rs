@@ -1,0 +1,179 @@
+//! The client: one connection to the broker, for any number of senders.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use taskq_core::broker::{self, Backend};
+use taskq_core::dispatch::{Dispatcher, Sent};
+use taskq_core::fleet::{PublishedTask, WorkerCard};
+use taskq_core::{Error, QueueName, Signature, TaskId};
+
+use crate::handle::TaskHandle;
+use crate::options::SendOptions;
+
+/// A send is given up after this long, unless the builder says otherwise.
+pub const DEFAULT_SEND_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Sends tasks and reads what became of them. Cheap to clone; make one per process and broker.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(crate) backend: Arc<dyn Backend>,
+    dispatcher: Dispatcher,
+}
+
+impl Client {
+    /// Connects to the broker at `url`, with the defaults of [`ClientBuilder`].
+    ///
+    /// # Errors
+    /// As [`broker::connect`].
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder().connect(url).await
+    }
+
+    /// For options.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Sends one call; `Ok` means accepted: it ends in a final state or is still owed.
+    ///
+    /// A signature without a queue goes to the queue that workers published for its task, else to `celery`.
+    /// Calls sent at the same time share their way to the broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what was wrong in the signature,
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) over 1 MiB, and
+    /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) after the send deadline. After an error that
+    /// [is transient](Error::is_transient) the call may still have been accepted: sent again under the same id
+    /// it shares one record, and may run twice.
+    pub async fn send<R>(&self, signature: Signature<R>) -> Result<TaskHandle<R>, Error> {
+        let sent = self.dispatcher.send(signature).await?;
+        Ok(self.handle_of(sent))
+    }
+
+    /// Sends many calls, in one command per queue and 500 of them; answers one by one, in order.
+    ///
+    /// A call that can not be sent does not hold up the others.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use taskq_client::{Client, Signature};
+    /// let client = Client::connect("memory://").await?;
+    /// let calls = (0..1_000).map(|n| Signature::<i64>::by_name("math.square").args(&[n])).collect();
+    /// for handle in client.send_many(calls).await {
+    ///     println!("{}", handle?.id());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn send_many<R>(
+        &self,
+        signatures: Vec<Signature<R>>,
+    ) -> Vec<Result<TaskHandle<R>, Error>> {
+        let answers = self.dispatcher.send_many(signatures).await;
+        answers
+            .into_iter()
+            .map(|answer| answer.map(|sent| self.handle_of(sent)))
+            .collect()
+    }
+
+    /// Sends a call of the task called `name`, whose code need not be known here.
+    ///
+    /// `args` is anything that serializes to a JSON array (a tuple, a `Vec`, a `serde_json::Value`), `kwargs`
+    /// anything that serializes to an object (a struct, a map); what serializes to `null`, as `()` does, stands for none.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_by_name(
+        &self,
+        name: &str,
+        args: impl Serialize,
+        kwargs: impl Serialize,
+        options: SendOptions,
+    ) -> Result<TaskHandle<Value>, Error> {
+        self.send(options.signature(name, &args, &kwargs)?).await
+    }
+
+    /// The handle of a call that was sent earlier or elsewhere, whose result is an `R`.
+    ///
+    /// Asks nobody: whether there is such a call is seen when its record is read.
+    #[must_use]
+    pub fn handle<R>(&self, id: TaskId) -> TaskHandle<R> {
+        TaskHandle::new(self.backend.clone(), id, None, true)
+    }
+
+    /// As [`handle`](Self::handle), for a call known to lie in `queue`: the other queues are not asked.
+    #[must_use]
+    pub fn handle_in<R>(&self, id: TaskId, queue: QueueName) -> TaskHandle<R> {
+        TaskHandle::new(self.backend.clone(), id, Some(queue), true)
+    }
+
+    /// The tasks that workers published within the last 7 days, by name.
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
+        self.backend.tasks().await
+    }
+
+    /// The workers that run now, by node name.
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
+        self.backend.workers().await
+    }
+
+    fn handle_of<R>(&self, sent: Sent) -> TaskHandle<R> {
+        TaskHandle::new(
+            self.backend.clone(),
+            sent.id,
+            Some(sent.queue),
+            sent.tracked,
+        )
+    }
+}
+
+/// How a [`Client`] is made.
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    send_deadline: Duration,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            send_deadline: DEFAULT_SEND_DEADLINE,
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// A send that is not accepted within `deadline` fails; 30 s unless set.
+    ///
+    /// Services that answer people want less, such as 3 s.
+    #[must_use]
+    pub fn send_deadline(mut self, deadline: Duration) -> Self {
+        self.send_deadline = deadline;
+        self
+    }
+
+    /// Connects to the broker at `url`.
+    ///
+    /// # Errors
+    /// As [`broker::connect`].
+    pub async fn connect(self, url: &str) -> Result<Client, Error> {
+        Ok(self.over(broker::connect(url).await?))
+    }
+
+    /// A client of a broker that is already connected.
+    #[must_use]
+    pub fn over(self, backend: Arc<dyn Backend>) -> Client {
+        Client {
+            dispatcher: Dispatcher::new(backend.clone(), self.send_deadline),
+            backend,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The handle: one call, seen from its sender.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use taskq_core::broker::Results;
+use taskq_core::{Error, QueueName, Record, State, TaskId};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::wait::{WaitError, answer};
+
+/// The first wait between two looks at a record.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// The waits grow up to this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// A look at a record may take this long past the end of the wait.
+const LAST_LOOK: Duration = Duration::from_millis(250);
+/// A wait longer than this is as good as one without end.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
+
+/// A call that was sent, whose result is an `R`.
+pub struct TaskHandle<R> {
+    results: Arc<dyn Results>,
+    id: TaskId,
+    queue: Option<QueueName>,
+    tracked: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> TaskHandle<R> {
+    pub(crate) fn new(
+        results: Arc<dyn Results>,
+        id: TaskId,
+        queue: Option<QueueName>,
+        tracked: bool,
+    ) -> Self {
+        Self {
+            results,
+            id,
+            queue,
+            tracked,
+            result: PhantomData,
+        }
+    }
+
+    /// The call's id.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The queue it was sent to; `None` for a handle made from a bare id.
+    #[must_use]
+    pub fn queue(&self) -> Option<&QueueName> {
+        self.queue.as_ref()
+    }
+
+    /// False when it was sent without a record: then there is nothing to wait for.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+
+    /// What is stored of it. `None`: not tracked, unknown, or expired.
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn record(&self) -> Result<Option<Record>, Error> {
+        if !self.tracked {
+            return Ok(None);
+        }
+        self.results.record(self.id, self.queue.as_ref()).await
+    }
+
+    /// Where it stands. `None` as for [`record`](Self::record).
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn state(&self) -> Result<Option<State>, Error> {
+        Ok(self.record().await?.map(|record| record.state))
+    }
+
+    /// Waits up to `timeout` for its end, and gives its result.
+    ///
+    /// The record is read again and again, with pauses that grow from 5 to 250 ms. A call without a record is
+    /// waited for too: one that another program pushed has none before it is done. A broker in trouble is
+    /// asked again until the time is up.
+    ///
+    /// # Errors
+    /// [`WaitError`] says which: the task failed, timed out, the results are not kept …
+    pub async fn wait(&self, timeout: Duration) -> Result<R, WaitError>
+    where
+        R: DeserializeOwned,
+    {
+        answer(self.wait_record(timeout).await?)
+    }
+
+    /// As [`wait`](Self::wait), but gives the final record, whatever its state.
+    ///
+    /// # Errors
+    /// [`WaitError::TimedOut`], [`WaitError::ResultsDisabled`] and [`WaitError::Broker`] alone.
+    pub async fn wait_record(&self, timeout: Duration) -> Result<Record, WaitError> {
+        if !self.tracked {
+            return Err(WaitError::ResultsDisabled { id: self.id });
+        }
+        let until = Instant::now() + timeout.min(LONGEST_WAIT);
+        let mut pause = SHORTEST_PAUSE;
+        let (mut last, mut trouble) = (None, None);
+        loop {
+            match timeout_at(until + LAST_LOOK, self.record()).await {
+                Ok(Ok(Some(record))) if record.state.is_final() => return Ok(record),
+                Ok(Ok(record)) => (last, trouble) = (record.map(|r| r.state), None),
+                Ok(Err(error)) if error.is_transient() => trouble = Some(error),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    return Err(
+                        trouble.map_or_else(|| self.timed_out(timeout, last), WaitError::from)
+                    );
+                }
+            }
+            let now = Instant::now();
+            if now >= until {
+                return Err(trouble.map_or_else(|| self.timed_out(timeout, last), WaitError::from));
+            }
+            sleep_until((now + pause).min(until)).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn timed_out(&self, after: Duration, last: Option<State>) -> WaitError {
+        WaitError::TimedOut {
+            id: self.id,
+            after,
+            last,
+        }
+    }
+}
+
+impl<R> Clone for TaskHandle<R> {
+    fn clone(&self) -> Self {
+        Self::new(
+            self.results.clone(),
+            self.id,
+            self.queue.clone(),
+            self.tracked,
+        )
+    }
+}
+
+impl<R> fmt::Debug for TaskHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle")
+            .field("id", &self.id)
+            .field("queue", &self.queue)
+            .field("tracked", &self.tracked)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! Options of a call that is sent by name.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use taskq_core::{Error, Signature, TaskId};
+
+/// Options of [`Client::send_by_name`](crate::Client::send_by_name); none is set by default.
+#[derive(Debug, Clone, Default)]
+pub struct SendOptions {
+    countdown: Option<Duration>,
+    eta: Option<u64>,
+    queue: Option<String>,
+    id: Option<TaskId>,
+    headers: Vec<(String, String)>,
+    ignore_result: Option<bool>,
+}
+
+impl SendOptions {
+    /// Runs it after this long, by the broker's clock.
+    #[must_use]
+    pub fn countdown(mut self, delay: Duration) -> Self {
+        self.countdown = Some(delay);
+        self
+    }
+
+    /// Runs it at this time: milliseconds since the epoch, by the broker's clock. Not together with a countdown.
+    #[must_use]
+    pub fn eta(mut self, at_ms: u64) -> Self {
+        self.eta = Some(at_ms);
+        self
+    }
+
+    /// Sends it to this queue; else the one published for the task, else `celery`.
+    #[must_use]
+    pub fn queue(mut self, name: impl Into<String>) -> Self {
+        self.queue = Some(name.into());
+        self
+    }
+
+    /// Sends it under this id. The same id is the same task: its record is shared.
+    #[must_use]
+    pub fn id(mut self, id: TaskId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// True: no record is kept; else as published for the task.
+    #[must_use]
+    pub fn ignore_result(mut self, ignore: bool) -> Self {
+        self.ignore_result = Some(ignore);
+        self
+    }
+
+    pub(crate) fn signature<R>(
+        self,
+        name: &str,
+        args: &impl Serialize,
+        kwargs: &impl Serialize,
+    ) -> Result<Signature<R>, Error> {
+        if self.countdown.is_some() && self.eta.is_some() {
+            return Err(Error::invalid(format!(
+                "{name}: a countdown and an eta exclude each other, give one"
+            )));
+        }
+        let json = |what: &str, value: serde_json::Result<_>| {
+            value.map_err(|e| Error::invalid(format!("{name}: its {what} do not serialize: {e}")))
+        };
+        let mut call = Signature::by_name(name);
+        let args = json("args", to_raw_value(args))?;
+        if args.get() != "null" {
+            call = call.args(&args);
+        }
+        let kwargs = json("kwargs", to_raw_value(kwargs))?;
+        if kwargs.get() != "null" {
+            call = call.kwargs(&kwargs);
+        }
+        if let Some(delay) = self.countdown {
+            call = call.countdown(delay);
+        }
+        if let Some(at) = self.eta {
+            call = call.eta(at);
+        }
+        if let Some(queue) = self.queue {
+            call = call.queue(&queue);
+        }
+        if let Some(id) = self.id {
+            call = call.id(id);
+        }
+        if let Some(ignore) = self.ignore_result {
+            call = call.ignore_result(ignore);
+        }
+        for (header, value) in self.headers {
+            call = call.header(header, value);
+        }
+        Ok(call)
+    }
+}

@@ -1,0 +1,7 @@
+//! The client over the memory broker.
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
+
+mod asking;
+mod sending;
+mod stage;
+mod waiting;

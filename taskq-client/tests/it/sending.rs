@@ -1,0 +1,97 @@
+//! What arrives of what is sent.
+
+use std::time::Duration;
+
+use serde_json::json;
+use taskq_client::{Client, ErrorKind, SendOptions, Signature, State, TaskId};
+
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn a_call_by_name_arrives_with_its_arguments_and_options() {
+    let (stage, client) = Stage::new();
+    let id = TaskId::random();
+    let options = SendOptions::default()
+        .queue("geo")
+        .id(id)
+        .header("tenant", "acme")
+        .ignore_result(false);
+    let handle = client
+        .send_by_name(
+            "geo.distance",
+            ("Bogotá", 9_007_199_254_740_993_i64),
+            json!({"unit": "km"}),
+            options,
+        )
+        .await
+        .unwrap();
+    assert_eq!((handle.id(), handle.queue().unwrap().as_str()), (id, "geo"));
+    let (_, _, message) = stage.claim("geo").await;
+    assert_eq!((message.id, message.task.as_str()), (id, "geo.distance"));
+    assert_eq!(
+        message.args.unwrap().get(),
+        r#"["Bogotá",9007199254740993]"#
+    );
+    assert_eq!(message.kwargs.unwrap().get(), r#"{"unit":"km"}"#);
+    assert_eq!(message.headers["tenant"], "acme");
+}
+
+#[tokio::test]
+async fn what_serializes_to_null_stands_for_no_arguments() {
+    let (stage, client) = Stage::new();
+    client
+        .send_by_name("t", (), None::<()>, SendOptions::default())
+        .await
+        .unwrap();
+    let (_, _, message) = stage.claim("celery").await;
+    assert!(message.args.is_none() && message.kwargs.is_none());
+}
+
+#[tokio::test]
+async fn a_call_for_later_is_scheduled() {
+    let (_, client) = Stage::new();
+    let options = SendOptions::default().countdown(Duration::from_secs(60));
+    let handle = client.send_by_name("t", (), (), options).await.unwrap();
+    assert_eq!(handle.state().await.unwrap(), Some(State::Scheduled));
+}
+
+#[tokio::test]
+async fn what_can_not_be_sent_is_refused_with_its_reason() {
+    let (_, client) = Stage::new();
+    let both = SendOptions::default()
+        .countdown(Duration::from_secs(1))
+        .eta(1);
+    for (args, options, word) in [
+        (json!(7), SendOptions::default(), "array"),
+        (
+            json!([]),
+            SendOptions::default().queue("no spaces"),
+            "no spaces",
+        ),
+        (json!([]), both, "exclude each other"),
+    ] {
+        let error = client
+            .send_by_name("t", args, (), options)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn many_calls_are_answered_one_by_one() {
+    let (_, client) = Stage::new();
+    let good = Signature::<i64>::by_name("t").args(&[1]);
+    let huge = Signature::<i64>::by_name("t").args(&["x".repeat(1 << 20)]);
+    let id = good.task_id();
+    let answers = client.send_many(vec![huge, good]).await;
+    assert_eq!(answers[0].as_ref().unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(answers[1].as_ref().unwrap().id(), id);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused() {
+    let error = Client::connect("nonsense").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}

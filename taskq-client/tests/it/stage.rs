@@ -1,0 +1,203 @@
+//! What the tests play on: a memory broker that can fail reads, and workers that do as they are told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use taskq_client::{
+    Client, Error, ErrorKind, Failure, PublishedTask, QueueName, Record, State, TaskId, WorkerCard,
+};
+use taskq_core::Message;
+use taskq_core::broker::memory::MemoryBroker;
+use taskq_core::broker::{
+    Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, End, Inspect,
+    Outgoing, Replies, Requests, Results, Verdict,
+};
+use taskq_core::control::{Reply, Request};
+
+pub(crate) const LONG: Duration = Duration::from_secs(3_600);
+
+/// A memory broker whose next `failing` reads of records fail.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) memory: MemoryBroker,
+    pub(crate) failing: AtomicUsize,
+}
+
+impl Stage {
+    pub(crate) fn new() -> (Arc<Self>, Client) {
+        let stage = Arc::new(Self {
+            memory: MemoryBroker::new(),
+            failing: AtomicUsize::new(0),
+        });
+        let client = Client::builder().over(stage.clone());
+        (stage, client)
+    }
+
+    /// Takes the next message of `queue`.
+    pub(crate) async fn claim(&self, queue: &str) -> (Arc<dyn Consumer>, Delivery, Message) {
+        let options = ConsumerOptions {
+            queues: vec![QueueName::new(queue).unwrap()],
+            lease: Duration::from_secs(60),
+        };
+        let consumer = self.consume(options).await.unwrap();
+        loop {
+            let claimed = consumer.claim(1, Duration::from_secs(1)).await.unwrap();
+            if let Some(delivery) = claimed.into_iter().next() {
+                let message = Message::decode(&delivery.body).unwrap();
+                return (consumer, delivery, message);
+            }
+        }
+    }
+
+    /// Runs the next message of `queue` and ends it in `state`: with this result, or with an error of this text.
+    pub(crate) async fn end_next(&self, queue: &str, state: State, word: &str) {
+        let (consumer, delivery, message) = self.claim(queue).await;
+        let mut record = Record::new(message.id, &message.task, &delivery.queue, state);
+        record.attempts = 4;
+        let end = match state {
+            State::Failure | State::Dead => End::Dead {
+                state,
+                reason: word.into(),
+            },
+            _ => End::Done,
+        };
+        if state == State::Success {
+            record.result = Some(
+                to_raw_value(&serde_json::from_str::<serde_json::Value>(word).unwrap()).unwrap(),
+            );
+        } else {
+            record.error = Some(Failure::new("Oops", word));
+        }
+        let verdict = Verdict {
+            receipt: delivery.receipt,
+            end,
+            record: (!message.ignore_result).then_some(record),
+        };
+        let finished = consumer
+            .finish(&delivery.queue, vec![verdict])
+            .await
+            .unwrap();
+        assert_eq!(finished.applied, 1);
+    }
+
+    /// A worker called `node` that answers every ping, or none.
+    pub(crate) async fn worker(self: &Arc<Self>, node: &str, answers: bool) {
+        let card = WorkerCard {
+            id: TaskId::random().to_string(),
+            node: node.into(),
+            host: "bar".into(),
+            pid_space: String::new(),
+            pid: 7,
+            queues: vec![QueueName::default()],
+            slots: 1,
+            tasks: Vec::new(),
+            started: 0,
+            version: "0".into(),
+        };
+        self.register(&card, &[], LONG).await.unwrap();
+        let mut questions = self.listen().await.unwrap();
+        let (stage, node) = (self.clone(), node.to_owned());
+        tokio::spawn(async move {
+            while let Ok(request) = questions.next().await {
+                if answers && request.is_for(&node) {
+                    let reply = Reply {
+                        id: request.id.clone(),
+                        node: node.clone(),
+                        body: json!({"ok": "pong"}),
+                    };
+                    stage.reply(&request, reply).await.unwrap();
+                }
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl Results for Stage {
+    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
+        let take = |n: usize| n.checked_sub(1);
+        if self
+            .failing
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_ok()
+        {
+            return Err(Error::new(ErrorKind::Unreachable, "the stage is dark"));
+        }
+        self.memory.record(id, queue).await
+    }
+}
+
+#[async_trait]
+impl Broker for Stage {
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: &[Outgoing],
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        self.memory.enqueue(queue, batch, deadline).await
+    }
+
+    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
+        self.memory.consume(options).await
+    }
+
+    async fn register(
+        &self,
+        card: &WorkerCard,
+        tasks: &[PublishedTask],
+        ttl: Duration,
+    ) -> Result<(), Error> {
+        self.memory.register(card, tasks, ttl).await
+    }
+
+    async fn withdraw(&self, worker: &str) -> Result<(), Error> {
+        self.memory.withdraw(worker).await
+    }
+}
+
+#[async_trait]
+impl Inspect for Stage {
+    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
+        self.memory.workers().await
+    }
+
+    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
+        self.memory.tasks().await
+    }
+
+    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
+        self.memory.task(name).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.memory.queues().await
+    }
+
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        self.memory.depth(queue).await
+    }
+
+    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
+        self.memory.dead(queue, limit).await
+    }
+}
+
+#[async_trait]
+impl Control for Stage {
+    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error> {
+        self.memory.ask(request).await
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        self.memory.listen().await
+    }
+
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
+        self.memory.reply(request, reply).await
+    }
+}

@@ -1,0 +1,89 @@
+//! The catalog: what workers published of a task, remembered for a few seconds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+use super::Trouble;
+use crate::broker::Backend;
+use crate::error::Error;
+use crate::id::QueueName;
+
+/// For so long an answer is believed.
+const FRESH: Duration = Duration::from_secs(5);
+/// So many tasks are remembered.
+const REMEMBERED: usize = 1024;
+/// The waits between two attempts to read grow up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the dispatcher takes from a published task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) queue: QueueName,
+    pub(super) ignore_result: bool,
+}
+
+type Entry = Arc<OnceCell<Option<Published>>>;
+
+pub(super) struct Catalog {
+    backend: Arc<dyn Backend>,
+    trouble: Arc<Trouble>,
+    entries: Mutex<HashMap<String, (Instant, Entry)>>,
+}
+
+impl Catalog {
+    pub(super) fn new(backend: Arc<dyn Backend>, trouble: Arc<Trouble>) -> Self {
+        Self {
+            backend,
+            trouble,
+            entries: Mutex::default(),
+        }
+    }
+
+    /// The task published as `name`. Keeps asking while the broker is in trouble: the caller has the deadline.
+    ///
+    /// Many that ask for one name at once cost one read.
+    pub(super) async fn task(&self, name: &str) -> Result<Option<Published>, Error> {
+        let entry = self.entry(name);
+        entry.get_or_try_init(|| self.read(name)).await.cloned()
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<Published>, Error> {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.backend.task(name).await {
+                Ok(task) => {
+                    return Ok(task.map(|t| Published {
+                        queue: t.queue,
+                        ignore_result: t.ignore_result,
+                    }));
+                }
+                Err(error) if error.is_transient() => self.trouble.met(&error),
+                Err(error) => return Err(error),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn entry(&self, name: &str) -> Entry {
+        let now = Instant::now();
+        let is_fresh = |at: Instant| now.saturating_duration_since(at) < FRESH;
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entry)) = entries.get(name).filter(|(at, _)| is_fresh(*at)) {
+            return entry.clone();
+        }
+        if entries.len() >= REMEMBERED {
+            entries.retain(|_, (at, _)| is_fresh(*at));
+            if entries.len() >= REMEMBERED {
+                entries.clear();
+            }
+        }
+        let entry = Entry::default();
+        entries.insert(name.to_owned(), (now, entry.clone()));
+        entry
+    }
+}

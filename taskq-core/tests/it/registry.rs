@@ -1,0 +1,62 @@
+//! The registry refuses what could not be told apart or reached.
+
+use taskq_core::task;
+use taskq_core::task::{Registry, TaskDef};
+
+/// One task.
+#[task(name = "reg.one", queue = "b-queue")]
+async fn one() {}
+#[task(name = "reg.two")]
+async fn two(_n: u8) {}
+
+static SAME_NAME: TaskDef = TaskDef::new("reg.one", &[], one::DEF.run).at("other.rs", 7);
+static NO_NAME: TaskDef = TaskDef::new("", &[], one::DEF.run).at("other.rs", 8);
+static BAD_QUEUE: TaskDef = TaskDef::new("q", &[], one::DEF.run)
+    .queue("no spaces")
+    .at("other.rs", 9);
+
+fn refusal(defs: &[&'static TaskDef]) -> String {
+    Registry::from_defs(defs.iter().copied())
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn linked_tasks_are_collected_and_sorted() {
+    let registry = Registry::collect().unwrap();
+    let names: Vec<_> = registry.iter().map(|def| def.name).collect();
+    assert!(
+        names.is_sorted() && names.contains(&"reg.one") && names.contains(&"reg.two"),
+        "{names:?}"
+    );
+    assert_eq!(registry.get("reg.one").unwrap().doc, "One task.");
+    assert!(registry.get("reg.three").is_none());
+}
+
+#[test]
+fn a_name_defined_twice_names_both_places() {
+    let text = refusal(&[&SAME_NAME, &one::DEF]);
+    let here = format!("{}:{}", one::DEF.file, one::DEF.line);
+    assert!(
+        text.contains("reg.one") && text.contains("other.rs:7") && text.contains(&here),
+        "{text}"
+    );
+}
+
+#[test]
+fn names_and_queues_are_checked_at_their_place() {
+    assert_eq!(
+        refusal(&[&NO_NAME]),
+        "other.rs:8: a task name has 1 to 256 bytes"
+    );
+    let text = refusal(&[&BAD_QUEUE]);
+    assert!(
+        text.starts_with("other.rs:9: task q: \"no spaces\" is no queue name"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_empty_registry_is_allowed_only_on_purpose() {
+    assert!(Registry::from_defs([]).unwrap().is_empty());
+}

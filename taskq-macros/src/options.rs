@@ -1,0 +1,146 @@
+//! `#[task(…)]`: the options between the parentheses.
+
+use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Ident, LitBool, LitStr, Path, Result, Token};
+
+const KNOWN: &str =
+    "the options are name, queue, max_retries, retry, retry_if, ignore_result and crate";
+
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) queue: Option<LitStr>,
+    pub(crate) max_retries: Option<Expr>,
+    pub(crate) retry: Option<Expr>,
+    pub(crate) retry_if: Option<Expr>,
+    pub(crate) ignore_result: bool,
+    pub(crate) krate: Option<Path>,
+}
+
+/// Reads all options and reports every mistake in them, not only the first.
+pub(crate) fn parse(tokens: TokenStream) -> Result<Options> {
+    let written = Punctuated::<Written, Token![,]>::parse_terminated.parse2(tokens)?;
+    let mut options = Options::default();
+    let mut mistakes: Option<Error> = None;
+    let mut seen: Vec<String> = Vec::new();
+    for option in written {
+        let name = option.name.to_string();
+        let checked = if seen.contains(&name) {
+            let text = format!("the option `{name}` is given twice");
+            Err(Error::new(option.name.span(), text))
+        } else {
+            options.set(option)
+        };
+        seen.push(name);
+        match (checked, &mut mistakes) {
+            (Ok(()), _) => {}
+            (Err(e), Some(all)) => all.combine(e),
+            (Err(e), none) => *none = Some(e),
+        }
+    }
+    mistakes.map_or(Ok(options), Err)
+}
+
+/// One option as it stands there: a name, and a value unless it is a flag.
+struct Written {
+    name: Ident,
+    value: Option<TokenStream>,
+}
+
+impl Parse for Written {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name = Ident::parse_any(input)?;
+        let mut value = None;
+        if input.parse::<Option<Token![=]>>()?.is_some() {
+            // `crate = ::path` is a path; everything else, and most paths, are expressions.
+            let expr: Expr = input.parse()?;
+            value = Some(quote::ToTokens::into_token_stream(expr));
+        }
+        Ok(Self { name, value })
+    }
+}
+
+impl Written {
+    fn value<T: Parse>(self, what: &str) -> Result<T> {
+        let wanted = format!("`{}` must be {what}", self.name);
+        let Some(value) = self.value else {
+            return Err(Error::new(self.name.span(), wanted));
+        };
+        let span = value.span();
+        syn::parse2(value).map_err(|_| Error::new(span, wanted))
+    }
+}
+
+impl Options {
+    fn set(&mut self, option: Written) -> Result<()> {
+        match option.name.to_string().as_str() {
+            "name" => self.name = Some(task_name(option.value("a string such as \"shop.pay\"")?)?),
+            "queue" => self.queue = Some(queue_name(option.value("a string such as \"mail\"")?)?),
+            "max_retries" => self.max_retries = Some(option.value("a number such as 5")?),
+            "retry" => self.retry = Some(option.value("a retry policy such as `Never`")?),
+            "retry_if" => self.retry_if = Some(option.value("the path of a `fn(&E) -> bool`")?),
+            "ignore_result" if option.value.is_none() => self.ignore_result = true,
+            "ignore_result" => {
+                self.ignore_result = option.value::<LitBool>("`true` or `false`")?.value;
+            }
+            "crate" => self.krate = Some(option.value("the path of taskq-core or taskq-worker")?),
+            other => return Err(unknown(other, option.name.span())),
+        }
+        Ok(())
+    }
+}
+
+fn task_name(name: LitStr) -> Result<LitStr> {
+    match name.value().len() {
+        1..=256 => Ok(name),
+        _ => Err(Error::new(name.span(), "a task name has 1 to 256 bytes")),
+    }
+}
+
+/// The rule of `QueueName::new`, told where the name is written.
+fn queue_name(name: LitStr) -> Result<LitStr> {
+    let text = name.value();
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+    if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(name);
+    }
+    Err(Error::new(
+        name.span(),
+        "a queue name has 1 to 128 of the characters A-Z a-z 0-9 . _ -",
+    ))
+}
+
+fn unknown(name: &str, span: Span) -> Error {
+    let instead = match name {
+        "bind" => "take `Context` as the first parameter",
+        "default_retry_delay"
+        | "retry_backoff"
+        | "retry_backoff_max"
+        | "retry_jitter"
+        | "retry_kwargs" => {
+            "write `retry = …` with a policy of `taskq_core::retry`, such as `Exponential { .. }`"
+        }
+        "autoretry_for" | "dont_autoretry_for" | "throws" => {
+            "every error is retried; `retry_if = PATH` names a function that says which are not"
+        }
+        "acks_late" | "task_acks_late" => {
+            "it is always so: a message is acknowledged when its task has ended"
+        }
+        "reject_on_worker_lost" | "acks_on_failure_or_timeout" => {
+            "a message whose worker died runs again up to its crash limit; one that failed is acknowledged"
+        }
+        "serializer" | "compression" => "messages are JSON",
+        "time_limit" | "soft_time_limit" | "rate_limit" | "priority" | "expires"
+        | "track_started" | "max_crashes" | "on_crash" | "aliases" => "it is not built yet",
+        _ => "",
+    };
+    let text = match instead {
+        "" => format!("unknown option `{name}`: {KNOWN}"),
+        hint => format!("`#[task]` has no option `{name}`: {hint}; {KNOWN}"),
+    };
+    Error::new(span, text)
+}

@@ -1,0 +1,6 @@
+use taskq_core::task;
+
+#[task(retry = 5)]
+async fn number() {}
+
+fn main() {}

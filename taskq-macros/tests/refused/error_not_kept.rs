@@ -1,0 +1,10 @@
+use taskq_core::task;
+
+pub struct Trouble;
+
+#[task]
+async fn pay() -> Result<u8, Trouble> {
+    Err(Trouble)
+}
+
+fn main() {}

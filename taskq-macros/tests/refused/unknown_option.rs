@@ -1,0 +1,9 @@
+use taskq_core::task;
+
+#[task(name = "a", que = "mail")]
+async fn misspelt() {}
+
+#[task(bind, acks_late, default_retry_delay = 10, autoretry_for = OSError, time_limit = 30)]
+async fn from_celery() {}
+
+fn main() {}
