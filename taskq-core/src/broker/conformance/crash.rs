@@ -7,7 +7,7 @@ use super::bench::decoded;
 use super::{Bench, done, ids, retry, return_};
 use crate::broker::{Consumer, Delivery, Depth};
 use crate::error::Error;
-use crate::id::TaskId;
+use crate::id::{QueueName, TaskId};
 use crate::message::{Message, OnCrash};
 use crate::state::State;
 
@@ -66,6 +66,22 @@ pub async fn a_retry_does_not_forget_the_crashes(bench: Bench) -> Result<(), Err
     Ok(())
 }
 
+/// A message that comes back from a crash comes back to the list of its priority.
+pub async fn a_crash_moves_no_message_to_another_priority(bench: Bench) -> Result<(), Error> {
+    for (number, priority) in [(0, 2), (1, 7), (2, 2)] {
+        let mut message = Bench::message(number)?;
+        message.priority = priority;
+        bench.send_message(&message).await?;
+    }
+    let heir = bench.consumer().await?;
+    let before = bench.crash(3, &heir).await?;
+    let after = bench.deliver(&heir, 3).await?;
+    assert_eq!(ids(&after), ids(&before));
+    let priorities: Vec<u8> = after.iter().map(|d| d.priority).collect();
+    assert_eq!(priorities, [7, 2, 2]);
+    Ok(())
+}
+
 /// One crash before its limit a message is held back from the others, and delivered as a suspect.
 pub async fn on_its_last_life_a_message_is_a_suspect(bench: Bench) -> Result<(), Error> {
     let sent = bench.send(1).await?;
@@ -98,6 +114,32 @@ pub async fn a_consumer_runs_one_suspect_at_a_time(bench: Bench) -> Result<(), E
     all.extend(ids(&second));
     all.sort();
     assert_eq!(all, sent);
+    Ok(())
+}
+
+/// The rule is the process', not the queue's: one suspect over all queues it listens at.
+pub async fn one_suspect_runs_over_all_queues(bench: Bench) -> Result<(), Error> {
+    let other = QueueName::new("conformance.other")?;
+    let queues = [bench.queue.clone(), other.clone()];
+    let heir = bench.consumer_at(&queues).await?;
+    bench.send(1).await?;
+    bench.send_to(&other, 1).await?;
+    for _ in 0..2 {
+        let victim = bench.consumer_at(&queues).await?;
+        bench.deliver(&victim, 2).await?;
+        assert_eq!(bench.reclaim(&heir).await?.returned, 2);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let got = bench.deliver(&heir, 1).await?;
+        assert!(got[0].suspect);
+        bench.nothing_for(&heir).await?;
+        bench.nothing_for(&heir).await?;
+        heir.finish(&got[0].queue, vec![done(&got[0])]).await?;
+        seen.push(got[0].queue.clone());
+    }
+    seen.sort();
+    assert_eq!(seen, queues);
     Ok(())
 }
 

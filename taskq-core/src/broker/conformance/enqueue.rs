@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, done, ids};
+use super::{Bench, done, failed, ids};
 use crate::broker::Due;
 use crate::error::Error;
 use crate::id::QueueName;
@@ -96,6 +96,23 @@ pub async fn sending_again_does_not_forget_a_final_record(bench: Bench) -> Resul
     bench.settle(&consumer, vec![done(&got[0])]).await?;
     bench.send_message(&message).await?;
     assert_eq!(bench.state(message.id).await?, Some(State::Success));
+    Ok(())
+}
+
+/// The same goes for a FAILURE, which is kept longer than a result.
+pub async fn sending_again_does_not_forget_a_failure(bench: Bench) -> Result<(), Error> {
+    let message = Bench::message(0)?;
+    bench.send_message(&message).await?;
+    let consumer = bench.consumer().await?;
+    let got = bench.deliver(&consumer, 1).await?;
+    bench
+        .settle(&consumer, vec![failed(&got[0], "for good")])
+        .await?;
+    bench.send_message(&message).await?;
+    assert_eq!(bench.state(message.id).await?, Some(State::Failure));
+    let again = bench.deliver(&consumer, 1).await?;
+    bench.settle(&consumer, vec![done(&again[0])]).await?;
+    assert_eq!(bench.state(message.id).await?, Some(State::Failure));
     Ok(())
 }
 

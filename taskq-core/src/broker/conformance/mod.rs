@@ -130,6 +130,7 @@ macro_rules! __conformance_cases {
                 a_tracked_message_has_a_record_at_once
                 an_untracked_message_has_none
                 sending_again_does_not_forget_a_final_record
+                sending_again_does_not_forget_a_failure
                 what_is_delayed_does_not_come_before_it_is_due
                 an_eta_is_a_time_of_the_brokers_clock
                 an_eta_in_the_past_is_due_at_once
@@ -182,8 +183,10 @@ macro_rules! __conformance_cases {
             crash {
                 each_crash_is_counted
                 a_retry_does_not_forget_the_crashes
+                a_crash_moves_no_message_to_another_priority
                 on_its_last_life_a_message_is_a_suspect
                 a_consumer_runs_one_suspect_at_a_time
+                one_suspect_runs_over_all_queues
                 a_finished_suspect_makes_room_for_the_next
                 a_lost_suspect_makes_room_for_the_next
                 a_returned_suspect_stays_one

@@ -16,6 +16,9 @@ mod records;
 mod session;
 mod store;
 
+#[cfg(test)]
+mod bounds;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

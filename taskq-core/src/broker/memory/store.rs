@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::message::MAX_BYTES;
 
-const MAX_MESSAGES: usize = 1_000_000;
-const MAX_MESSAGE_BYTES: usize = 1 << 30;
-const MAX_QUEUES: usize = 1_000;
+pub(super) const MAX_MESSAGES: usize = 1_000_000;
+pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 30;
+pub(super) const MAX_QUEUES: usize = 1_000;
 const MAX_CONSUMERS: usize = 10_000;
 
 #[derive(Debug, Default)]
@@ -183,8 +183,8 @@ impl Store {
         verdicts.sort_by_key(|v| v.receipt.tag);
         let mut returned = Vec::new();
         for verdict in verdicts {
-            let mine = verdict.receipt.session == consumer;
-            let session = queue.sessions.get_mut(&consumer).filter(|_| mine);
+            // No tag is given twice, so what another holds, or held before a loss, is not found here.
+            let session = queue.sessions.get_mut(&consumer);
             let Some(message) = session.and_then(|s| s.release(verdict.receipt.tag)) else {
                 finished.lost += 1;
                 continue;
