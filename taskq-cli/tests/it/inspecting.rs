@@ -141,6 +141,23 @@ async fn a_silent_node_is_69_only_when_it_was_named() {
 }
 
 #[tokio::test]
+async fn one_silent_among_the_named_is_69_and_the_others_are_shown() {
+    let stage = Stage::new();
+    stage.worker("w1@bar", Some(json!([]))).await;
+    stage.worker("mute@bar", None).await;
+    let line = [
+        "inspect", "ping", "-t", "1", "-d", "w1@bar", "-d", "mute@bar", "--json",
+    ];
+    let said = stage.run(&line).await;
+    assert_eq!(said.exit, Exit::Unreachable);
+    assert_eq!(said.out, "{\"w1@bar\":{\"ok\":\"pong\"}}\n");
+    assert!(
+        said.err.contains("mute@bar") && !said.err.contains("w1@bar"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn all_silent_is_69() {
     let stage = Stage::new();
     stage.worker("mute@bar", None).await;

@@ -57,6 +57,25 @@ fn what_is_no_address_is_usage() {
 }
 
 #[test]
+fn the_environment_names_the_broker_and_the_option_beats_it() {
+    let said = |line: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_taskq"));
+        let output = program
+            .args(line)
+            .env("TASKQ_BROKER_URL", "memory://from-environment")
+            .output();
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    };
+    let by_environment = said(&["inspect", "ping"]);
+    assert!(
+        by_environment.contains("memory://from-environment"),
+        "{by_environment}"
+    );
+    let by_option = said(&["inspect", "ping", "--broker", "memory://from-option"]);
+    assert!(by_option.contains("memory://from-option"), "{by_option}");
+}
+
+#[test]
 fn the_version_is_told() {
     let said = taskq(&["--version"]);
     let version = format!("taskq {}\n", env!("CARGO_PKG_VERSION"));

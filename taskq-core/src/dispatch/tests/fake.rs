@@ -1,0 +1,206 @@
+//! A broker that does as it is told.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use crate::broker::{
+    Broker, Consumer, ConsumerOptions, Control, DeadMessage, Depth, Inspect, Outgoing, Replies,
+    Requests, Results,
+};
+use crate::control::{Reply, Request};
+use crate::error::{Error, ErrorKind};
+use crate::fleet::{PublishedTask, WorkerCard};
+use crate::id::{QueueName, TaskId};
+use crate::record::Record;
+
+/// Keeps what it is given. Each enqueue takes one permit from `gate` and then the next of `script`, or accepts.
+#[derive(Debug)]
+pub(super) struct Fake {
+    pub(super) batches: Mutex<Vec<(QueueName, Vec<Outgoing>)>>,
+    pub(super) begun: Semaphore,
+    pub(super) gate: Semaphore,
+    pub(super) script: Mutex<VecDeque<Result<(), Error>>>,
+    pub(super) refused: Mutex<Option<TaskId>>,
+    pub(super) published: Mutex<Vec<PublishedTask>>,
+    pub(super) reads: AtomicUsize,
+    pub(super) registry_down: Mutex<Option<Error>>,
+    pub(super) hangs: AtomicBool,
+}
+
+impl Fake {
+    pub(super) fn closed() -> Arc<Self> {
+        Arc::new(Self {
+            batches: Mutex::default(),
+            begun: Semaphore::new(0),
+            gate: Semaphore::new(0),
+            script: Mutex::default(),
+            refused: Mutex::default(),
+            published: Mutex::default(),
+            reads: AtomicUsize::new(0),
+            registry_down: Mutex::default(),
+            hangs: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn open() -> Arc<Self> {
+        let fake = Self::closed();
+        fake.let_through(100_000);
+        fake
+    }
+
+    pub(super) fn let_through(&self, n: usize) {
+        self.gate.add_permits(n);
+    }
+
+    /// Waits until one more enqueue has begun.
+    pub(super) async fn one_begins(&self) {
+        self.begun.acquire().await.unwrap().forget();
+    }
+
+    pub(super) fn sizes(&self) -> Vec<usize> {
+        self.batches
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|b| b.1.len())
+            .collect()
+    }
+
+    pub(super) fn ids(&self) -> Vec<TaskId> {
+        let batches = self.batches.lock().unwrap();
+        batches
+            .iter()
+            .flat_map(|b| b.1.iter().map(|m| m.id))
+            .collect()
+    }
+
+    pub(super) fn publish(&self, name: &str, queue: &str, ignore_result: bool) {
+        self.published.lock().unwrap().push(PublishedTask {
+            name: name.into(),
+            doc: String::new(),
+            params: Vec::new(),
+            queue: QueueName::new(queue).unwrap(),
+            max_retries: 3,
+            ignore_result,
+            seen: 0,
+            live: true,
+        });
+    }
+}
+
+#[async_trait]
+impl Broker for Fake {
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: &[Outgoing],
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        self.begun.add_permits(1);
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        match tokio::time::timeout(deadline, self.gate.acquire()).await {
+            Ok(permit) => permit.unwrap().forget(),
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::Unreachable,
+                    "fake://here does not answer",
+                ));
+            }
+        }
+        if let Some(result) = self.script.lock().unwrap().pop_front() {
+            result?;
+        }
+        if self
+            .refused
+            .lock()
+            .unwrap()
+            .is_some_and(|id| batch.iter().any(|m| m.id == id))
+        {
+            return Err(Error::new(ErrorKind::TooLarge, "one of them is too large"));
+        }
+        self.batches
+            .lock()
+            .unwrap()
+            .push((queue.clone(), batch.to_vec()));
+        Ok(())
+    }
+
+    async fn consume(&self, _: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn register(
+        &self,
+        _: &WorkerCard,
+        _: &[PublishedTask],
+        _: Duration,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Results for Fake {
+    async fn record(&self, _: TaskId, _: Option<&QueueName>) -> Result<Option<Record>, Error> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Inspect for Fake {
+    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
+        Ok(self.published.lock().unwrap().clone())
+    }
+
+    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        if let Some(error) = self.registry_down.lock().unwrap().clone() {
+            return Err(error);
+        }
+        let published = self.published.lock().unwrap();
+        Ok(published.iter().find(|t| t.name == name).cloned())
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn depth(&self, _: &QueueName) -> Result<Depth, Error> {
+        Ok(Depth::default())
+    }
+
+    async fn dead(&self, _: &QueueName, _: usize) -> Result<Vec<DeadMessage>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Control for Fake {
+    async fn ask(&self, _: Request) -> Result<Box<dyn Replies>, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn reply(&self, _: &Request, _: Reply) -> Result<(), Error> {
+        Err(Error::invalid("not in this test"))
+    }
+}
