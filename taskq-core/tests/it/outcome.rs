@@ -8,7 +8,7 @@ use taskq_core::{Failure, Outcome, TaskError};
 
 /// An error with this many causes below it, each as long as the text.
 #[derive(Debug)]
-struct Nested(&'static str, Option<Box<Nested>>);
+struct Nested(&'static str, Option<Box<Self>>);
 
 impl fmt::Display for Nested {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

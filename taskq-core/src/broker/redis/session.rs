@@ -215,12 +215,11 @@ impl Seat {
 
     /// Takes note of what a beat was answered.
     pub(super) fn beaten(&self, generation: u64, answer: Answer) -> Result<(), Error> {
-        match text(&answer?) {
-            Some("LOST") => self.lose(
+        if text(&answer?) == Some("LOST") {
+            self.lose(
                 generation,
                 "its lease was past and its deliveries were given back, or the server lost them",
-            ),
-            Some(_) | None => {}
+            );
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(super) fn number(value: &Value) -> Option<u64> {
             // Scores come as floating point text when they are large.
             text.parse::<u64>().ok().or_else(|| {
                 let score = text.parse::<f64>().ok()?;
-                (score >= 0.0 && score < 9e15).then_some(score as u64)
+                (0.0..9e15).contains(&score).then_some(score as u64)
             })
         }
     }

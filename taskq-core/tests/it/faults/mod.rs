@@ -29,6 +29,7 @@ pub(crate) struct Mix {
     pub(crate) poison: usize,
 }
 
+#[expect(clippy::print_stdout, reason = "a failing run must tell its seed")]
 async fn run(mix: Mix, salt: u64) {
     let seed = number("TASKQ_FAULT_SEED").unwrap_or(20_261_122) ^ (salt << 32);
     let seconds = number("TASKQ_FAULT_SECONDS").unwrap_or(4);
