@@ -9,5 +9,6 @@ mod golden;
 mod message;
 mod outcome;
 mod protocol;
+mod redis;
 mod registry;
 mod retry;

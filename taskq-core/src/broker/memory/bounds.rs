@@ -34,7 +34,9 @@ async fn what_is_full_refuses_until_something_ends() {
         due: Due::Now,
         record: None,
     };
-    let refused = broker.enqueue(&queue, &[out.clone()], Duration::ZERO).await;
+    let refused = broker
+        .enqueue(&queue, std::slice::from_ref(&out), Duration::ZERO)
+        .await;
     assert!(refused.is_err_and(|e| e.is_transient()));
 
     let consumer = broker.consume(options(&queue)).await.unwrap();
