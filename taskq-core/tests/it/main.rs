@@ -12,3 +12,4 @@ mod protocol;
 mod redis;
 mod registry;
 mod retry;
+mod tidy;
