@@ -1,0 +1,134 @@
+//! The flags of a worker's command line.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use taskq_core::QueueName;
+
+/// Takes tasks from queues and runs them.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "worker", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Queues to take from, separated by commas [default: celery]
+    #[arg(
+        short = 'Q',
+        long,
+        env = "TASKQ_QUEUES",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) queues: Vec<QueueName>,
+
+    /// Queues to leave out: of those of -Q, else of all that the tasks of this program use
+    #[arg(short = 'X', long, value_delimiter = ',', value_name = "QUEUES")]
+    pub(crate) exclude_queues: Vec<QueueName>,
+
+    /// How many tasks run at once [default: 10 for each processor]
+    #[arg(
+        short,
+        long,
+        env = "TASKQ_CONCURRENCY",
+        hide_env_values = true,
+        value_name = "N"
+    )]
+    pub(crate) concurrency: Option<usize>,
+
+    /// The node name; %h is the machine's name, %n that without its domain, %d its domain [default: worker-<pid>@%h]
+    #[arg(
+        short = 'n',
+        long,
+        env = "TASKQ_HOSTNAME",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub(crate) hostname: Option<String>,
+
+    #[arg(
+        help = "What is logged: debug, info, warning, error or critical, or directives such as info,my_crate=debug",
+        short,
+        long,
+        env = "TASKQ_LOGLEVEL",
+        hide_env_values = true,
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
+    pub(crate) loglevel: String,
+
+    /// How long running tasks may go on after the first SIGTERM or Ctrl-C: 90, 1.5, 2m, 500ms
+    #[arg(long, env = "TASKQ_GRACE", hide_env_values = true, default_value = "25", value_parser = duration, value_name = "TIME")]
+    pub(crate) grace: Duration,
+
+    /// How long other workers wait for this one's heartbeat before they take its tasks over
+    #[arg(long, env = "TASKQ_LEASE", hide_env_values = true, default_value = "10", value_parser = duration, value_name = "TIME")]
+    pub(crate) lease: Duration,
+
+    /// The broker
+    #[arg(
+        short,
+        long,
+        env = "TASKQ_BROKER_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379/0",
+        value_name = "URL"
+    )]
+    pub(crate) broker: String,
+
+    /// The form of the log on stderr: for people, or one JSON object a line
+    #[arg(
+        long,
+        env = "TASKQ_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of the log: for people, or one JSON object a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Seconds, or a number with its unit: `90`, `1.5`, `2m`, `500ms`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("{text:?} is no time: write seconds (90, 1.5) or a unit (500ms, 2m, 1h)");
+    let unit_at = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.trim_end().parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * scale).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_seconds_or_carry_a_unit() {
+        for (text, ms) in [
+            ("90", 90_000),
+            ("1.5", 1_500),
+            ("2m", 120_000),
+            ("500ms", 500),
+            ("1h", 3_600_000),
+            ("3s", 3_000),
+            ("0", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "-1", "2 weeks", "m", "nan", "inf", "1e400", "1.5x"] {
+            assert!(duration(text).unwrap_err().contains("is no time"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The command line of a worker, as one main in library form: the only place of the libraries that reads arguments and
+//! environment, prints, and installs a log.
+
+mod args;
+mod celery;
+mod logging;
+mod signals;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use taskq_core::task::Registry;
+use taskq_core::{Error, QueueName};
+use tokio_util::sync::CancellationToken;
+
+use self::args::Args;
+use crate::config::default_concurrency;
+use crate::worker::Worker;
+
+/// The stop was asked for and done.
+const STOPPED: u8 = 0;
+/// It was started the wrong way.
+const USAGE: u8 = 2;
+/// A bug of ours, or a broker that answers nonsense.
+const INTERNAL: u8 = 70;
+
+/// Threads of the blocking pool beside those of tasks: name resolution, files.
+const SPARE_THREADS: usize = 16;
+
+/// Runs a worker with every task that is linked into this program, as its arguments and environment say.
+///
+/// Exit status: 0 after a warm stop, 2 when it was started the wrong way, 70 after an internal error, 143 or 130 when a
+/// second SIGTERM or Ctrl-C ended it at once.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     taskq_worker::cli::main()
+/// }
+/// ```
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os()).into()
+}
+
+/// The same with arguments given, the program's name first; answers the exit status.
+pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    let (args, notices) = match read(args) {
+        Ok(read) => read,
+        Err(error) => {
+            // Nothing is left to do about a stderr that is closed.
+            drop(error.print());
+            return u8::try_from(error.exit_code()).unwrap_or(USAGE);
+        }
+    };
+    for notice in notices {
+        eprintln!("{notice}");
+    }
+    let stop = CancellationToken::new();
+    let worker = match prepare(&args, stop.clone()) {
+        Ok(worker) => worker,
+        Err(error) => return refuse(&error),
+    };
+    let slots = args.concurrency.unwrap_or_else(default_concurrency);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(slots + SPARE_THREADS)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime does not start: {error}");
+            return INTERNAL;
+        }
+    };
+    let signals = signals::listen(stop);
+    // Both are woken from threads of their own: this works even while tasks block the whole runtime.
+    let status = runtime.block_on(async {
+        tokio::select! {
+            end = worker.run() => match end {
+                Ok(()) => STOPPED,
+                Err(error) if error.is_usage() => refuse(&error),
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    INTERNAL
+                }
+            },
+            status = signals => status.unwrap_or_else(|error| {
+                eprintln!("error: {error}");
+                INTERNAL
+            }),
+        }
+    });
+    // Functions that still block must not keep the process.
+    runtime.shutdown_background();
+    status
+}
+
+fn read(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<(Args, Vec<String>), clap::Error> {
+    let mut command = celery::known_to(Args::command());
+    let given = command.try_get_matches_from_mut(args)?;
+    let refuse = |command: &mut clap::Command, why: String| {
+        command.error(clap::error::ErrorKind::InvalidValue, why)
+    };
+    let notices = celery::answer(&given).map_err(|why| refuse(&mut command, why))?;
+    Ok((Args::from_arg_matches(&given)?, notices))
+}
+
+fn prepare(args: &Args, stop: CancellationToken) -> Result<Worker, Error> {
+    let filter = logging::filter(&args.loglevel).map_err(Error::invalid)?;
+    let registry = Registry::collect()?;
+    let queues = queues(args, &registry)?;
+    if !logging::install(filter, args.log_format) {
+        eprintln!("this program has a log of its own: --loglevel and --log-format change nothing");
+    }
+    let mut builder = Worker::builder()
+        .url(&args.broker)
+        .queues(queues.iter().map(QueueName::as_str))
+        .grace(args.grace)
+        .lease(args.lease)
+        .registry(registry)
+        .stop(stop);
+    if let Some(slots) = args.concurrency {
+        builder = builder.concurrency(slots);
+    }
+    if let Some(name) = &args.hostname {
+        builder = builder.node(name);
+    }
+    builder.build()
+}
+
+fn queues(args: &Args, registry: &Registry) -> Result<Vec<QueueName>, Error> {
+    let all = if !args.queues.is_empty() {
+        args.queues.clone()
+    } else if args.exclude_queues.is_empty() {
+        vec![QueueName::default()]
+    } else {
+        let mut used = registry
+            .iter()
+            .map(|def| QueueName::new(def.queue))
+            .collect::<Result<Vec<_>, _>>()?;
+        used.sort();
+        used.dedup();
+        used
+    };
+    let left: Vec<_> = all
+        .into_iter()
+        .filter(|q| !args.exclude_queues.contains(q))
+        .collect();
+    if left.is_empty() {
+        return Err(Error::invalid(
+            "no queue is left: -X/--exclude-queues takes all of them away",
+        ));
+    }
+    Ok(left)
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> u8 {
+    eprintln!("error: {error}");
+    USAGE
+}

@@ -1,0 +1,156 @@
+//! What a worker is built from, checked.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskq_core::broker::Backend;
+use taskq_core::task::{Registry, State};
+use taskq_core::{Error, QueueName};
+use tokio_util::sync::CancellationToken;
+
+use crate::node;
+
+/// How long a session outlives its last beat, unless said otherwise: 10 s.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
+
+/// How long a warm stop waits for running tasks, unless said otherwise: 25 s. Kubernetes kills after 30.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(25);
+
+/// How many tasks run at once, unless said otherwise: 10 for each processor this process may use (cgroups counted).
+#[must_use]
+pub fn default_concurrency() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get) * 10
+}
+
+/// A checked configuration.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) source: Source,
+    pub(crate) queues: Vec<QueueName>,
+    pub(crate) slots: usize,
+    pub(crate) node: Arc<str>,
+    pub(crate) host: String,
+    pub(crate) lease: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) state: State,
+    pub(crate) registry: Registry,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Where the broker comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Backend(Arc<dyn Backend>),
+    Url(String),
+}
+
+/// A configuration as it was written.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) source: Option<Source>,
+    pub(crate) queues: Vec<String>,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) node: Option<String>,
+    pub(crate) lease: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) state: State,
+    pub(crate) registry: Option<Registry>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Draft {
+    pub(crate) fn check(self) -> Result<Config, Error> {
+        let source = self.source.ok_or_else(|| {
+            Error::invalid("a worker needs a broker: give it one with `.url(…)` or `.backend(…)`")
+        })?;
+        let mut queues = Vec::new();
+        for name in &self.queues {
+            let queue = QueueName::new(name)?;
+            if !queues.contains(&queue) {
+                queues.push(queue);
+            }
+        }
+        if queues.is_empty() {
+            queues.push(QueueName::default());
+        }
+        let slots = self.concurrency.unwrap_or_else(default_concurrency);
+        between("the concurrency", slots, 1, 100_000)?;
+        between("the lease in ms", self.lease.as_millis(), 100, 3_600_000)?;
+        between("the grace in s", self.grace.as_secs(), 0, 86_400)?;
+        let host = node::host();
+        let template = self
+            .node
+            .unwrap_or_else(|| format!("worker-{}@%h", std::process::id()));
+        Ok(Config {
+            source,
+            queues,
+            slots,
+            node: node::expand_node(&template, &host)?.into(),
+            host,
+            lease: self.lease,
+            grace: self.grace,
+            state: self.state,
+            registry: self.registry.map_or_else(Registry::collect, Ok)?,
+            stop: self.stop,
+        })
+    }
+}
+
+impl Source {
+    /// The broker as it may be shown: its URL without the password.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Backend(_) => "given by the program".to_owned(),
+            Self::Url(url) => hide_password(url),
+        }
+    }
+}
+
+fn hide_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold an @ that was not escaped: the last one counts.
+    let Some(at) = rest[..authority].rfind('@').or_else(|| rest.rfind('@')) else {
+        return url.to_owned();
+    };
+    let user = rest[..at].split(':').next().unwrap_or_default();
+    let secret = if rest[..at].contains(':') { ":***" } else { "" };
+    format!("{scheme}://{user}{secret}{}", &rest[at..])
+}
+
+fn between<T: PartialOrd + std::fmt::Display>(
+    what: &str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), Error> {
+    if value < least || value > most {
+        return Err(Error::invalid(format!(
+            "{what} is {value}, it goes from {least} to {most}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hide_password;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, shown) in [
+            ("redis://h:1/0", "redis://h:1/0"),
+            ("redis://:secret@h/0", "redis://:***@h/0"),
+            ("redis://u:s:e@h/0?x=a@b", "redis://u:***@h/0?x=a@b"),
+            ("redis://u:p@ss@h/0", "redis://u:***@h/0"),
+            ("redis://u:p/ss@h/0", "redis://u:***@h/0"),
+            ("memory://", "memory://"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(hide_password(url), shown);
+        }
+    }
+}

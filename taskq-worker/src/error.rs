@@ -1,0 +1,50 @@
+//! Why a worker ended other than by a warm stop.
+
+use taskq_core::{Error, ErrorKind};
+
+/// Why [`Worker::run`](crate::Worker::run) gave up.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Another worker goes by the same node name and lives.
+    #[error(
+        "the node name {node} is taken: pid {pid} on {host} renewed it meanwhile; stop that worker or start this one with another -n/--hostname"
+    )]
+    NameTaken {
+        /// The name both claim.
+        node: String,
+        /// The other's machine.
+        host: String,
+        /// The other's process there.
+        pid: u32,
+    },
+    /// The broker answered what no repeat mends.
+    #[error("{0}")]
+    Broker(#[from] Error),
+    /// A part without which the worker can not go on has ended: a bug. What the worker held was given back as far as
+    /// that was possible.
+    #[error("the {duty} ended: {reason}; the worker stopped, start it again")]
+    Died {
+        /// The part.
+        duty: &'static str,
+        /// Its last words.
+        reason: String,
+    },
+    /// The stop could not tell the broker how these deliveries ended: they run again once the lease has lapsed.
+    #[error(
+        "the broker was not reachable during the stop: {0} deliveries end with the lease and run again"
+    )]
+    Unsettled(usize),
+}
+
+impl RunError {
+    /// True when the worker was started the wrong way: the same start fails again.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NameTaken { .. } => true,
+            Self::Broker(e) => matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported),
+            Self::Died { .. } | Self::Unsettled(_) => false,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The worker: takes messages from queues, runs their tasks and tells the broker what became of them.
+//!
+//! A program that works tasks off links the crates that define them and hands its `main` over:
+//!
+//! ```no_run
+//! // use my_tasks as _;   // for each crate of tasks: what is never named is not linked
+//! fn main() -> std::process::ExitCode {
+//!     taskq_worker::cli::main()
+//! }
+//! ```
+//!
+//! A program with a command line of its own builds a [`Worker`] instead. What a task's author needs of `taskq-core`
+//! is exported here as well, so this crate alone will do.
+
+mod deadline;
+mod error;
+mod report;
+mod supervisor;
+mod thread;
+mod trouble;
+
+mod config;
+mod executor;
+mod fetcher;
+mod finisher;
+mod heartbeat;
+mod ledger;
+mod node;
+mod registration;
+mod responder;
+mod shutdown;
+mod sweeper;
+mod verdict;
+mod worker;
+
+pub mod cli;
+
+pub use config::{DEFAULT_GRACE, DEFAULT_LEASE, default_concurrency};
+pub use error::RunError;
+pub use node::expand_node;
+pub use worker::{Builder, Worker};
+
+#[doc(hidden)]
+pub use taskq_core::__private;
+pub use taskq_core::{
+    Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
+    Signature, State, TaskError, TaskId, broker, clock, control, dispatch, fleet, message, retry,
+    task,
+};
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,64 @@
+//! What the worker says about its tasks: a span for each, and one line at its end.
+
+use std::time::Duration;
+
+use taskq_core::broker::Delivery;
+use taskq_core::message::Undecodable;
+use taskq_core::{Failure, Message, State};
+use tracing::{Span, info, info_span, warn};
+
+/// What a task came to.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) state: State,
+    pub(crate) error: Option<Failure>,
+    pub(crate) again: Option<Duration>,
+}
+
+/// The span of one run. It costs nothing while its level is off.
+pub(crate) fn span(message: &Message, delivery: &Delivery) -> Span {
+    info_span!(
+        "task",
+        id = %message.id,
+        task = message.task,
+        queue = %delivery.queue,
+        traceparent = message.headers.get("traceparent"),
+    )
+}
+
+/// The line at a task's end.
+pub(crate) fn ended(message: &Message, delivery: &Delivery, told: &Told, runtime: Duration) {
+    let Message { id, task, .. } = message;
+    let (attempt, state, queue) = (message.attempt(), told.state, &delivery.queue);
+    let runtime_ms = runtime.as_secs_f64() * 1e3;
+    let error = told
+        .error
+        .as_ref()
+        .map(|e| format!("{}: {}", e.kind, e.message));
+    match (&error, told.again) {
+        (None, None) => {
+            info!(%id, task, %queue, runtime_ms, attempt, %state, "{task} {state} in {runtime_ms:.1} ms");
+        }
+        (None, Some(wait)) => {
+            info!(%id, task, %queue, runtime_ms, attempt, %state, "{task} {state}: it runs in {wait:.1?}");
+        }
+        (Some(error), Some(wait)) => {
+            warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}: attempt {attempt} failed ({error}), the next is in {wait:.1?}");
+        }
+        (Some(error), None) => {
+            warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state} after attempt {attempt}: {error}");
+        }
+    }
+}
+
+/// The line of a message that can not be read.
+pub(crate) fn unreadable(error: &Undecodable, delivery: &Delivery) {
+    let id = error.id.map(tracing::field::display);
+    warn!(id, task = error.task, queue = %delivery.queue, state = "DEAD", "a message can not be read: {}", error.reason);
+}
+
+/// The line of a run that does not count any more.
+pub(crate) fn uncounted(message: &Message, delivery: &Delivery) {
+    let Message { id, task, .. } = message;
+    warn!(%id, task, queue = %delivery.queue, "{task}: this run does not count, another worker has the message or gets it");
+}

@@ -1,0 +1,83 @@
+//! The warm stop: nothing new starts, what runs may finish, the rest goes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskq_core::broker::Consumer;
+
+use crate::deadline::{CALL, within};
+use crate::error::RunError;
+use crate::ledger::Ledger;
+use crate::trouble::Trouble;
+
+/// How long cancelled runs have to end before their messages go back nevertheless.
+const CANCELLED: Duration = Duration::from_millis(500);
+/// How long the last verdicts have to be acknowledged once the grace is over.
+const LAST_VERDICTS: Duration = Duration::from_secs(3);
+/// How long the farewell to the broker may take.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// The stop of one worker. It is consumed by running it: a worker stops once.
+#[derive(Debug)]
+pub(crate) struct Shutdown {
+    pub(crate) consumer: Arc<dyn Consumer>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) grace: Duration,
+}
+
+impl Shutdown {
+    /// Lets running tasks finish for up to the grace, gives back the rest, and closes the sessions.
+    ///
+    /// `fetcher` is the fetcher's end: it settles the claim under way first.
+    pub(crate) async fn run(self, fetcher: impl Future<Output = ()>) -> Result<(), RunError> {
+        tracing::info!(
+            "stopping: {} tasks run, they have {:.0?} to finish; a second signal ends at once",
+            self.ledger.running().len(),
+            self.grace
+        );
+        let finished = async {
+            fetcher.await;
+            self.ledger.settled().await;
+        };
+        // From the first moment on no crash is charged, whatever happens to this process.
+        let retired = retire(&*self.consumer);
+        let both = async { tokio::join!(retired, finished) };
+        if tokio::time::timeout(self.grace, both).await.is_err() {
+            self.give_back().await;
+        }
+        let unsettled = self.ledger.unsettled();
+        let closed = within(CLOSE, "close", self.consumer.close()).await;
+        if let Err(e) = &closed {
+            tracing::warn!("the sessions could not be closed: {e}; they lapse with their lease");
+        }
+        if unsettled > 0 && closed.is_err() {
+            return Err(RunError::Unsettled(unsettled));
+        }
+        Ok(())
+    }
+
+    async fn give_back(&self) {
+        self.ledger.cancel_all();
+        let ended = async {
+            while self.ledger.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(CANCELLED, ended).await.is_err() {
+            tracing::warn!(
+                "{} tasks did not end when they were cancelled; their messages go back, another worker runs them",
+                self.ledger.open()
+            );
+            self.ledger.return_all();
+        }
+        // What is not acknowledged by then goes back, uncharged, when the sessions close.
+        drop(tokio::time::timeout(LAST_VERDICTS, self.ledger.settled()).await);
+    }
+}
+
+async fn retire(consumer: &dyn Consumer) {
+    let mut trouble = Trouble::new("announcing the stop");
+    while let Err(e) = within(CALL, "retire", consumer.retire()).await {
+        tokio::time::sleep(trouble.failed(&e)).await;
+    }
+}

@@ -1,0 +1,371 @@
+//! The worker: its builder, and the list of services it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskq_core::broker::{Backend, Consumer, ConsumerOptions};
+use taskq_core::dispatch::Dispatcher;
+use taskq_core::task::{Registry, State};
+use taskq_core::{Error, broker};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, DEFAULT_GRACE, DEFAULT_LEASE, Draft, Source};
+use crate::deadline::{CALL, patiently, within};
+use crate::error::RunError;
+use crate::executor::Executor;
+use crate::fetcher::Fetcher;
+use crate::finisher::Finisher;
+use crate::heartbeat::Heartbeat;
+use crate::ledger::Ledger;
+use crate::registration::Registration;
+use crate::responder::Responder;
+use crate::shutdown::Shutdown;
+use crate::sweeper::Sweeper;
+use crate::{supervisor, thread};
+
+/// How long a task that sends another waits for the broker.
+const SEND: Duration = Duration::from_secs(30);
+
+/// Runs tasks from queues until it is stopped.
+///
+/// # Example
+/// ```
+/// use taskq_worker::Worker;
+/// use taskq_worker::task::{Registry, Running, TaskDef};
+/// use taskq_worker::{CancellationToken, Outcome};
+///
+/// static PING: TaskDef = TaskDef::new("ping", &[], |_context, arguments| {
+///     arguments.bind(&[])?;
+///     Ok(Running::Async(Box::pin(async {
+///         Outcome::Done(taskq_worker::__private::to_raw_value("pong").unwrap())
+///     })))
+/// });
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stop = CancellationToken::new();
+/// let worker = Worker::builder()
+///     .url("memory://")
+///     .queues(["celery", "geo"])
+///     .concurrency(100)
+///     .node("w1@%h")
+///     .registry(Registry::from_defs([&PING])?) // left out: every task that `#[task]` registered
+///     .stop(stop.clone())
+///     .build()?;
+/// stop.cancel(); // a program does this at SIGTERM
+/// worker.run().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Worker {
+    config: Config,
+}
+
+/// Builds a [`Worker`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    draft: Draft,
+}
+
+impl Builder {
+    /// The broker. Either this or [`url`](Self::url) is needed.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.draft.source = Some(Source::Backend(backend));
+        self
+    }
+
+    /// The broker's URL; it is connected when the worker runs.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.draft.source = Some(Source::Url(url.into()));
+        self
+    }
+
+    /// The queues it takes from. Default: `celery`.
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.draft.queues = queues.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How many tasks run at once, 1 to 100,000. Default: [`default_concurrency`](crate::default_concurrency).
+    ///
+    /// Plain functions run on the blocking pool of the runtime, which has 512 threads unless it was built with more.
+    pub fn concurrency(mut self, slots: usize) -> Self {
+        self.draft.concurrency = Some(slots);
+        self
+    }
+
+    /// The node name; `%h`, `%n` and `%d` as in [`expand_node`](crate::expand_node). Default: `worker-<pid>@%h`.
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.draft.node = Some(name.into());
+        self
+    }
+
+    /// How long this worker's deliveries outlive its last heartbeat, 100 ms to 1 h. Default: 10 s.
+    ///
+    /// The first worker of a queue decides for all later ones.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.draft.lease = lease;
+        self
+    }
+
+    /// How long a stop waits for running tasks. Default: 25 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.draft.grace = grace;
+        self
+    }
+
+    /// A value that tasks reach by its type with [`Context::state`](crate::Context::state).
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.draft.state = self.draft.state.with(value);
+        self
+    }
+
+    /// The tasks it offers. Default: [`Registry::collect`].
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.draft.registry = Some(registry);
+        self
+    }
+
+    /// Begins the warm stop when it fires.
+    pub fn stop(mut self, stop: CancellationToken) -> Self {
+        self.draft.stop = stop;
+        self
+    }
+
+    /// Checks it all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): no broker, no task, a bad queue or node name, a number out of
+    /// its range.
+    pub fn build(self) -> Result<Worker, Error> {
+        Ok(Worker {
+            config: self.draft.check()?,
+        })
+    }
+}
+
+impl Worker {
+    /// A builder with the defaults.
+    pub fn builder() -> Builder {
+        Builder {
+            draft: Draft {
+                source: None,
+                queues: Vec::new(),
+                concurrency: None,
+                node: None,
+                lease: DEFAULT_LEASE,
+                grace: DEFAULT_GRACE,
+                state: State::default(),
+                registry: None,
+                stop: CancellationToken::new(),
+            },
+        }
+    }
+
+    /// Its node name.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.config.node
+    }
+
+    /// Runs until it is stopped: `Ok` after a warm stop.
+    ///
+    /// Tasks run on the tokio runtime this is called from; all talk with the broker happens on threads of the
+    /// worker's own, which tasks can not block. While the broker can not be reached, it waits and tries again.
+    /// Dropping the future ends the worker at once, as a kill would: what it held runs again after a lease.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn run(self) -> Result<(), RunError> {
+        let tasks = Handle::current();
+        let abandoned = CancellationToken::new();
+        let _guard = abandoned.clone().drop_guard();
+        let config = self.config;
+        thread::run("taskq-io", move || async move {
+            tokio::select! {
+                biased;
+                () = abandoned.cancelled() => Ok(()),
+                end = serve(config, tasks) => end,
+            }
+        })
+        .await
+    }
+}
+
+async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
+    let stop = &config.stop;
+    let Some(backend) = connect(&config.source, stop).await? else {
+        return Ok(());
+    };
+    let mut registration = Registration::new(Arc::clone(&backend), &config);
+    if !registration.begin(stop).await? {
+        return Ok(());
+    }
+    let options = ConsumerOptions {
+        queues: config.queues.clone(),
+        lease: config.lease,
+    };
+    let opened = patiently("opening the sessions", stop, || {
+        backend.consume(options.clone())
+    })
+    .await?;
+    let end = match opened {
+        None => Ok(()),
+        Some(consumer) => {
+            if consumer.lease() != config.lease {
+                tracing::info!(
+                    "the lease is {:.1?}, as the first worker of these queues chose, not {:.1?}",
+                    consumer.lease(),
+                    config.lease
+                );
+                registration.ttl = consumer.lease();
+            }
+            consume(&config, tasks, &backend, &consumer, registration.clone()).await
+        }
+    };
+    let farewell = backend.withdraw(&registration.card.id);
+    if let Err(e) = within(CALL / 5, "withdraw", farewell).await {
+        tracing::warn!("the registration lapses by itself: {e}");
+    }
+    end
+}
+
+async fn connect(
+    source: &Source,
+    stop: &CancellationToken,
+) -> Result<Option<Arc<dyn Backend>>, Error> {
+    match source {
+        Source::Backend(backend) => Ok(Some(Arc::clone(backend))),
+        Source::Url(url) => patiently("connecting", stop, || broker::connect(url)).await,
+    }
+}
+
+/// The services, until the worker has stopped.
+async fn consume(
+    config: &Config,
+    tasks: Handle,
+    backend: &Arc<dyn Backend>,
+    consumer: &Arc<dyn Consumer>,
+    registration: Registration,
+) -> Result<(), RunError> {
+    let stopping = config.stop.child_token();
+    let (ledger, receivers) = Ledger::new(config.slots, &config.queues);
+    let ledger = Arc::new(ledger);
+    let _abandoned = ledger.cancel_on_drop();
+
+    let beats_end = CancellationToken::new();
+    let _beats_guard = beats_end.clone().drop_guard();
+    let heartbeat = Heartbeat {
+        consumer: Arc::clone(consumer),
+        registration,
+    };
+    let mut beats = heartbeat.start(beats_end.clone());
+
+    let mut finishers = JoinSet::new();
+    for (queue, verdicts) in receivers {
+        let finisher = Finisher {
+            consumer: Arc::clone(consumer),
+            queue,
+            verdicts,
+            ledger: Arc::clone(&ledger),
+        };
+        finishers.spawn(supervisor::vital("finisher", finisher.run()));
+    }
+
+    let mut helpers = JoinSet::new();
+    let sweeper = Sweeper {
+        consumer: Arc::clone(consumer),
+    };
+    helpers.spawn(supervisor::restarted("sweeper", move || {
+        sweeper.clone().run()
+    }));
+    let responder = Responder {
+        backend: Arc::clone(backend),
+        ledger: Arc::clone(&ledger),
+        node: Arc::clone(&config.node),
+    };
+    helpers.spawn(supervisor::restarted("responder", move || {
+        responder.clone().run()
+    }));
+
+    let executor = Executor {
+        registry: config.registry.clone(),
+        node: Arc::clone(&config.node),
+        state: config.state.clone(),
+        dispatcher: Dispatcher::new(Arc::clone(backend), SEND),
+        last_life: Semaphore::new(1),
+        stopping: stopping.clone(),
+    };
+    let fetcher = Fetcher {
+        consumer: Arc::clone(consumer),
+        executor: Arc::new(executor),
+        ledger: Arc::clone(&ledger),
+        slots: config.slots,
+        tasks,
+        stopping: stopping.clone(),
+    };
+    let mut fetcher = JoinSet::from_iter([supervisor::vital("fetcher", fetcher.run())]);
+    banner(config);
+
+    let died = tokio::select! {
+        biased;
+        () = stopping.cancelled() => Ok(()),
+        end = fetcher.join_next() => died("fetcher", end),
+        end = finishers.join_next() => died("finisher", end),
+        end = &mut beats => died("heartbeat", Some(Ok(end))),
+    };
+    if let Err(e) = &died {
+        tracing::error!("{e}");
+    }
+    stopping.cancel();
+    let shutdown = Shutdown {
+        consumer: Arc::clone(consumer),
+        ledger: Arc::clone(&ledger),
+        grace: config.grace,
+    };
+    let stopped = shutdown
+        .run(async { while fetcher.join_next().await.is_some() {} })
+        .await;
+    // The registration must not be renewed after it is withdrawn.
+    beats_end.cancel();
+    if died.is_ok() && tokio::time::timeout(CALL, beats).await.is_err() {
+        tracing::warn!("the heartbeat did not end in time");
+    }
+    if ledger.lost() > 0 {
+        tracing::warn!(
+            lost = ledger.lost(),
+            "{} runs did not count: their leases had been lost",
+            ledger.lost()
+        );
+    }
+    died.and(stopped)
+}
+
+fn banner(config: &Config) {
+    let names = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
+    let queues = names(&mut config.queues.iter().map(ToString::to_string));
+    let tasks = names(&mut config.registry.iter().map(|d| d.name.to_owned()));
+    let (node, broker, slots) = (&config.node, config.source.shown(), config.slots);
+    tracing::info!(
+        %node, broker, queues, concurrency = slots, tasks,
+        "{node} is ready: up to {slots} tasks at once from {queues}"
+    );
+}
+
+/// A service that nobody told to end has ended.
+fn died(
+    duty: &'static str,
+    end: Option<Result<Result<(), RunError>, JoinError>>,
+) -> Result<(), RunError> {
+    let reason = match end {
+        Some(Ok(Err(error))) => return Err(error),
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(Ok(()))) | None => "it returned".to_owned(),
+    };
+    Err(RunError::Died { duty, reason })
+}

@@ -1,0 +1,89 @@
+//! The command line's words. What it does with them is in `process`.
+
+use std::process::{Command, Output};
+
+fn worker(args: &[&str]) -> Output {
+    let all: Vec<_> = ["worker"].iter().chain(args).collect();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKQ_")) {
+        command.env_remove(name);
+    }
+    command
+        .args(["--exact", "process::child", "--nocapture"])
+        .env("TASKQ_TEST_CHILD", serde_json::to_string(&all).unwrap())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn help() {
+    let output = worker(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // What the test harness said before is not ours.
+    let help = text.split_once("Takes tasks").unwrap().1;
+    insta::assert_snapshot!(format!("Takes tasks{help}"));
+}
+
+#[test]
+fn flags_of_celery_are_answered() {
+    for (args, answer) in [
+        (
+            &["-A", "proj"][..],
+            "-A/--app of Celery is not a flag here: tasks are linked",
+        ),
+        (&["worker"], "leave the word `worker` out"),
+        (&["start"], "nothing is known about \"start\""),
+        (&["-P", "gevent"], "there is no pool to choose"),
+        (&["--pool=solo"], "there is no pool to choose"),
+        (&["-D"], "leave this to systemd"),
+        (&["-B"], "periodic tasks are not built yet"),
+        (&["--autoscale", "10,3"], "autoscaling is not built yet"),
+        (&["--autoscale"], "autoscaling is not built yet"),
+        (&["--time-limit", "5"], "time limits are not built yet"),
+        (&["-O", "fair"], "only when a slot is free"),
+        (&["--prefetch-multiplier=1"], "nothing is prefetched"),
+        (
+            &["--max-tasks-per-child", "1"],
+            "there are no child processes",
+        ),
+        (&["-f", "x.log"], "redirect it"),
+        (&["--purge"], "not built yet"),
+        (&["-I", "proj.tasks"], "use my_tasks as _"),
+        (&["-S", "state"], "keeps no state of its own"),
+        (&["--heartbeat-interval", "2"], "see --lease"),
+        (&["-q"], "--loglevel error"),
+    ] {
+        let output = worker(args);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(answer), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn flags_that_ask_for_what_is_so_anyway_pass_with_a_notice() {
+    // A scheme that is not built ends it right after the flags have passed.
+    let args = [
+        "-E",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "-b",
+        "sqlite://x",
+    ];
+    let text = stderr(&worker(&args));
+    for notice in [
+        "-E/--task-events changes nothing",
+        "--without-gossip changes nothing",
+        "--without-mingle changes nothing",
+        "--without-heartbeat changes nothing",
+        "a broker at sqlite:// is not built yet",
+    ] {
+        assert!(text.contains(notice), "{notice}: {text}");
+    }
+}

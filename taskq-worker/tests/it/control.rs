@@ -1,0 +1,64 @@
+//! What a worker answers.
+
+use serde_json::{Value, json};
+use taskq_worker::broker::Control;
+use taskq_worker::broker::memory::MemoryBroker;
+use taskq_worker::control::{Command, Request};
+use taskq_worker::{Message, TaskId};
+
+use crate::bench::{Bench, json, until};
+use crate::gate::{Gate, HELD};
+
+async fn ask(broker: &MemoryBroker, command: Command, destination: &[&str]) -> Option<Value> {
+    let request = Request {
+        id: TaskId::random().to_string(),
+        reply_to: String::new(),
+        destination: destination.iter().map(|d| (*d).to_owned()).collect(),
+        command,
+    };
+    let mut replies = broker.ask(request).await.unwrap();
+    let patience = std::time::Duration::from_millis(200);
+    let reply = tokio::time::timeout(patience, replies.next()).await.ok()?;
+    let reply = reply.unwrap();
+    assert_eq!(reply.node, "w1@test");
+    Some(reply.body)
+}
+
+#[tokio::test]
+async fn a_worker_answers_those_who_mean_it() {
+    let bench = Bench::start(&[&HELD]);
+    let pong = until(async || ask(&bench.broker, Command::Ping, &[]).await).await;
+    assert_eq!(pong, json!({"ok": "pong"}));
+    let named = ask(&bench.broker, Command::Ping, &["w2@test", "w1@test"]).await;
+    assert_eq!(named, Some(json!({"ok": "pong"})));
+    assert_eq!(ask(&bench.broker, Command::Ping, &["w2@test"]).await, None);
+}
+
+#[tokio::test]
+async fn a_worker_tells_what_it_runs() {
+    let gate = Gate::default();
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| b.state(gate.clone()));
+    let mut message = Message::new("held");
+    message.args = Some(json(json!([1, "dos"])));
+    message.kwargs = Some(json(json!({"long": "x".repeat(2_000)})));
+    message.retries = 1;
+    let id = bench.send(message).await;
+    gate.runs(1).await;
+    let active = until(async || ask(&bench.broker, Command::Active, &[]).await).await;
+    let task = &active[0];
+    assert_eq!(active.as_array().map(Vec::len), Some(1));
+    assert_eq!(task["id"], json!(id));
+    assert_eq!(task["name"], json!("held"));
+    assert_eq!(task["args"], json!([1, "dos"]));
+    assert_eq!(task["kwargs"].as_str().unwrap().chars().count(), 1_025);
+    assert_eq!(
+        (&task["queue"], &task["attempt"]),
+        (&json!("celery"), &json!(2))
+    );
+    assert!(task["time_start"].as_f64().unwrap() > 1e9);
+    assert!(task["runtime_s"].as_f64().unwrap() >= 0.0);
+    gate.let_go(1);
+    bench.end_of(id).await;
+    let active = ask(&bench.broker, Command::Active, &[]).await;
+    assert_eq!(active, Some(json!([])));
+}

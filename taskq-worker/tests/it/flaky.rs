@@ -1,0 +1,242 @@
+//! A broker whose calls fail, hang or are counted at the test's will.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use taskq_worker::broker::memory::MemoryBroker;
+use taskq_worker::broker::{
+    Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, Finished, Inspect,
+    Outgoing, Replies, Requests, Results, Swept, Verdict,
+};
+use taskq_worker::control::{Reply, Request};
+use taskq_worker::fleet::{PublishedTask, WorkerCard};
+use taskq_worker::{Error, ErrorKind, QueueName, Record, TaskId};
+
+use crate::bench::until;
+
+/// What is wrong at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// Nobody answers.
+    pub(crate) down: AtomicBool,
+    /// Beats are answered, but do not arrive.
+    pub(crate) deaf_to_beats: AtomicBool,
+    /// Sessions do not close.
+    pub(crate) never_closes: AtomicBool,
+    /// Verdicts are refused for good.
+    pub(crate) refuses_verdicts: AtomicBool,
+    /// Verdicts are not acknowledged.
+    pub(crate) hold_verdicts: AtomicBool,
+    /// Each delivery looks as if it had crashed this often.
+    pub(crate) crashes: AtomicUsize,
+    /// The next claim panics.
+    pub(crate) panics: AtomicBool,
+    /// Calls that nobody answered.
+    pub(crate) refused: AtomicUsize,
+    pub(crate) beats: AtomicUsize,
+    pub(crate) claims: AtomicUsize,
+    pub(crate) most_claimed: AtomicUsize,
+    pub(crate) retired: AtomicUsize,
+    pub(crate) published: AtomicUsize,
+    pub(crate) claims_before_published: AtomicUsize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Flaky {
+    pub(crate) inner: MemoryBroker,
+    pub(crate) faults: Arc<Faults>,
+}
+
+impl Flaky {
+    pub(crate) fn new(inner: MemoryBroker) -> Self {
+        Self {
+            inner,
+            faults: Arc::default(),
+        }
+    }
+}
+
+impl Faults {
+    /// Nobody answers from here on; returns when calls have met that.
+    pub(crate) async fn go_down(&self) {
+        let before = self.refused.load(Ordering::SeqCst);
+        self.down.store(true, Ordering::SeqCst);
+        until(async || (self.refused.load(Ordering::SeqCst) > before + 2).then_some(())).await;
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.down.store(false, Ordering::SeqCst);
+    }
+
+    fn reach(&self) -> Result<(), Error> {
+        if self.down.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(Error::new(ErrorKind::Unreachable, "nobody at test:1"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for Flaky {
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        batch: &[Outgoing],
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        self.inner.enqueue(queue, batch, deadline).await
+    }
+
+    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
+        self.faults.reach()?;
+        Ok(Arc::new(FlakyConsumer {
+            inner: self.inner.consume(options).await?,
+            faults: Arc::clone(&self.faults),
+        }))
+    }
+
+    async fn register(
+        &self,
+        card: &WorkerCard,
+        tasks: &[PublishedTask],
+        ttl: Duration,
+    ) -> Result<(), Error> {
+        self.faults.reach()?;
+        if !tasks.is_empty() {
+            self.faults.published.fetch_add(1, Ordering::SeqCst);
+        }
+        self.inner.register(card, tasks, ttl).await
+    }
+
+    async fn withdraw(&self, worker: &str) -> Result<(), Error> {
+        self.faults.reach()?;
+        self.inner.withdraw(worker).await
+    }
+}
+
+#[derive(Debug)]
+struct FlakyConsumer {
+    inner: Arc<dyn Consumer>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Consumer for FlakyConsumer {
+    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
+        let faults = &self.faults;
+        faults.reach()?;
+        assert!(!faults.panics.load(Ordering::SeqCst), "the claim's bug");
+        if faults.published.load(Ordering::SeqCst) == 0 {
+            faults
+                .claims_before_published
+                .fetch_add(1, Ordering::SeqCst);
+        }
+        faults.claims.fetch_add(1, Ordering::SeqCst);
+        faults.most_claimed.fetch_max(max, Ordering::SeqCst);
+        let mut deliveries = self.inner.claim(max, wait).await?;
+        for delivery in &mut deliveries {
+            let crashes = faults.crashes.load(Ordering::SeqCst);
+            delivery.crashes = delivery.crashes.max(u8::try_from(crashes).unwrap());
+        }
+        Ok(deliveries)
+    }
+
+    async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error> {
+        if self.faults.refuses_verdicts.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Protocol, "no such verdict"));
+        }
+        while self.faults.down.load(Ordering::SeqCst)
+            || self.faults.hold_verdicts.load(Ordering::SeqCst)
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.inner.finish(queue, verdicts).await
+    }
+
+    async fn beat(&self) -> Result<(), Error> {
+        self.faults.reach()?;
+        self.faults.beats.fetch_add(1, Ordering::SeqCst);
+        if self.faults.deaf_to_beats.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.inner.beat().await
+    }
+
+    async fn sweep(&self) -> Result<Swept, Error> {
+        self.faults.reach()?;
+        self.inner.sweep().await
+    }
+
+    async fn retire(&self) -> Result<(), Error> {
+        self.faults.reach()?;
+        self.faults.retired.fetch_add(1, Ordering::SeqCst);
+        self.inner.retire().await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.faults.reach()?;
+        if self.faults.never_closes.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Refused, "closed for today"));
+        }
+        self.inner.close().await
+    }
+
+    fn lease(&self) -> Duration {
+        self.inner.lease()
+    }
+}
+
+#[async_trait]
+impl Results for Flaky {
+    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
+        self.inner.record(id, queue).await
+    }
+}
+
+#[async_trait]
+impl Inspect for Flaky {
+    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
+        self.faults.reach()?;
+        self.inner.workers().await
+    }
+
+    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
+        self.inner.tasks().await
+    }
+
+    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
+        self.inner.task(name).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.inner.queues().await
+    }
+
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        self.inner.depth(queue).await
+    }
+
+    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
+        self.inner.dead(queue, limit).await
+    }
+}
+
+#[async_trait]
+impl Control for Flaky {
+    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error> {
+        self.inner.ask(request).await
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        self.faults.reach()?;
+        self.inner.listen().await
+    }
+
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
+        self.faults.reach()?;
+        self.inner.reply(request, reply).await
+    }
+}

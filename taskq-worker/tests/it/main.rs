@@ -1,0 +1,19 @@
+//! The worker over the memory broker, with its real clock where time must pass by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
+mod bench;
+mod flaky;
+mod gate;
+
+mod blocked;
+mod cli;
+mod context;
+mod control;
+mod fetching;
+mod leases;
+mod outcomes;
+mod process;
+mod refusals;
+mod registration;
+mod stop;

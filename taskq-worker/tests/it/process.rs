@@ -1,0 +1,216 @@
+//! The command line as a process: exit statuses and signals.
+//!
+//! The child is this very test binary: the test `child` is the worker when the parent says so.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use taskq_worker::{Message, cli, task};
+
+const ARGS: &str = "TASKQ_TEST_CHILD";
+
+/// What the child runs: it never ends by itself.
+#[task(name = "forever", queue = "long", crate = taskq_worker)]
+async fn forever() {
+    tracing::warn!("forever runs");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+}
+
+/// Gives the child a second task.
+#[task(name = "ping", crate = taskq_worker)]
+fn ping() -> &'static str {
+    "pong"
+}
+
+#[test]
+#[expect(clippy::exit, reason = "the child of this test is a program")]
+fn child() {
+    let Ok(args) = std::env::var(ARGS) else {
+        return;
+    };
+    let args: Vec<String> = serde_json::from_str(&args).unwrap();
+    if args.iter().any(|a| a == "memory://busy") {
+        let broker = taskq_worker::broker::memory::MemoryBroker::named("busy");
+        let queue = taskq_worker::QueueName::default();
+        let body = Message::new("forever").encode().unwrap();
+        broker.push_raw(&queue, 0, body).unwrap();
+        // It lives as long as the process.
+        Box::leak(Box::new(broker));
+    }
+    std::process::exit(cli::run(args).into());
+}
+
+struct Process {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    seen: String,
+}
+
+impl Process {
+    fn start(args: &[&str]) -> Self {
+        let args: Vec<_> = ["worker"].iter().chain(args).collect();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKQ_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
+            .args(["--exact", "process::child", "--nocapture"])
+            .env(ARGS, serde_json::to_string(&args).unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self {
+            child,
+            log,
+            seen: String::new(),
+        }
+    }
+
+    /// Reads the log until a line holds `text`.
+    fn logs(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).unwrap();
+            assert!(read > 0, "{text:?} never came; the log:\n{}", self.seen);
+            self.seen.push_str(&line);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Exit status and the rest of the log.
+    fn end(mut self) -> (Option<i32>, String) {
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        std::io::Read::read_to_string(&mut self.log, &mut self.seen).unwrap();
+        (status.code(), std::mem::take(&mut self.seen))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already, unless the test failed.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn the_first_sigterm_is_a_warm_stop() {
+    for signal in ["TERM", "INT"] {
+        let mut worker = Process::start(&["--broker", "memory://idle", "-n", "w@%h"]);
+        worker.logs("is ready");
+        worker.signal(signal);
+        let (status, log) = worker.end();
+        assert_eq!(status, Some(0), "{log}");
+        assert!(log.contains("stopping: 0 tasks run"), "{log}");
+    }
+}
+
+#[test]
+fn the_second_signal_ends_it_at_once() {
+    for (signal, expected) in [("TERM", 143), ("INT", 130)] {
+        let mut worker = Process::start(&["--broker", "memory://busy", "--grace", "1h"]);
+        worker.logs("forever runs");
+        worker.signal("TERM");
+        worker.logs("stopping: 1 tasks run");
+        worker.signal(signal);
+        assert_eq!(worker.end().0, Some(expected));
+    }
+}
+
+#[test]
+fn the_grace_ends_what_runs() {
+    let mut worker = Process::start(&["-b", "memory://busy", "--grace", "10ms"]);
+    worker.logs("forever runs");
+    worker.signal("TERM");
+    let (status, log) = worker.end();
+    assert_eq!(status, Some(0), "{log}");
+}
+
+#[test]
+fn a_wrong_start_exits_with_2_and_a_sentence() {
+    for (args, sentence) in [
+        (&["--broker", "http://x"][..], "no known scheme"),
+        (&["--broker", "nonsense"], "no scheme"),
+        (&["-b", "sqlite://x"], "not built yet"),
+        (&["-c", "0", "-b", "memory://"], "the concurrency is 0"),
+        (
+            &["--lease", "1ms", "-b", "memory://"],
+            "the lease in ms is 1",
+        ),
+        (&["-n", "a b", "-b", "memory://"], "no node name"),
+        (&["-Q", "a b"], "no queue name"),
+        (&["-l", "loud"], "no log level"),
+        (&["-Q", "a", "-X", "a"], "no queue is left"),
+        (&["--frobnicate"], "unexpected argument"),
+        (&["-A", "proj", "worker"], "leave"),
+    ] {
+        let (status, log) = Process::start(args).end();
+        assert_eq!(status, Some(2), "{args:?}: {log}");
+        assert!(log.contains(sentence), "{args:?}: {log}");
+    }
+}
+
+#[test]
+fn the_banner_tells_what_was_chosen_and_hides_the_password() {
+    let args = [
+        "-b",
+        "memory://idle",
+        "-X",
+        "celery",
+        "-c",
+        "3",
+        "-n",
+        "w9@here",
+    ];
+    let mut worker = Process::start(&args);
+    let banner = worker.logs("is ready");
+    for part in [
+        "w9@here",
+        "concurrency=3",
+        "queues=\"long\"",
+        "forever, ping",
+    ] {
+        assert!(banner.contains(part), "{part}: {banner}");
+    }
+    worker.signal("TERM");
+    assert_eq!(worker.end().0, Some(0));
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let args = [
+        "-b",
+        "memory://busy",
+        "--log-format",
+        "json",
+        "--grace",
+        "0",
+    ];
+    let mut worker = Process::start(&args);
+    let line = worker.logs("forever runs");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["message"], json!("forever runs"));
+    assert_eq!(line["span"]["task"], json!("forever"));
+    assert_eq!(line["span"]["queue"], json!("celery"));
+    worker.signal("TERM");
+    assert_eq!(worker.end().0, Some(0));
+}

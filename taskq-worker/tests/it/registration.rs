@@ -1,0 +1,82 @@
+//! Who goes by a node name.
+
+use std::time::Duration;
+
+use taskq_worker::RunError;
+use taskq_worker::broker::memory::MemoryBroker;
+use taskq_worker::broker::{Broker, Inspect};
+use taskq_worker::fleet::WorkerCard;
+
+use crate::bench::{Bench, until};
+use crate::gate::HELD;
+
+/// A pid beyond what Linux gives out.
+const NO_PID: u32 = 1 << 30;
+
+async fn only(broker: &MemoryBroker, is: impl Fn(&WorkerCard) -> bool) -> WorkerCard {
+    until(async || broker.workers().await.unwrap().into_iter().find(&is)).await
+}
+
+#[tokio::test]
+async fn the_card_tells_who_runs() {
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
+        b.queues(["a", "b", "a"]).node("w1@%h").concurrency(5)
+    });
+    let card = only(&bench.broker, |_| true).await;
+    assert_eq!(card.node, format!("w1@{}", card.host));
+    assert_eq!(card.pid, std::process::id());
+    let queues: Vec<_> = card.queues.iter().map(|q| q.as_str()).collect();
+    assert_eq!((queues, card.slots), (vec!["a", "b"], 5));
+    assert_eq!(card.tasks, ["held"]);
+}
+
+#[tokio::test]
+async fn the_place_of_a_process_that_is_dead_on_this_machine_is_taken_at_once() {
+    let mut first = Bench::start(&[&HELD]);
+    let mut dead = only(&first.broker, |_| true).await;
+    first.stop().await.unwrap();
+    (dead.id, dead.pid) = ("dead".into(), NO_PID);
+    let broker = first.broker.clone();
+    let hour = Duration::from_secs(3600);
+    broker.register(&dead, &[], hour).await.unwrap();
+    let _next = Bench::with(broker.clone(), &[&HELD], |b| b.lease(hour));
+    only(&broker, |w| w.id != "dead").await;
+    assert_eq!(broker.workers().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_on_another_machine_is_waited_for_until_it_lapses() {
+    let mut first = Bench::start(&[&HELD]);
+    let mut far = only(&first.broker, |_| true).await;
+    first.stop().await.unwrap();
+    (far.id, far.host, far.pid) = ("far".into(), "elsewhere".into(), NO_PID);
+    let broker = first.broker.clone();
+    broker
+        .register(&far, &[], Duration::from_millis(400))
+        .await
+        .unwrap();
+    let _next = Bench::with(broker.clone(), &[&HELD], |b| {
+        b.lease(Duration::from_secs(5))
+    });
+    let card = only(&broker, |w| w.id != "far").await;
+    assert_eq!(card.node, "w1@test");
+    let others = broker.workers().await.unwrap();
+    assert!(others.iter().all(|w| w.id != "far"), "it had lapsed");
+}
+
+#[tokio::test]
+async fn a_name_that_is_renewed_meanwhile_is_a_start_gone_wrong() {
+    let first = Bench::start(&[&HELD]);
+    only(&first.broker, |_| true).await;
+    let mut second = Bench::with(first.broker.clone(), &[&HELD], |b| {
+        b.lease(Duration::from_millis(200))
+    });
+    let end = second.end().await.unwrap_err();
+    assert!(end.is_usage() && matches!(end, RunError::NameTaken { .. }));
+    let text = end.to_string();
+    assert!(
+        text.contains("w1@test") && text.contains("-n/--hostname"),
+        "{text}"
+    );
+    assert_eq!(first.broker.workers().await.unwrap().len(), 1);
+}
