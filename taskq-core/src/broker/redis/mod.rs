@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::cmd;
+use tokio::sync::Mutex;
 
 use super::{Broker, Consumer, ConsumerOptions, Outgoing, Results};
 use crate::error::{Error, ErrorKind};
@@ -32,7 +33,11 @@ use crate::record::Record;
 use consumer::RedisConsumer;
 use endpoint::Endpoint;
 use enqueue::Lanes;
+use link::Link;
 use short::Short;
+
+/// A worker's registration is renewed beside its beat, which must not wait for long.
+const REGISTER: Duration = Duration::from_secs(1);
 
 /// A broker on a Redis server.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub struct RedisBroker {
     endpoint: Arc<Endpoint>,
     lanes: Lanes,
     short: Short,
+    /// For what a worker says of itself: never a connection that the runtime of its tasks drives.
+    registrar: Mutex<Link>,
 }
 
 impl RedisBroker {
@@ -57,8 +64,19 @@ impl RedisBroker {
         Ok(Self {
             lanes: Lanes::new(&endpoint),
             short: Short::new(&endpoint)?,
+            registrar: Mutex::new(Link::new(&endpoint, REGISTER)),
             endpoint,
         })
+    }
+
+    async fn tell(&self, calls: &[redis::Cmd]) -> Result<(), Error> {
+        let answers = self
+            .registrar
+            .lock()
+            .await
+            .all(calls, Duration::ZERO)
+            .await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     /// Another client of the same server, with connections and producer numbers of its own, by the same clock; for tests.
@@ -169,7 +187,7 @@ impl Broker for RedisBroker {
             }
             calls.push(publish);
         }
-        self.short.all(&calls).await.map(drop)
+        self.tell(&calls).await
     }
 
     async fn withdraw(&self, worker: &str) -> Result<(), Error> {
@@ -178,7 +196,7 @@ impl Broker for RedisBroker {
         gone.arg(names.workers()).arg(worker);
         let mut card = cmd("UNLINK");
         card.arg(names.worker(worker));
-        self.short.all(&[gone, card]).await.map(drop)
+        self.tell(&[gone, card]).await
     }
 }
 
