@@ -1,4 +1,4 @@
-//! The worker over the memory broker, with its real clock where time must pass by itself.
+//! The worker: over the memory broker, with its real clock where time must pass by itself, and as processes over Redis.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
@@ -14,6 +14,7 @@ mod fetching;
 mod leases;
 mod outcomes;
 mod process;
+mod redis;
 mod refusals;
 mod registration;
 mod stop;

@@ -24,6 +24,25 @@ fn ping() -> &'static str {
     "pong"
 }
 
+/// Takes its process down.
+#[task(name = "boom", crate = taskq_worker)]
+fn boom() {
+    std::process::abort();
+}
+
+/// Holds a slot for a while.
+#[task(name = "nap", crate = taskq_worker)]
+async fn nap(ms: u64) -> u64 {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    ms
+}
+
+/// What no task should do: it blocks a thread of the runtime.
+#[task(name = "block", crate = taskq_worker)]
+async fn block(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
 #[test]
 #[expect(clippy::exit, reason = "the child of this test is a program")]
 fn child() {
@@ -42,14 +61,14 @@ fn child() {
     std::process::exit(cli::run(args).into());
 }
 
-struct Process {
-    child: Child,
+pub(crate) struct Process {
+    pub(crate) child: Child,
     log: BufReader<std::process::ChildStderr>,
     seen: String,
 }
 
 impl Process {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let args: Vec<_> = ["worker"].iter().chain(args).collect();
         let mut command = Command::new(std::env::current_exe().unwrap());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKQ_")) {
@@ -71,7 +90,7 @@ impl Process {
     }
 
     /// Reads the log until a line holds `text`.
-    fn logs(&mut self, text: &str) -> String {
+    pub(crate) fn logs(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             let read = self.log.read_line(&mut line).unwrap();
@@ -83,14 +102,14 @@ impl Process {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(kill.unwrap().success());
     }
 
     /// Exit status and the rest of the log.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let began = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -187,7 +206,7 @@ fn the_banner_tells_what_was_chosen_and_hides_the_password() {
         "w9@here",
         "concurrency=3",
         "queues=\"long\"",
-        "forever, ping",
+        "forever, nap, ping",
     ] {
         assert!(banner.contains(part), "{part}: {banner}");
     }

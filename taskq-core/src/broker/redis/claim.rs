@@ -32,6 +32,13 @@ pub(super) struct Claimer {
     moods: Vec<Mood>,
     /// Claimed beyond what the caller had room for.
     left: VecDeque<Delivery>,
+    /// The last round found every queue empty, and what it said of the next due time.
+    empty: Option<Empty>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Empty {
+    next_due: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,7 +62,7 @@ struct Planned {
 struct Round {
     deliveries: Vec<Delivery>,
     next_due: Option<Duration>,
-    /// Queues that could be asked.
+    /// Queues that answered whether they had something.
     asked: usize,
     error: Option<Error>,
 }
@@ -67,6 +74,7 @@ impl Claimer {
             turn: 0,
             moods: Vec::new(),
             left: VecDeque::new(),
+            empty: None,
         }
     }
 
@@ -102,14 +110,16 @@ impl Claimer {
             return Ok(left);
         }
         self.prepare(endpoint, seats).await?;
-        let first = self.round(endpoint, seats, max, None).await?;
-        if !first.deliveries.is_empty() || wait.is_zero() {
-            return first.into_result();
+        // What came since an empty round has rung a bell; only then is there nothing to ask for before the block.
+        if self.empty.is_none() || wait.is_zero() {
+            let first = self.round(endpoint, seats, max, None).await?;
+            if !first.deliveries.is_empty() || wait.is_zero() {
+                return first.into_result();
+            }
         }
-        let block = wait.min(MAX_BLOCK).min(first.next_due.unwrap_or(MAX_BLOCK));
-        if block.is_zero() {
-            return first.into_result();
-        }
+        let due = self.empty.take().and_then(|e| e.next_due);
+        let until_due = due.map_or(MAX_BLOCK, |at| at.saturating_duration_since(Instant::now()));
+        let block = wait.min(MAX_BLOCK).min(until_due);
         // The claims go down the connection right behind the blocked pop: the server runs them in the turn that ends the block.
         let second = self.round(endpoint, seats, max, Some(block)).await?;
         second.into_result()
@@ -173,6 +183,10 @@ impl Claimer {
         for (planned, answer) in plan.iter().zip(answers) {
             self.read(&seats[planned.seat], planned, answer, &mut round);
         }
+        let all_empty = round.deliveries.is_empty() && round.asked == seats.len();
+        self.empty = all_empty.then(|| Empty {
+            next_due: round.next_due.map(|wait| Instant::now() + wait),
+        });
         if round.deliveries.len() > max {
             self.left.extend(round.deliveries.drain(max..));
         }
@@ -243,13 +257,13 @@ impl Claimer {
             }
         };
         seat.works();
-        round.asked += 1;
         let mood = &mut self.moods[planned.seat];
         mood.hungry = false;
         let mut words = words.into_iter();
         let (kind, now) = (words.next(), words.next().as_ref().and_then(number));
         match (kind.as_ref().and_then(text), now) {
             (Some("OK"), Some(now)) => {
+                round.asked += 1;
                 let deliveries = deliveries(seat, planned.generation, now, words);
                 let size: usize = deliveries.iter().map(|d| d.body.len()).sum();
                 mood.hungry = deliveries.len() >= planned.n;
@@ -257,6 +271,7 @@ impl Claimer {
                 round.deliveries.extend(deliveries);
             }
             (Some("NONE"), Some(now)) => {
+                round.asked += 1;
                 if let Some(due) = words.next().as_ref().and_then(number) {
                     let wait = Duration::from_millis(due.saturating_sub(now));
                     round.next_due = Some(round.next_due.map_or(wait, |other| other.min(wait)));
