@@ -7,9 +7,8 @@ use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 
 use super::RedisBroker;
-use super::records::members;
 use super::scripts;
-use super::value::{array, bytes, number};
+use super::value::{array, bytes, members, number};
 use crate::broker::{DeadMessage, Depth, Inspect};
 use crate::error::{Error, ErrorKind};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};

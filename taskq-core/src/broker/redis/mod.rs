@@ -99,7 +99,7 @@ impl RedisBroker {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         let mut every = cmd("KEYS");
         every.arg(self.endpoint.namespace.pattern());
-        let keys = records::members(self.short.call(&every).await?);
+        let keys = value::members(self.short.call(&every).await?);
         for key in keys {
             let mut left = cmd("PTTL");
             left.arg(&key);

@@ -7,7 +7,7 @@ use redis::{Cmd, cmd};
 
 use super::RedisBroker;
 use super::keys::QueueKeys;
-use super::value::{array, bytes};
+use super::value::bytes;
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
@@ -164,13 +164,4 @@ pub(super) async fn read(
         }
     }
     Ok(best)
-}
-
-/// The members of a set, as text.
-pub(super) fn members(value: redis::Value) -> Vec<String> {
-    array(value)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|v| bytes(v).and_then(|b| String::from_utf8(b).ok()))
-        .collect()
 }

@@ -12,7 +12,7 @@ use super::link::Link;
 use super::records::{FAILED_RETENTION_S, RETENTION_S, encode};
 use super::scripts;
 use super::session::Seat;
-use super::value::{array, bytes, number, text};
+use super::value::{array, bytes, members, number, text};
 use crate::broker::Swept;
 use crate::clock::now_ms;
 use crate::error::Error;
@@ -55,7 +55,7 @@ pub(super) async fn sweep(
     let mut swept = Swept::default();
     for ((seat, me), answer) in mine.iter().zip(link.all(&asks, Duration::ZERO).await?) {
         let past = match answer {
-            Ok(past) => super::records::members(past),
+            Ok(past) => members(past),
             Err(error) => {
                 seat.troubled(&error);
                 continue;

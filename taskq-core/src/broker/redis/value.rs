@@ -45,3 +45,12 @@ pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
         _ => None,
     }
 }
+
+/// The members of a set, as text.
+pub(super) fn members(value: Value) -> Vec<String> {
+    array(value)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|v| bytes(v).and_then(|b| String::from_utf8(b).ok()))
+        .collect()
+}
