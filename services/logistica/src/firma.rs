@@ -26,11 +26,7 @@ pub(crate) fn comprobar(tarea: &PublishedTask, parametros: &Value) -> Result<(),
             Some(Value::Null) if !parametro.required => {}
             Some(valor) if es(valor, &parametro.kind) => {}
             Some(valor) => {
-                let motivo = format!(
-                    "is {}: send one of type {}",
-                    tipo_de(valor),
-                    parametro.kind
-                );
+                let motivo = format!("is {}: send one of type {}", tipo_de(valor), parametro.kind);
                 return Err(campo_malo(nombre, &motivo));
             }
         }
