@@ -89,6 +89,25 @@ async fn woken(
     panic!("no claim was woken while it waited");
 }
 
+/// With room for one, a consumer of several queues finds what lies in any of them: an empty queue hides no other.
+pub async fn room_for_one_is_room_for_any_queue(bench: Bench) -> Result<(), Error> {
+    let queues = ["a", "b", "c"].map(QueueName::new);
+    let queues: Vec<QueueName> = queues.into_iter().collect::<Result<_, _>>()?;
+    let consumer = bench.consumer_at(&queues).await?;
+    for queue in &queues {
+        bench.send_to(queue, 6).await?;
+        for _ in 0..6 {
+            let got = consumer.claim(1, Duration::ZERO).await?;
+            assert_eq!(
+                got.len(),
+                1,
+                "a message lies in {queue}, and there is room for it"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// A consumer of several queues gets what lies in each of them.
 pub async fn every_queue_is_served(bench: Bench) -> Result<(), Error> {
     let queues = ["a", "b", "c"].map(QueueName::new);

@@ -145,6 +145,7 @@ macro_rules! __conformance_cases {
                 what_is_returned_wakes_a_waiting_claim
                 every_queue_is_served
                 a_full_queue_hides_no_other
+                room_for_one_is_room_for_any_queue
                 a_claim_is_bounded_by_bytes
                 a_dropped_claim_loses_nothing
                 no_message_is_held_twice

@@ -110,6 +110,9 @@ impl Claimer {
             return Ok(left);
         }
         self.prepare(endpoint, seats).await?;
+        if max < seats.len() {
+            return self.claim_in_turns(endpoint, seats, max, wait).await;
+        }
         // What came since an empty round has rung a bell; only then is there nothing to ask for before the block.
         if self.empty.is_none() || wait.is_zero() {
             let first = self.round(endpoint, seats, max, None).await?;
@@ -123,6 +126,81 @@ impl Claimer {
         // The claims go down the connection right behind the blocked pop: the server runs them in the turn that ends the block.
         let second = self.round(endpoint, seats, max, Some(block)).await?;
         second.into_result()
+    }
+
+    /// A claim with less room than queues: they are asked in turns, and waited at all together, because one that is
+    /// empty must not keep the worker from one that is not.
+    async fn claim_in_turns(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, Error> {
+        let first = self.turns(endpoint, seats, max).await?;
+        if !first.deliveries.is_empty() || wait.is_zero() {
+            return first.into_result();
+        }
+        let until_due = first.next_due.unwrap_or(MAX_BLOCK);
+        let block = wait.min(MAX_BLOCK).min(until_due);
+        self.doze(seats, block).await?;
+        self.turns(endpoint, seats, max).await?.into_result()
+    }
+
+    /// Rounds until one brings something, or every queue was asked.
+    async fn turns(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        max: usize,
+    ) -> Result<Round, Error> {
+        let mut all = Round::default();
+        // Each round begins one queue further on.
+        for _ in max..=seats.len() {
+            let round = self.round(endpoint, seats, max, None).await?;
+            all.deliveries = round.deliveries;
+            all.asked += round.asked;
+            all.next_due = all.next_due.into_iter().chain(round.next_due).min();
+            all.error = all.error.or(round.error);
+            if !all.deliveries.is_empty() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Waits for a bell of any queue; the one that rang is asked first, for its ring is used up.
+    async fn doze(&mut self, seats: &[Arc<Seat>], block: Duration) -> Result<(), Error> {
+        let able = |seat: &&Arc<Seat>| !seat.rests() && seat.state().session.is_some();
+        let listened: Vec<_> = seats.iter().filter(able).collect();
+        let Some(first) = listened.first() else {
+            tokio::time::sleep(block).await;
+            return Ok(());
+        };
+        let mut bells = cmd("BZPOPMIN");
+        for seat in &listened {
+            bells.arg(&seat.keys.bell);
+        }
+        // Zero would block for ever.
+        bells.arg(block.as_secs_f64().max(0.001));
+        let asked = Instant::now();
+        match self.link.all(&[bells], block).await?.into_iter().next() {
+            Some(Ok(answer)) => {
+                let rang = array(answer).and_then(|words| words.into_iter().next());
+                let rang = rang.as_ref().and_then(text);
+                let rang = seats
+                    .iter()
+                    .position(|s| rang == Some(s.keys.bell.as_str()));
+                self.turn = rang.unwrap_or(self.turn);
+            }
+            Some(Err(error)) => {
+                // A bell that can not ring: its queue is still asked, only later.
+                first.troubled(&error);
+                tokio::time::sleep(block.saturating_sub(asked.elapsed())).await;
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     async fn prepare(&mut self, endpoint: &Endpoint, seats: &[Arc<Seat>]) -> Result<(), Error> {
