@@ -118,6 +118,14 @@ impl Client {
         self.backend.tasks().await
     }
 
+    /// The task that workers published as `name` within the last 7 days.
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
+        self.backend.task(name).await
+    }
+
     /// The workers that run now, by node name.
     ///
     /// # Errors

@@ -16,7 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::args::Args;
 use crate::config::default_concurrency;
-use crate::worker::Worker;
+use crate::worker::{Builder, Worker};
+
+/// Why a program does not give its worker what it needs.
+pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// The stop was asked for and done.
 const STOPPED: u8 = 0;
@@ -40,11 +43,35 @@ const SPARE_THREADS: usize = 16;
 /// ```
 #[must_use]
 pub fn main() -> ExitCode {
-    run(std::env::args_os()).into()
+    main_with(Ok)
 }
 
-/// The same with arguments given, the program's name first; answers the exit status.
+/// The same for tasks that share state: `complete` gives it to the worker.
+///
+/// It is called once, after the arguments were read: `--help` and a wrong flag do nothing else. Its error is
+/// shown as it is, and ends the program with status 2.
+///
+/// ```no_run
+/// struct Stock;
+///
+/// fn main() -> std::process::ExitCode {
+///     taskq_worker::cli::main_with(|worker| Ok(worker.state(Stock)))
+/// }
+/// ```
+#[must_use]
+pub fn main_with(complete: impl FnOnce(Builder) -> Result<Builder, Refusal>) -> ExitCode {
+    start(std::env::args_os(), complete).into()
+}
+
+/// As [`main`] with arguments given, the program's name first; answers the exit status.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    start(args, Ok)
+}
+
+fn start(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    complete: impl FnOnce(Builder) -> Result<Builder, Refusal>,
+) -> u8 {
     let (args, notices) = match read(args) {
         Ok(read) => read,
         Err(error) => {
@@ -57,7 +84,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
         eprintln!("{notice}");
     }
     let stop = CancellationToken::new();
-    let worker = match prepare(&args, stop.clone()) {
+    let worker = match prepare(&args, stop.clone(), complete) {
         Ok(worker) => worker,
         Err(error) => return refuse(&error),
     };
@@ -108,7 +135,11 @@ fn read(
     Ok((Args::from_arg_matches(&given)?, notices))
 }
 
-fn prepare(args: &Args, stop: CancellationToken) -> Result<Worker, Error> {
+fn prepare(
+    args: &Args,
+    stop: CancellationToken,
+    complete: impl FnOnce(Builder) -> Result<Builder, Refusal>,
+) -> Result<Worker, Refusal> {
     let filter = logging::filter(&args.loglevel).map_err(Error::invalid)?;
     let registry = Registry::collect()?;
     let queues = queues(args, &registry)?;
@@ -128,7 +159,7 @@ fn prepare(args: &Args, stop: CancellationToken) -> Result<Worker, Error> {
     if let Some(name) = &args.hostname {
         builder = builder.node(name);
     }
-    builder.build()
+    Ok(complete(builder)?.build()?)
 }
 
 fn queues(args: &Args, registry: &Registry) -> Result<Vec<QueueName>, Error> {

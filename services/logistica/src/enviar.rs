@@ -1,0 +1,72 @@
+//! `POST /tareas`: sends one task, after checking that it can run.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use logistica_dominio::Entrega;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use servicio::{CuerpoJson, ErrorHttp};
+use taskq_client::{SendOptions, State as Estado, TaskId};
+
+use crate::firma::comprobar;
+use crate::logistica::Logistica;
+use crate::plazo::{de_taskq, en_plazo};
+
+/// The task whose arguments are a delivery.
+const PROCESAR_ENTREGA: &str = "logistica.procesar_entrega";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pedido {
+    tarea: String,
+    #[serde(default = "sin_parametros")]
+    parametros: Value,
+}
+
+fn sin_parametros() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+#[derive(Serialize)]
+pub(crate) struct Enviada {
+    task_id: TaskId,
+    estado: Estado,
+}
+
+pub(crate) async fn enviar(
+    State(logistica): State<Arc<Logistica>>,
+    CuerpoJson(pedido): CuerpoJson<Pedido>,
+) -> Result<(StatusCode, Json<Enviada>), ErrorHttp> {
+    // The domain's rules first: they hold whatever a worker published, and need no broker.
+    if pedido.tarea == PROCESAR_ENTREGA {
+        Entrega::desde_valor(&pedido.parametros)
+            .map_err(|error| ErrorHttp::peticion_invalida(error.to_string()))?;
+    }
+    let enviada = en_plazo(mandar(&logistica, pedido)).await?;
+    Ok((StatusCode::ACCEPTED, Json(enviada)))
+}
+
+async fn mandar(logistica: &Logistica, pedido: Pedido) -> Result<Enviada, ErrorHttp> {
+    let Pedido { tarea, parametros } = pedido;
+    let publicada = logistica.cliente.task(&tarea).await.map_err(de_taskq)?;
+    let Some(publicada) = publicada else {
+        let nombre: String = tarea.chars().take(100).collect();
+        return Err(ErrorHttp::no_disponible(format!(
+            "no worker has published the task {nombre:?}: see GET /tareas for those that exist, or start a worker that offers it"
+        )));
+    };
+    comprobar(&publicada, &parametros)?;
+    let opciones = SendOptions::default().queue(publicada.queue.as_str());
+    let llamada = logistica
+        .cliente
+        .send_by_name(&tarea, (), parametros, opciones)
+        .await
+        .map_err(de_taskq)?;
+    Ok(Enviada {
+        task_id: llamada.id(),
+        estado: Estado::Queued,
+    })
+}

@@ -1,0 +1,8 @@
+//! The service over HTTP: each endpoint in this process, and all of it as programs with a killed worker.
+
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
+
+mod conexion;
+mod datos;
+mod procesos;
+mod prueba;
