@@ -30,7 +30,8 @@ pub(crate) fn span(message: &Message, delivery: &Delivery) -> Span {
 pub(crate) fn ended(message: &Message, delivery: &Delivery, told: &Told, runtime: Duration) {
     let Message { id, task, .. } = message;
     let (attempt, state, queue) = (message.attempt(), told.state, &delivery.queue);
-    let runtime_ms = runtime.as_secs_f64() * 1e3;
+    // Whole microseconds: more digits are noise.
+    let runtime_ms = runtime.as_micros() as f64 / 1e3;
     let error = told
         .error
         .as_ref()

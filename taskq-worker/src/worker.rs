@@ -232,6 +232,9 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
     if let Err(e) = within(CALL / 5, "withdraw", farewell).await {
         tracing::warn!("the registration lapses by itself: {e}");
     }
+    if end.is_ok() {
+        tracing::info!("{} has stopped", registration.card.node);
+    }
     end
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Reading order: `keys`, `scripts` and their `lua/`, `enqueue`, `session`, `consumer`, `claim`, `finish`, `sweep`.
 
+mod batch;
 mod claim;
 mod consumer;
 mod control;

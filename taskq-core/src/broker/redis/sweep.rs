@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::batch::{DEAD_ENTRIES, DEAD_MS, dead_header};
 use super::claim::mark;
 use super::endpoint::Endpoint;
-use super::finish::{DEAD_ENTRIES, DEAD_MS, dead_header};
 use super::link::Link;
 use super::records::{FAILED_RETENTION_S, RETENTION_S, encode};
 use super::scripts;

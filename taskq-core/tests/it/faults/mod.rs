@@ -33,8 +33,9 @@ pub(crate) struct Mix {
 async fn run(mix: Mix, salt: u64) {
     let seed = number("TASKQ_FAULT_SEED").unwrap_or(20_261_122) ^ (salt << 32);
     let seconds = number("TASKQ_FAULT_SECONDS").unwrap_or(4);
-    let mut world = World::start(mix, seed).await;
-    world.suffer(Duration::from_secs(seconds)).await;
+    let span = Duration::from_secs(seconds);
+    let mut world = World::start(mix, seed, span).await;
+    world.suffer(span).await;
     let tally = world.settle().await;
     println!("seed {seed}, {seconds} s of {mix:?}: {tally:?}");
     assert!(

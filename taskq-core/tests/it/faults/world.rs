@@ -72,7 +72,7 @@ pub(crate) struct Tally {
 }
 
 impl World {
-    pub(crate) async fn start(mix: Mix, seed: u64) -> Self {
+    pub(crate) async fn start(mix: Mix, seed: u64, span: Duration) -> Self {
         let server = RedisServer::start();
         let proxy = Proxy::start(server.port(), seed, LEASE * 3 / 2).await;
         let shared = Arc::new(Shared {
@@ -87,7 +87,7 @@ impl World {
         let workers = (0..WORKERS)
             .map(|n| life::Worker::start(shared.clone(), seed + n as u64))
             .collect();
-        let producer = tokio::spawn(produce(shared.clone(), mix, seed));
+        let producer = tokio::spawn(produce(shared.clone(), mix, seed, span));
         Self {
             mix,
             rng: StdRng::seed_from_u64(seed),
@@ -231,10 +231,12 @@ impl World {
 }
 
 /// Sends batches through the wire until the run is quiet; what `enqueue` answered Ok to is accepted.
-async fn produce(shared: Arc<Shared>, mix: Mix, seed: u64) {
+async fn produce(shared: Arc<Shared>, mix: Mix, seed: u64, span: Duration) {
     let broker = RedisBroker::new(&shared.url).unwrap();
     let mut rng = StdRng::seed_from_u64(seed + 100);
     let mut sent = 0;
+    // Batches of 4.5 in the mean, so that there is something to send until the faults end.
+    let most_ms = 2 * 9 * span.as_millis() as u64 / (2 * MESSAGES as u64);
     while !shared.is_quiet() && sent < MESSAGES {
         let batch: Vec<Outgoing> = (0..rng.random_range(1..=8))
             .map(|i| message(&shared, sent + i, mix.poison))
@@ -251,7 +253,7 @@ async fn produce(shared: Arc<Shared>, mix: Mix, seed: u64) {
                 .unwrap()
                 .extend(batch.iter().map(|m| m.id));
         }
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..30))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..=most_ms))).await;
     }
 }
 

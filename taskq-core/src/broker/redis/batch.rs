@@ -1,0 +1,220 @@
+//! A batch of verdicts as one call of the script.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use redis::Cmd;
+
+use super::endpoint::Endpoint;
+use super::records::{Placed, RETENTION_S};
+use super::scripts;
+use super::session::{Seat, Session, ms};
+use crate::broker::{End, Verdict};
+use crate::error::{Error, ErrorKind};
+use crate::id::TaskId;
+use crate::outcome::Failure;
+use crate::record::Record;
+use crate::state::State;
+
+/// The dead set keeps this many messages at most …
+pub(super) const DEAD_ENTRIES: u64 = 10_000;
+
+/// … and each for 7 days at most.
+pub(super) const DEAD_MS: u64 = 7 * 24 * 3_600_000;
+
+/// The indexes in the script's KEYS: the suspects, the plain ready list, the first record.
+const SUSPECTS_KEY: usize = 4;
+const READY_KEY: usize = 7;
+const RECORD_KEY: usize = 17;
+
+/// Verdicts under one number, ready to be sent and sent again.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) generation: u64,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) call: Cmd,
+    /// Copies of it may still be under way, unanswered.
+    pub(super) unanswered: bool,
+    placed: Placed,
+}
+
+impl Batch {
+    /// The next finish of the session of `generation`; `None` when that has ended. The records of `unbucketed` go under
+    /// keys of their own only.
+    pub(super) fn build(
+        endpoint: &Endpoint,
+        seat: &Seat,
+        generation: u64,
+        verdicts: Vec<Verdict>,
+        unbucketed: &[TaskId],
+    ) -> Result<Option<Self>, Error> {
+        let state = seat.state();
+        let Some(session) = state
+            .session
+            .as_ref()
+            .filter(|s| s.generation == generation)
+        else {
+            return Ok(None);
+        };
+        let placed = place(&verdicts, unbucketed)?;
+        let k = &seat.keys;
+        let fixed = [&k.delayed, &k.dead, &k.suspects, &k.bell, &k.records];
+        let keys = std::iter::once(k.session(&session.id))
+            .chain(fixed.into_iter().chain(&k.ready).cloned())
+            .chain(placed.keys(k));
+        let mut call = scripts::FINISH.call(keys);
+        let newest = verdicts
+            .iter()
+            .map(|v| v.receipt.tag / 1000)
+            .max()
+            .unwrap_or(0);
+        let count = |f: fn(&End) -> bool| verdicts.iter().filter(|v| f(&v.end)).count();
+        call.arg(endpoint.offset_ms())
+            .arg(session.next_finish)
+            .arg(newest)
+            .arg(RETENTION_S);
+        call.arg(DEAD_ENTRIES).arg(DEAD_MS).arg(verdicts.len());
+        call.arg(count(|e| matches!(e, End::Retry { .. } | End::Snooze(_))));
+        call.arg(count(|e| matches!(e, End::Return)));
+        call.arg(count(|e| matches!(e, End::Dead { .. })));
+        call.arg(placed.buckets()).arg(placed.own());
+        for verdict in &verdicts {
+            call.arg(verdict.receipt.tag);
+        }
+        delayed(&mut call, session, &verdicts);
+        returned(&mut call, session, &verdicts);
+        for verdict in &verdicts {
+            if let End::Dead { state, reason } = &verdict.end {
+                let header = dead_header(*state, reason, &session.id, verdict.receipt.tag)?;
+                call.arg(verdict.receipt.tag).arg(header);
+            }
+        }
+        placed.arguments(&mut call);
+        Ok(Some(Self {
+            generation,
+            verdicts,
+            call,
+            unanswered: false,
+            placed,
+        }))
+    }
+
+    /// The same batch, but what has its record at `key` (an index in the script's KEYS) is DEAD.
+    pub(super) fn without_record_at(
+        mut self,
+        endpoint: &Endpoint,
+        seat: &Seat,
+        key: u64,
+    ) -> Result<Option<Self>, Error> {
+        let index = usize::try_from(key).unwrap_or(0).saturating_sub(RECORD_KEY);
+        let ids = self.placed.ids_at(index);
+        let name = self
+            .placed
+            .keys(&seat.keys)
+            .get(index)
+            .cloned()
+            .unwrap_or_default();
+        tracing::error!(queue = %seat.queue, key = name, tasks = ids.len(), "a record's key has the wrong type; its tasks go to the dead set");
+        // A bucket of the wrong type takes no record; a key of its own may, unless that is the one.
+        let has_other_place = index < self.placed.buckets();
+        for verdict in &mut self.verdicts {
+            let Some(record) = verdict.record.take_if(|r| ids.contains(&r.id)) else {
+                continue;
+            };
+            let reason =
+                format!("the record can not be written: the key {name} has the wrong type");
+            verdict.record = has_other_place.then(|| Record {
+                state: State::Dead,
+                result: None,
+                error: Some(Failure::new("RecordNotWritable", &reason)),
+                ..record
+            });
+            verdict.end = End::Dead {
+                state: State::Dead,
+                reason,
+            };
+        }
+        let unbucketed = if has_other_place { &ids[..] } else { &[] };
+        Self::build(endpoint, seat, self.generation, self.verdicts, unbucketed)
+    }
+}
+
+fn place(verdicts: &[Verdict], unbucketed: &[TaskId]) -> Result<Placed, Error> {
+    let mut placed = Placed::default();
+    for verdict in verdicts {
+        let wait = match verdict.end {
+            End::Retry { after, .. } | End::Snooze(after) => after,
+            End::Done | End::Return | End::Dead { .. } => Duration::ZERO,
+        };
+        match &verdict.record {
+            Some(record) if unbucketed.contains(&record.id) => placed.add_own(record)?,
+            Some(record) => placed.add(record, wait)?,
+            None => {}
+        }
+    }
+    Ok(placed)
+}
+
+fn delayed(call: &mut Cmd, session: &Session, verdicts: &[Verdict]) {
+    for verdict in verdicts {
+        let tag = verdict.receipt.tag;
+        match &verdict.end {
+            End::Retry { after, body } => {
+                let out = session.out.get(&tag);
+                let (priority, crashes) = out.map_or((0, 0), |out| (out.priority, out.crashes));
+                let mut marked = vec![b'0' + priority, b'0' + crashes];
+                marked.extend_from_slice(body);
+                call.arg(ms(*after)).arg(marked).arg(tag);
+            }
+            End::Snooze(after) => {
+                call.arg(ms(*after)).arg("").arg(tag);
+            }
+            End::Done | End::Return | End::Dead { .. } => {}
+        }
+    }
+}
+
+fn returned(call: &mut Cmd, session: &Session, verdicts: &[Verdict]) {
+    let tags = verdicts
+        .iter()
+        .filter(|v| matches!(v.end, End::Return))
+        .map(|v| v.receipt.tag);
+    let mut tags: Vec<u64> = tags.collect();
+    // Each goes to the very front: the newest first, so that the oldest ends up before the others.
+    tags.sort_by_key(|tag| Reverse(*tag));
+    for tag in tags {
+        let list = match session.out.get(&tag) {
+            Some(out) if out.suspect => SUSPECTS_KEY,
+            Some(out) => READY_KEY + usize::from(out.priority),
+            None => READY_KEY,
+        };
+        call.arg(tag).arg(list);
+    }
+}
+
+/// The line before a message in the dead set: why it is there, and a reference that keeps equal messages apart.
+pub(super) fn dead_header(
+    state: State,
+    reason: &str,
+    session: &str,
+    tag: u64,
+) -> Result<String, Error> {
+    #[derive(serde::Serialize)]
+    struct Header<'a> {
+        state: State,
+        reason: &'a str,
+        r#ref: String,
+    }
+    let header = Header {
+        state,
+        reason,
+        r#ref: format!("{session}:{tag}"),
+    };
+    serde_json::to_string(&header).map_err(|e| {
+        Error::new(
+            ErrorKind::Protocol,
+            "the header of a dead message does not encode",
+        )
+        .because(e)
+    })
+}
