@@ -14,8 +14,9 @@ use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
 use crate::trouble::Trouble;
 
-/// How often the registry is published again: far more often than published entries expire.
-const PUBLISH: Duration = Duration::from_secs(3600);
+/// How often the registry is published again: a broker that forgot it (a restart, a flush) has it back in seconds, and
+/// services that check calls against it accept them again.
+const PUBLISH: Duration = Duration::from_secs(10);
 /// How much longer than its lease a registration under our name may take to lapse.
 const SLACK: Duration = Duration::from_secs(2);
 
