@@ -188,6 +188,11 @@ pub trait IntoFailure {
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> IntoFailure for E {
     fn into_failure(self) -> Failure {
-        Failure::from_error(std::any::type_name::<E>(), &*self.into())
+        // Of a plain text the type says nothing.
+        let kind = match std::any::type_name::<E>() {
+            "&str" | "alloc::string::String" => "TaskError",
+            name => name,
+        };
+        Failure::from_error(kind, &*self.into())
     }
 }

@@ -28,7 +28,8 @@ pub struct Record {
     /// What went wrong last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// How often the function was run.
+    /// Which attempt it has reached: 0 before the function first ran. A run that a crash cut short is counted in
+    /// `crashes`, not here.
     #[serde(default)]
     pub attempts: u32,
     /// How often its process died while it held the task.

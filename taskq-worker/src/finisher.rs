@@ -70,7 +70,7 @@ impl Finisher {
             tracing::warn!(
                 queue = %self.queue,
                 lost = finished.lost,
-                "{} of {sent} verdicts did not count: the session had been lost, the messages are with another worker",
+                "{} of {sent} verdicts did not count: the session had been lost; the messages are with another worker, or the broker has lost them",
                 finished.lost
             );
         }

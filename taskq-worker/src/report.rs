@@ -68,5 +68,5 @@ pub(crate) fn unreadable(error: &Undecodable, delivery: &Delivery) {
 /// The line of a run that does not count any more.
 pub(crate) fn uncounted(message: &Message, delivery: &Delivery) {
     let Message { id, task, .. } = message;
-    warn!(%id, task, queue = %delivery.queue, "{task}: this run does not count, another worker has the message or gets it");
+    warn!(%id, task, queue = %delivery.queue, "{task}: this run does not count: another worker has the message or gets it, unless the broker has lost it");
 }

@@ -57,6 +57,11 @@ impl Shutdown {
     }
 
     async fn give_back(&self) {
+        tracing::warn!(
+            "the grace of {:.0?} is over: {} tasks are cut off, their messages go back uncharged",
+            self.grace,
+            self.ledger.running().len()
+        );
         self.ledger.cancel_all();
         let ended = async {
             while self.ledger.open() > 0 {

@@ -358,6 +358,19 @@ fn banner(config: &Config) {
         %node, broker, queues, concurrency = slots, tasks,
         "{node} is ready: up to {slots} tasks at once from {queues}"
     );
+    let taken = |queue: &str| config.queues.iter().any(|q| q.as_str() == queue);
+    let elsewhere: Vec<_> = config
+        .registry
+        .iter()
+        .filter(|def| !taken(def.queue))
+        .map(|def| format!("{} ({})", def.name, def.queue))
+        .collect();
+    if !elsewhere.is_empty() {
+        tracing::warn!(
+            "this worker does not take from the queues that these tasks go to: {}; name them with -Q unless another worker does",
+            elsewhere.join(", ")
+        );
+    }
 }
 
 /// A service that nobody told to end has ended.

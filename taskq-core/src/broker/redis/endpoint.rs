@@ -70,6 +70,10 @@ impl Endpoint {
             }
             other => format!("{other}"),
         };
+        let address = match prefix.as_str() {
+            DEFAULT_NAMESPACE => address,
+            other => format!("{address}?namespace={other}"),
+        };
         let client = redis::Client::open(info).map_err(|e| malformed(e.to_string()))?;
         Ok(Arc::new(Self {
             client,
@@ -120,7 +124,7 @@ mod tests {
     fn urls_are_read_and_credentials_are_not_shown() {
         let endpoint =
             Endpoint::parse("redis://ana:secreto@cache:6380/3?namespace=pruebas").unwrap();
-        assert_eq!(endpoint.address, "redis://cache:6380/3");
+        assert_eq!(endpoint.address, "redis://cache:6380/3?namespace=pruebas");
         assert_eq!(endpoint.namespace.queues(), "pruebas:queues");
         assert_eq!(endpoint.namespace.control(), "pruebas:3:control");
         for bad in [

@@ -249,7 +249,17 @@ fn unreachable(address: &str, why: impl std::fmt::Display) -> Error {
 }
 
 pub(super) fn connect_error(address: &str, error: redis::RedisError) -> Error {
-    // Wrong credentials are no outage that a wait mends, but the server may be told of them later: repeat, and say it.
+    use redis::{ErrorKind as Kind, ServerErrorKind};
+    let kind = error.kind();
+    if kind == Kind::AuthenticationFailed
+        || matches!(kind, Kind::Server(k) if k != ServerErrorKind::BusyLoading)
+    {
+        return Error::new(
+            ErrorKind::Refused,
+            format!("the broker at {address} refuses the connection: {error}; check user, password and database of its URL"),
+        )
+        .because(error);
+    }
     unreachable(address, &error).because(error)
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, Runtime};
+use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 use redis::{AsyncConnectionConfig, Cmd, Value};
 
 use super::endpoint::Endpoint;
-use super::link::Link;
+use super::link::{Link, connect_error};
 use crate::error::{Error, ErrorKind};
 
 const CONNECTIONS: usize = 8;
@@ -62,7 +62,10 @@ impl Short {
                 ),
             )
         };
-        let pooled = self.pool.get().await.map_err(|e| lost(e.to_string()))?;
+        let pooled = self.pool.get().await.map_err(|e| match e {
+            PoolError::Backend(error) => connect_error(&self.endpoint.address, error),
+            other => lost(other.to_string()),
+        })?;
         let mut link = Link::around(&self.endpoint, WAIT, (*pooled).clone());
         match link.all(commands, Duration::ZERO).await {
             Ok(answers) => answers.into_iter().collect(),
