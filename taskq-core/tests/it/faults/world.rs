@@ -166,7 +166,7 @@ impl World {
                 (outage_ends, outage_over) = (None, Instant::now());
             }
             let may = outage_ends.is_none() && outage_over.elapsed() >= apart;
-            if mix.outage && may && self.rng.random_bool(0.03) {
+            if mix.outage && may && self.rng.random_bool(0.015) {
                 let share = [30, 60, 70, 80, 90, 100, 150][self.rng.random_range(0..7)];
                 self.proxy.outage(true);
                 outage_ends = Some(Instant::now() + LEASE * share / 100);
