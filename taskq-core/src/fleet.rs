@@ -30,8 +30,16 @@ pub struct WorkerCard {
     pub tasks: Vec<String>,
     /// When it started (ms since the epoch).
     pub started: u64,
+    /// How long its registration lasts from each renewal (ms): one that is still there after that was renewed.
+    #[serde(default = "usual_lease")]
+    pub lease_ms: u64,
     /// Its version of taskq.
     pub version: String,
+}
+
+/// The lease of a worker that does not tell it: 10 s, the default.
+fn usual_lease() -> u64 {
+    10_000
 }
 
 /// A task as a worker published it: what a service needs to list and check calls without its code.

@@ -6,7 +6,8 @@ use taskq_core::{Error, ErrorKind};
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// Another worker goes by the same node name and lives.
+    /// Another worker goes by the same node name and lives: it has renewed its registration while this one waited for it
+    /// to lapse.
     #[error(
         "the node name {node} is taken: pid {pid} on {host} renewed it meanwhile; stop that worker or start this one with another -n/--hostname"
     )]

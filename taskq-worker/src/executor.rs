@@ -181,6 +181,7 @@ fn settle(
         state: ending.state,
         error: ending.error,
         again: ending.again,
+        ran: ending.ran,
     };
     let counts = held.settle(ending.end, ending.record);
     if counts {

@@ -1,14 +1,14 @@
 //! The heartbeat: keeps the leases, on an OS thread of its own that no task can block.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use taskq_core::broker::Consumer;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::within;
 use crate::error::RunError;
+use crate::pace::share_of_lease;
 use crate::registration::Registration;
 use crate::supervisor;
 use crate::thread;
@@ -28,8 +28,9 @@ impl Heartbeat {
         end: CancellationToken,
     ) -> impl Future<Output = Result<(), RunError>> + Send + Unpin {
         thread::run("taskq-beat", move || async move {
-            let renewals =
-                supervisor::restarted("registration", || self.registration.clone().run());
+            let renewals = supervisor::restarted("registration", || {
+                self.registration.clone().run(Arc::clone(&self.consumer))
+            });
             tokio::select! {
                 () = end.cancelled() => {}
                 () = self.beats() => {}
@@ -40,19 +41,18 @@ impl Heartbeat {
     }
 
     async fn beats(&self) {
-        let lease = self.consumer.lease();
-        let mut ticks = tokio::time::interval((lease / 5).max(Duration::from_millis(1)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = Trouble::new("keeping the lease");
         loop {
-            ticks.tick().await;
+            let began = Instant::now();
             // Two tries fit into one lease even when the first hangs.
-            match within(lease * 2 / 5, "beat", self.consumer.beat()).await {
+            let limit = self.consumer.lease() * 2 / 5;
+            match within(limit, "beat", self.consumer.beat()).await {
                 Ok(()) => trouble.over(),
                 Err(e) => {
                     trouble.failed(&e);
                 }
             }
+            share_of_lease(&*self.consumer, 0.2, began).await;
         }
     }
 }

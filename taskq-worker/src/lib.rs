@@ -26,6 +26,7 @@ mod finisher;
 mod heartbeat;
 mod ledger;
 mod node;
+mod pace;
 mod registration;
 mod responder;
 mod shutdown;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use taskq_core::broker::Backend;
+use taskq_core::broker::{Backend, Consumer};
 use taskq_core::clock;
 use taskq_core::fleet::{PublishedTask, WorkerCard};
 use tokio_util::sync::CancellationToken;
@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
+use crate::pace::share_of_lease;
 use crate::trouble::Trouble;
 
 /// How often the registry is published again: a broker that forgot it (a restart, a flush) has it back in seconds, and
 /// services that check calls against it accept them again.
 const PUBLISH: Duration = Duration::from_secs(10);
-/// How much longer than its lease a registration under our name may take to lapse.
+/// How much longer than it is to last a registration under our name may take to lapse.
 const SLACK: Duration = Duration::from_secs(2);
+/// How often one looks whether it has.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A worker's registration.
 #[derive(Debug, Clone)]
@@ -26,7 +29,6 @@ pub(crate) struct Registration {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) card: WorkerCard,
     pub(crate) tasks: Vec<PublishedTask>,
-    pub(crate) ttl: Duration,
 }
 
 impl Registration {
@@ -42,22 +44,24 @@ impl Registration {
             slots: config.slots,
             tasks: config.registry.iter().map(|d| d.name.to_owned()).collect(),
             started: clock::now_ms(),
+            lease_ms: ms(config.lease),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Self {
             backend,
             card,
             tasks: config.registry.published(),
-            ttl: config.lease,
         }
     }
 
     /// Waits until nobody goes by our node name any more, and publishes the card and the tasks.
     ///
+    /// One that is still there after the time it lasts was renewed in it: its worker lives. Until then it may be that
+    /// of a dead worker, however long its lease.
+    ///
     /// False: the worker was stopped meanwhile.
     pub(crate) async fn begin(&self, stopping: &CancellationToken) -> Result<bool, RunError> {
-        let lapsed = Instant::now() + self.ttl + SLACK;
-        let mut waits = false;
+        let mut waits: Option<(String, Instant)> = None;
         loop {
             let workers =
                 patiently("reaching the broker", stopping, || self.backend.workers()).await?;
@@ -79,43 +83,51 @@ impl Registration {
                 }
                 break;
             }
-            if Instant::now() >= lapsed {
-                return Err(RunError::NameTaken {
-                    node: other.node,
-                    host: other.host,
-                    pid: other.pid,
-                });
-            }
-            if !std::mem::replace(&mut waits, true) {
-                tracing::info!(
-                    "the name {} is still registered for pid {} on {}: waiting for it to lapse",
-                    other.node,
-                    other.pid,
-                    other.host
-                );
+            let lapses = Duration::from_millis(other.lease_ms) + SLACK;
+            match &waits {
+                Some((id, since)) if *id == other.id => {
+                    if since.elapsed() >= lapses {
+                        return Err(RunError::NameTaken {
+                            node: other.node,
+                            host: other.host,
+                            pid: other.pid,
+                        });
+                    }
+                }
+                _ => {
+                    tracing::info!(
+                        "the name {} is still registered for pid {} on {}: waiting up to {:.1?} for it to lapse",
+                        other.node,
+                        other.pid,
+                        other.host,
+                        lapses
+                    );
+                    waits = Some((other.id, Instant::now()));
+                }
             }
             tokio::select! {
                 () = stopping.cancelled() => return Ok(false),
-                () = tokio::time::sleep((self.ttl / 10).min(Duration::from_millis(250))) => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
         let told = patiently("registering", stopping, || {
-            self.backend.register(&self.card, &self.tasks, self.ttl)
+            self.backend.register(&self.card, &self.tasks, self.ttl())
         });
         Ok(told.await?.is_some())
     }
 
-    /// Renews it until dropped, five times per `ttl`.
-    pub(crate) async fn run(self) {
+    /// Renews it until dropped, five times per lease, for as long as the lease in force.
+    pub(crate) async fn run(mut self, consumer: Arc<dyn Consumer>) {
         let mut trouble = Trouble::new("renewing the registration");
         let mut published = Instant::now();
-        let beat = self.ttl / 5;
         loop {
-            tokio::time::sleep(beat).await;
+            // The sessions may have been opened with another lease than the card was registered with.
+            self.card.lease_ms = ms(consumer.lease());
+            let began = Instant::now();
             let publish = published.elapsed() >= PUBLISH;
             let tasks: &[PublishedTask] = if publish { &self.tasks } else { &[] };
-            let call = self.backend.register(&self.card, tasks, self.ttl);
-            match within(self.ttl.min(CALL), "register", call).await {
+            let call = self.backend.register(&self.card, tasks, self.ttl());
+            match within(self.ttl().min(CALL), "register", call).await {
                 Ok(()) => {
                     trouble.over();
                     if publish {
@@ -126,8 +138,17 @@ impl Registration {
                     trouble.failed(&e);
                 }
             }
+            share_of_lease(&*consumer, 0.2, began).await;
         }
     }
+
+    fn ttl(&self) -> Duration {
+        Duration::from_millis(self.card.lease_ms)
+    }
+}
+
+fn ms(lease: Duration) -> u64 {
+    u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether the process behind `other` is known to be dead: same machine, same process table, no such pid.

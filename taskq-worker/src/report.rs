@@ -13,6 +13,8 @@ pub(crate) struct Told {
     pub(crate) state: State,
     pub(crate) error: Option<Failure>,
     pub(crate) again: Option<Duration>,
+    /// Whether the function was started.
+    pub(crate) ran: bool,
 }
 
 /// The span of one run. It costs nothing while its level is off.
@@ -29,7 +31,9 @@ pub(crate) fn span(message: &Message, delivery: &Delivery) -> Span {
 /// The line at a task's end.
 pub(crate) fn ended(message: &Message, delivery: &Delivery, told: &Told, runtime: Duration) {
     let Message { id, task, .. } = message;
-    let (attempt, state, queue) = (message.attempt(), told.state, &delivery.queue);
+    // What never ran is told with the attempts before, as in its record.
+    let attempt = message.retries.saturating_add(told.ran.into());
+    let (state, queue) = (told.state, &delivery.queue);
     // Whole microseconds: more digits are noise.
     let runtime_ms = runtime.as_micros() as f64 / 1e3;
     let error = told
@@ -45,6 +49,9 @@ pub(crate) fn ended(message: &Message, delivery: &Delivery, told: &Told, runtime
         }
         (Some(error), Some(wait)) => {
             warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}: attempt {attempt} failed ({error}), the next is in {wait:.1?}");
+        }
+        (Some(error), None) if !told.ran => {
+            warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}, it was not run: {error}");
         }
         (Some(error), None) => {
             warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state} after attempt {attempt}: {error}");

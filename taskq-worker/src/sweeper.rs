@@ -1,11 +1,12 @@
 //! The sweeper: gives back what dead workers held.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use taskq_core::broker::Consumer;
 
 use crate::deadline::within;
+use crate::pace::share_of_lease;
 use crate::trouble::Trouble;
 
 /// A sweep that takes longer is given up; the next goes on where it ended.
@@ -20,10 +21,10 @@ pub(crate) struct Sweeper {
 impl Sweeper {
     /// Sweeps twice per lease, with jitter so that a fleet does not sweep in step.
     pub(crate) async fn run(self) {
-        let half = self.consumer.lease() / 2;
         let mut trouble = Trouble::new("sweeping");
         loop {
-            tokio::time::sleep(half.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await;
+            let share = 0.375 + rand::random::<f64>() / 4.0;
+            share_of_lease(&*self.consumer, share, Instant::now()).await;
             match within(HUNG, "sweep", self.consumer.sweep()).await {
                 Ok(swept) => {
                     trouble.over();

@@ -22,6 +22,8 @@ pub(crate) struct Ending {
     pub(crate) error: Option<Failure>,
     /// When it runs again, if it does.
     pub(crate) again: Option<Duration>,
+    /// Whether the function was started.
+    pub(crate) ran: bool,
 }
 
 /// A message that could be read, and what is known of its run.
@@ -56,6 +58,7 @@ pub(crate) fn undecodable(error: &Undecodable, delivery: &Delivery, worker: &str
         state: State::Dead,
         error: Some(failure),
         again: None,
+        ran: false,
     }
 }
 
@@ -81,6 +84,7 @@ impl Call<'_> {
                 state: State::Success,
                 error: None,
                 again: None,
+            ran: self.started.is_some(),
             },
             Outcome::Retry { after, error } => match self.delay(def, after, &error) {
                 Ok(delay) => self.retry(delay, error),
@@ -104,6 +108,7 @@ impl Call<'_> {
             state: State::Dead,
             error: Some(failure),
             again: None,
+            ran: self.started.is_some(),
         }
     }
 
@@ -119,6 +124,7 @@ impl Call<'_> {
             state: State::Scheduled,
             error: None,
             again: Some(after),
+            ran: self.started.is_some(),
         }
     }
 
@@ -132,6 +138,7 @@ impl Call<'_> {
             state: State::Failure,
             error: Some(error),
             again: None,
+            ran: self.started.is_some(),
         }
     }
 
@@ -152,6 +159,7 @@ impl Call<'_> {
             state: State::Retry,
             error: Some(error),
             again: Some(after),
+            ran: self.started.is_some(),
         }
     }
 

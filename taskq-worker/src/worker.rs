@@ -175,8 +175,9 @@ impl Worker {
 
     /// Runs until it is stopped: `Ok` after a warm stop.
     ///
-    /// Tasks run on the tokio runtime this is called from; all talk with the broker happens on threads of the
-    /// worker's own, which tasks can not block. While the broker can not be reached, it waits and tries again.
+    /// Tasks run on the tokio runtime this is called from, and so does what they send with
+    /// [`Context::send`](crate::Context::send). Claims, verdicts, heartbeat and answers to `inspect` go from threads of
+    /// the worker's own, which tasks can not block. While the broker can not be reached, it waits and tries again.
     /// Dropping the future ends the worker at once, as a kill would: what it held runs again after a lease.
     ///
     /// # Errors
@@ -202,7 +203,7 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
     let Some(backend) = connect(&config.source, stop).await? else {
         return Ok(());
     };
-    let mut registration = Registration::new(Arc::clone(&backend), &config);
+    let registration = Registration::new(Arc::clone(&backend), &config);
     if !registration.begin(stop).await? {
         return Ok(());
     }
@@ -223,7 +224,6 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
                     consumer.lease(),
                     config.lease
                 );
-                registration.ttl = consumer.lease();
             }
             consume(&config, tasks, &backend, &consumer, registration.clone()).await
         }

@@ -44,7 +44,12 @@ pub(crate) async fn run(
     }
     // Told before the wait: who interrupts it can still ask for the result.
     console.notice(&format!("sent as {id}, waiting for its end"));
-    match handle.wait_record(call.timeout).await {
+    let ended = handle.wait_record(call.timeout).await;
+    if json && ended.is_err() {
+        // Sent it is, whatever became of the wait.
+        console.json(&json!({"task_id": id}));
+    }
+    match ended {
         Ok(record) => {
             let view = RecordView::of(&record);
             if json {
@@ -57,21 +62,11 @@ pub(crate) async fn run(
                 _ => Exit::Failed,
             })
         }
-        Err(timed_out @ WaitError::TimedOut { .. }) => {
-            if json {
-                console.json(&json!({"task_id": id}));
-            }
-            Err(Stop::new(
-                Exit::TimedOut,
-                format!("{timed_out}; ask again with `taskq result {id}`"),
-            ))
-        }
+        Err(timed_out @ WaitError::TimedOut { .. }) => Err(Stop::new(
+            Exit::TimedOut,
+            format!("{timed_out}; ask again with `taskq result {id}`"),
+        )),
         Err(WaitError::Broker(error)) => Err(error.into()),
-        Err(other) => {
-            if json {
-                console.json(&json!({"task_id": id}));
-            }
-            Err(Stop::new(Exit::Failed, other.to_string()))
-        }
+        Err(other) => Err(Stop::new(Exit::Failed, other.to_string())),
     }
 }

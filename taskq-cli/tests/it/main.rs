@@ -4,6 +4,7 @@
 mod calls;
 mod habits;
 mod inspecting;
+mod real;
 mod results;
 mod stage;
 mod streams;

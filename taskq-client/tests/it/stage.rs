@@ -96,6 +96,7 @@ impl Stage {
             slots: 1,
             tasks: Vec::new(),
             started: 0,
+            lease_ms: 10_000,
             version: "0".into(),
         };
         self.register(&card, &[], LONG).await.unwrap();

@@ -146,8 +146,8 @@ impl Driver {
         }
         // The latest deadline, so that no early one cuts the others short; callers watch their own.
         match self.enqueue(&messages, until).await {
-            // Nothing was accepted and one of them is to blame: let each answer for itself.
-            Err(error) if !error.is_transient() && messages.len() > 1 => {
+            // Refused before anything was accepted, and one of them is to blame: let each answer for itself.
+            Err(error) if blames_one(&error) && messages.len() > 1 => {
                 let mut rest = messages.as_slice();
                 for (count, answer) in answers {
                     let mine;
@@ -186,6 +186,14 @@ impl Driver {
         }
         result
     }
+}
+
+/// Whether the broker found fault with a message, before it took any. After another error some may have been taken.
+fn blames_one(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Unsupported
+    )
 }
 
 fn tell(answer: oneshot::Sender<Answer>, what: Answer) {

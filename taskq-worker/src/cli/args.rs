@@ -7,7 +7,13 @@ use taskq_core::QueueName;
 
 /// Takes tasks from queues and runs them.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "worker", version, max_term_width = 100)]
+// Of a flag that is given twice the last counts, as with Celery: a wrapper's defaults come first.
+#[command(
+    name = "worker",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub(crate) struct Args {
     /// Queues to take from, separated by commas [default: celery]
     #[arg(
@@ -20,7 +26,14 @@ pub(crate) struct Args {
     pub(crate) queues: Vec<QueueName>,
 
     /// Queues to leave out: of those of -Q, else of all that the tasks of this program use
-    #[arg(short = 'X', long, value_delimiter = ',', value_name = "QUEUES")]
+    #[arg(
+        short = 'X',
+        long,
+        env = "TASKQ_EXCLUDE_QUEUES",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "QUEUES"
+    )]
     pub(crate) exclude_queues: Vec<QueueName>,
 
     /// How many tasks run at once [default: 10 for each processor]
@@ -112,7 +125,41 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_counts_and_queues_add_up() {
+        let line = "worker -l info -c 1 -n a --grace 1 --lease 1 -b memory://a --log-format text -Q a -X x \
+                    -l debug -c 2 -n b --grace 2 --lease 2 -b memory://b --log-format json -Q b -X y";
+        let args = Args::try_parse_from(line.split_whitespace()).unwrap();
+        assert_eq!(args.loglevel, "debug");
+        assert_eq!(args.concurrency, Some(2));
+        assert_eq!(args.hostname.as_deref(), Some("b"));
+        let two = Duration::from_secs(2);
+        assert_eq!((args.grace, args.lease), (two, two));
+        assert_eq!(
+            (&*args.broker, args.log_format),
+            ("memory://b", LogFormat::Json)
+        );
+        let names = |all: &[QueueName]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&args.queues), ["a", "b"]);
+        assert_eq!(names(&args.exclude_queues), ["x", "y"]);
+    }
+
+    #[test]
+    fn each_flag_has_a_variable() {
+        for flag in Args::command().get_arguments() {
+            let name = flag.get_id().as_str().to_uppercase();
+            let expected = match &*name {
+                "BROKER" => "TASKQ_BROKER_URL".to_owned(),
+                _ => format!("TASKQ_{name}"),
+            };
+            let variable = flag.get_env().and_then(|v| v.to_str());
+            assert_eq!(variable, Some(&*expected), "--{name}");
+        }
+    }
 
     #[test]
     fn times_are_seconds_or_carry_a_unit() {

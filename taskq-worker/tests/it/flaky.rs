@@ -1,7 +1,7 @@
 //! A broker whose calls fail, hang or are counted at the test's will.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,7 +35,12 @@ pub(crate) struct Faults {
     pub(crate) panics: AtomicBool,
     /// Calls that nobody answered.
     pub(crate) refused: AtomicUsize,
+    /// The lease in force, ms; 0 is the one that was asked for.
+    pub(crate) lease_ms: AtomicU64,
+    /// How long the last registration was to stand, ms.
+    pub(crate) registered_ms: AtomicU64,
     pub(crate) beats: AtomicUsize,
+    pub(crate) sweeps: AtomicUsize,
     pub(crate) claims: AtomicUsize,
     pub(crate) most_claimed: AtomicUsize,
     pub(crate) retired: AtomicUsize,
@@ -108,6 +113,9 @@ impl Broker for Flaky {
         if !tasks.is_empty() {
             self.faults.published.fetch_add(1, Ordering::SeqCst);
         }
+        let ms = u64::try_from(ttl.as_millis()).unwrap();
+        assert_eq!(ms, card.lease_ms, "the card says how long it stands");
+        self.faults.registered_ms.store(ms, Ordering::SeqCst);
         self.inner.register(card, tasks, ttl).await
     }
 
@@ -167,6 +175,7 @@ impl Consumer for FlakyConsumer {
 
     async fn sweep(&self) -> Result<Swept, Error> {
         self.faults.reach()?;
+        self.faults.sweeps.fetch_add(1, Ordering::SeqCst);
         self.inner.sweep().await
     }
 
@@ -185,7 +194,10 @@ impl Consumer for FlakyConsumer {
     }
 
     fn lease(&self) -> Duration {
-        self.inner.lease()
+        match self.faults.lease_ms.load(Ordering::SeqCst) {
+            0 => self.inner.lease(),
+            ms => Duration::from_millis(ms),
+        }
     }
 }
 

@@ -110,6 +110,34 @@ async fn a_blocking_run_can_not_be_dropped_but_its_verdict_is() {
     );
 }
 
+/// A session that is opened again, after a FLUSHALL, takes over the lease of whoever came first.
+#[tokio::test]
+async fn a_lease_that_changes_changes_the_pace_of_all_that_hangs_on_it() {
+    const HOUR_MS: u64 = 3_600_000;
+    let flaky = Flaky::new(MemoryBroker::new());
+    let faults = Arc::clone(&flaky.faults);
+    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
+        b.lease(Duration::from_millis(HOUR_MS))
+    });
+    let counts = || {
+        let of = |n: &std::sync::atomic::AtomicUsize| n.load(Ordering::SeqCst);
+        (of(&faults.beats), of(&faults.sweeps))
+    };
+    let stands = |ms| {
+        let faults = &faults;
+        async move { (faults.registered_ms.load(Ordering::SeqCst) == ms).then_some(()) }
+    };
+    until(async || (counts().0 > 0).then_some(())).await;
+    until(|| stands(HOUR_MS)).await;
+    let before = counts();
+    faults.lease_ms.store(300, Ordering::SeqCst);
+    until(async || (counts().0 >= before.0 + 5 && counts().1 >= before.1 + 2).then_some(())).await;
+    until(|| stands(300)).await;
+    faults.lease_ms.store(HOUR_MS, Ordering::SeqCst);
+    until(|| stands(HOUR_MS)).await;
+    bench.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn of_those_on_their_last_life_one_runs_at_a_time() {
     let broker = MemoryBroker::with_still_clock();

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use private_redis::RedisServer;
 use serde_json::json;
 use taskq_worker::{Message, cli, task};
 
@@ -179,6 +180,10 @@ fn a_wrong_start_exits_with_2_and_a_sentence() {
         (&["-Q", "a b"], "no queue name"),
         (&["-l", "loud"], "no log level"),
         (&["-Q", "a", "-X", "a"], "no queue is left"),
+        (
+            &["-b", "memory://", "-l", "info", "-l", "loud"],
+            "no log level",
+        ),
         (&["--frobnicate"], "unexpected argument"),
         (&["-A", "proj", "worker"], "leave"),
     ] {
@@ -190,15 +195,11 @@ fn a_wrong_start_exits_with_2_and_a_sentence() {
 
 #[test]
 fn the_banner_tells_what_was_chosen_and_hides_the_password() {
+    let server = RedisServer::start();
+    assert_eq!(server.command("CONFIG SET requirepass s3cret"), "+OK");
+    let url = format!("redis://:s3cret@127.0.0.1:{}/0", server.port());
     let args = [
-        "-b",
-        "memory://idle",
-        "-X",
-        "celery",
-        "-c",
-        "3",
-        "-n",
-        "w9@here",
+        "-b", &url, "-l", "debug", "-X", "celery", "-c", "3", "-n", "w9@here",
     ];
     let mut worker = Process::start(&args);
     let banner = worker.logs("is ready");
@@ -207,11 +208,26 @@ fn the_banner_tells_what_was_chosen_and_hides_the_password() {
         "concurrency=3",
         "queues=\"long\"",
         "forever, nap, ping",
+        &url.replace("s3cret", "***"),
     ] {
         assert!(banner.contains(part), "{part}: {banner}");
     }
     worker.signal("TERM");
-    assert_eq!(worker.end().0, Some(0));
+    let (status, log) = worker.end();
+    assert_eq!(status, Some(0));
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+#[test]
+fn a_broker_that_is_away_is_waited_for_and_named_without_its_password() {
+    let address = format!("127.0.0.1:{}", private_redis::free_port());
+    let url = format!("redis://u:s3cret@{address}/0");
+    let mut worker = Process::start(&["-b", &url, "-l", "debug"]);
+    worker.logs(&address);
+    worker.signal("TERM");
+    let (status, log) = worker.end();
+    assert_eq!(status, Some(0));
+    assert!(!log.contains("s3cret"), "{log}");
 }
 
 #[test]

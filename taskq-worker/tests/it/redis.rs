@@ -126,6 +126,18 @@ async fn what_aborts_its_process_is_dead_after_three_crashes_and_its_neighbours_
     );
 }
 
+#[tokio::test]
+async fn the_log_of_what_can_not_run_says_that_it_did_not() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker(&[]);
+    worker.logs("is ready");
+    stage.send("nobodys", json!({})).await;
+    let line = worker.logs("UnknownTask");
+    for part in ["nobodys DEAD, it was not run: UnknownTask", "attempt=0"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
 /// Every thread of the runtime is blocked for many leases; another worker would take over at the first that is missed.
 #[tokio::test]
 async fn what_blocks_the_runtime_costs_no_lease() {

@@ -65,12 +65,29 @@ async fn a_name_on_another_machine_is_waited_for_until_it_lapses() {
 }
 
 #[tokio::test]
+async fn a_dead_workers_longer_lease_is_waited_for_as_well() {
+    let mut first = Bench::start(&[&HELD]);
+    let mut far = only(&first.broker, |_| true).await;
+    first.stop().await.unwrap();
+    // More than our own lease and the slack.
+    let lease = Duration::from_millis(3_000);
+    (far.id, far.host, far.lease_ms) = ("far".into(), "elsewhere".into(), 3_000);
+    let broker = first.broker.clone();
+    broker.register(&far, &[], lease).await.unwrap();
+    let mut next = Bench::with(broker.clone(), &[&HELD], |b| {
+        b.lease(Duration::from_millis(100))
+    });
+    only(&broker, |w| w.id != "far").await;
+    next.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_name_that_is_renewed_meanwhile_is_a_start_gone_wrong() {
-    let first = Bench::start(&[&HELD]);
-    only(&first.broker, |_| true).await;
-    let mut second = Bench::with(first.broker.clone(), &[&HELD], |b| {
+    let first = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
         b.lease(Duration::from_millis(200))
     });
+    only(&first.broker, |_| true).await;
+    let mut second = Bench::with(first.broker.clone(), &[&HELD], |b| b);
     let end = second.end().await.unwrap_err();
     assert!(end.is_usage() && matches!(end, RunError::NameTaken { .. }));
     let text = end.to_string();

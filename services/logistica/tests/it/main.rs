@@ -2,6 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
+mod escenario;
+
+mod enviar;
+mod estado;
+mod inventario;
+mod lista;
+mod sin_corredor;
+
 mod conexion;
 mod datos;
 mod procesos;

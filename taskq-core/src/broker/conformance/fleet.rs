@@ -21,6 +21,7 @@ fn card(bench: &Bench, id: &str, node: &str, tasks: &[&str]) -> WorkerCard {
         slots: 8,
         tasks: tasks.iter().map(|t| (*t).to_owned()).collect(),
         started: 1_700_000_000_000,
+        lease_ms: 10_000,
         version: "0.1.0".into(),
     }
 }

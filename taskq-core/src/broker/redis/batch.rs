@@ -78,6 +78,14 @@ impl Batch {
         call.arg(count(|e| matches!(e, End::Return)));
         call.arg(count(|e| matches!(e, End::Dead { .. })));
         call.arg(placed.buckets()).arg(placed.own());
+        // The next suspect may run: the bell must tell.
+        let freed = verdicts.iter().any(|v| {
+            session
+                .out
+                .get(&v.receipt.tag)
+                .is_some_and(|out| out.suspect)
+        });
+        call.arg(u8::from(freed));
         for verdict in &verdicts {
             call.arg(verdict.receipt.tag);
         }

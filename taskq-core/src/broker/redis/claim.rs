@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,10 +11,10 @@ use redis::{Cmd, Value, cmd};
 use super::endpoint::Endpoint;
 use super::link::{Answer, Link};
 use super::scripts;
-use super::session::{Out, Seat};
+use super::session::{At, Out, Seat};
 use super::value::{array, bytes, number, text};
 use crate::broker::{Delivery, Receipt};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::message::{MAX_BYTES, Message};
 
 /// A claim takes this many at most; tags count to 999.
@@ -61,7 +62,11 @@ struct Planned {
 #[derive(Default)]
 struct Round {
     deliveries: Vec<Delivery>,
-    next_due: Option<Duration>,
+    next_due: Option<Instant>,
+    /// The queue whose bell ended the wait.
+    rang: Option<usize>,
+    /// A session turned out to be lost: a new one must be opened first.
+    lost: bool,
     /// Queues that answered whether they had something.
     asked: usize,
     error: Option<Error>,
@@ -86,13 +91,14 @@ impl Claimer {
     ) -> Result<(), Error> {
         self.moods = vec![Mood::default(); seats.len()];
         for seat in seats {
-            seat.prepare(endpoint, &mut self.link).await?;
+            seat.prepare(endpoint, &AtomicBool::new(false), &mut self.link)
+                .await?;
         }
         Ok(())
     }
 
     /// Deliveries that a call claimed beyond its room.
-    pub(super) fn leftovers(&mut self, max: usize) -> Vec<Delivery> {
+    fn leftovers(&mut self, max: usize) -> Vec<Delivery> {
         self.left.retain(|d| !d.lost.is_cancelled());
         let n = self.left.len().min(max);
         self.left.drain(..n).collect()
@@ -102,52 +108,51 @@ impl Claimer {
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
+        retired: &AtomicBool,
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>, Error> {
+        if max == 0 || retired.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
         let left = self.leftovers(max);
-        if !left.is_empty() || max == 0 {
+        if !left.is_empty() {
             return Ok(left);
         }
-        self.prepare(endpoint, seats).await?;
-        if max < seats.len() {
-            return self.claim_in_turns(endpoint, seats, max, wait).await;
-        }
+        self.prepare(endpoint, seats, retired).await?;
         // What came since an empty round has rung a bell; only then is there nothing to ask for before the block.
-        if self.empty.is_none() || wait.is_zero() {
-            let first = self.round(endpoint, seats, max, None).await?;
-            if !first.deliveries.is_empty() || wait.is_zero() {
+        let mut next_due = self.empty.take().map(|e| e.next_due);
+        if next_due.is_none() || wait.is_zero() {
+            let first = self.turns(endpoint, seats, max).await?;
+            if !first.deliveries.is_empty() || first.lost || wait.is_zero() {
                 return first.into_result();
             }
+            next_due = Some(first.next_due);
         }
-        let due = self.empty.take().and_then(|e| e.next_due);
-        let until_due = due.map_or(MAX_BLOCK, |at| at.saturating_duration_since(Instant::now()));
-        let block = wait.min(MAX_BLOCK).min(until_due);
-        // The claims go down the connection right behind the blocked pop: the server runs them in the turn that ends the block.
-        let second = self.round(endpoint, seats, max, Some(block)).await?;
-        second.into_result()
+        let until_due = next_due
+            .flatten()
+            .map_or(MAX_BLOCK, |at| at.saturating_duration_since(Instant::now()));
+        let mut last = self
+            .round(
+                endpoint,
+                seats,
+                max,
+                Some(wait.min(MAX_BLOCK).min(until_due)),
+            )
+            .await?;
+        if let (true, Some(rang)) = (last.deliveries.is_empty(), last.rang) {
+            // Its ring is used up, and there was no room to ask it, or its turn to bring a suspect had not come.
+            self.turn = rang;
+            last = self.round(endpoint, seats, max, None).await?;
+        } else if last.deliveries.is_empty() && last.asked == seats.len() {
+            self.empty = Some(Empty {
+                next_due: last.next_due,
+            });
+        }
+        last.into_result()
     }
 
-    /// A claim with less room than queues: they are asked in turns, and waited at all together, because one that is
-    /// empty must not keep the worker from one that is not.
-    async fn claim_in_turns(
-        &mut self,
-        endpoint: &Endpoint,
-        seats: &[Arc<Seat>],
-        max: usize,
-        wait: Duration,
-    ) -> Result<Vec<Delivery>, Error> {
-        let first = self.turns(endpoint, seats, max).await?;
-        if !first.deliveries.is_empty() || wait.is_zero() {
-            return first.into_result();
-        }
-        let until_due = first.next_due.unwrap_or(MAX_BLOCK);
-        let block = wait.min(MAX_BLOCK).min(until_due);
-        self.doze(seats, block).await?;
-        self.turns(endpoint, seats, max).await?.into_result()
-    }
-
-    /// Rounds until one brings something, or every queue was asked.
+    /// Rounds until one brings something or every queue was asked: with less room than queues it takes several.
     async fn turns(
         &mut self,
         endpoint: &Endpoint,
@@ -155,11 +160,13 @@ impl Claimer {
         max: usize,
     ) -> Result<Round, Error> {
         let mut all = Round::default();
-        // Each round begins one queue further on.
-        for _ in max..=seats.len() {
+        for _ in 0..seats.len().div_ceil(max) {
             let round = self.round(endpoint, seats, max, None).await?;
+            // The next one begins where this one ended.
+            self.turn = self.turn.wrapping_add(round.asked.saturating_sub(1));
             all.deliveries = round.deliveries;
             all.asked += round.asked;
+            all.lost |= round.lost;
             all.next_due = all.next_due.into_iter().chain(round.next_due).min();
             all.error = all.error.or(round.error);
             if !all.deliveries.is_empty() {
@@ -169,54 +176,28 @@ impl Claimer {
         Ok(all)
     }
 
-    /// Waits for a bell of any queue; the one that rang is asked first, for its ring is used up.
-    async fn doze(&mut self, seats: &[Arc<Seat>], block: Duration) -> Result<(), Error> {
-        let able = |seat: &&Arc<Seat>| !seat.rests() && seat.state().session.is_some();
-        let listened: Vec<_> = seats.iter().filter(able).collect();
-        let Some(first) = listened.first() else {
-            tokio::time::sleep(block).await;
-            return Ok(());
-        };
-        let mut bells = cmd("BZPOPMIN");
-        for seat in &listened {
-            bells.arg(&seat.keys.bell);
-        }
-        // Zero would block for ever.
-        bells.arg(block.as_secs_f64().max(0.001));
-        let asked = Instant::now();
-        match self.link.all(&[bells], block).await?.into_iter().next() {
-            Some(Ok(answer)) => {
-                let rang = array(answer).and_then(|words| words.into_iter().next());
-                let rang = rang.as_ref().and_then(text);
-                let rang = seats
-                    .iter()
-                    .position(|s| rang == Some(s.keys.bell.as_str()));
-                self.turn = rang.unwrap_or(self.turn);
-            }
-            Some(Err(error)) => {
-                // A bell that can not ring: its queue is still asked, only later.
-                first.troubled(&error);
-                tokio::time::sleep(block.saturating_sub(asked.elapsed())).await;
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    async fn prepare(&mut self, endpoint: &Endpoint, seats: &[Arc<Seat>]) -> Result<(), Error> {
+    async fn prepare(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        retired: &AtomicBool,
+    ) -> Result<(), Error> {
         for seat in seats {
             if seat.rests() {
                 continue;
             }
-            match seat.prepare(endpoint, &mut self.link).await {
+            match seat.prepare(endpoint, retired, &mut self.link).await {
                 Ok(()) => {}
-                Err(error) if error.kind() == crate::ErrorKind::Unreachable => return Err(error),
-                Err(error) => seat.troubled(&error),
+                Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
+                Err(error) => seat.troubled(At::Claim, &error),
             }
         }
         Ok(())
     }
 
+    /// One claim at each queue that there is room for; with `block`, behind a wait for any bell.
+    ///
+    /// The claims go down the connection right behind the blocked pop: the server runs them in the turn that ends the block.
     async fn round(
         &mut self,
         endpoint: &Endpoint,
@@ -225,46 +206,37 @@ impl Claimer {
         block: Option<Duration>,
     ) -> Result<Round, Error> {
         let plan = self.plan(endpoint, seats, max);
-        if plan.is_empty() {
-            // Every queue is in trouble of its own.
-            tokio::time::sleep(block.unwrap_or_default()).await;
-            return Ok(Round::default());
-        }
+        let bells: Vec<usize> = (0..seats.len()).filter(|&i| seats[i].hears()).collect();
         let mut calls = Vec::with_capacity(plan.len() + 1);
-        if let Some(block) = block {
-            let mut bells = cmd("BZPOPMIN");
-            for planned in &plan {
-                bells.arg(&seats[planned.seat].keys.bell);
+        match block {
+            Some(block) if plan.is_empty() || bells.is_empty() => tokio::time::sleep(block).await,
+            Some(block) => {
+                let mut wait = cmd("BZPOPMIN");
+                for &i in &bells {
+                    wait.arg(&seats[i].keys.bell);
+                }
+                // Zero would block for ever.
+                wait.arg(block.as_secs_f64().max(0.001));
+                calls.push(wait);
             }
-            // Zero would block for ever.
-            bells.arg(block.as_secs_f64().max(0.001));
-            calls.push(bells);
+            None => {}
         }
+        let waits = calls.len();
         calls.extend(plan.iter().map(|p| p.call.clone()));
-        let asked = Instant::now();
         let mut answers = self
             .link
             .all(&calls, block.unwrap_or_default())
             .await?
             .into_iter();
         let mut round = Round::default();
-        if block.is_some()
-            && let Some(Err(error)) = answers.next()
+        if waits > 0
+            && let Some(answer) = answers.next()
         {
-            // A bell that can not ring: its queue is still asked, only later.
-            if let Some(planned) = plan.first() {
-                seats[planned.seat].troubled(&error);
-            }
-            let early = block.unwrap_or_default().saturating_sub(asked.elapsed());
-            tokio::time::sleep(early).await;
+            round.rang = rang(seats, &bells, answer);
         }
         for (planned, answer) in plan.iter().zip(answers) {
             self.read(&seats[planned.seat], planned, answer, &mut round);
         }
-        let all_empty = round.deliveries.is_empty() && round.asked == seats.len();
-        self.empty = all_empty.then(|| Empty {
-            next_due: round.next_due.map(|wait| Instant::now() + wait),
-        });
         if round.deliveries.len() > max {
             self.left.extend(round.deliveries.drain(max..));
         }
@@ -329,12 +301,12 @@ impl Claimer {
         let words = match answer {
             Ok(value) => array(value).unwrap_or_default(),
             Err(error) => {
-                seat.troubled(&error);
+                seat.troubled(At::Claim, &error);
                 round.error.get_or_insert(error);
                 return;
             }
         };
-        seat.works();
+        seat.works(At::Claim);
         let mood = &mut self.moods[planned.seat];
         mood.hungry = false;
         let mut words = words.into_iter();
@@ -351,17 +323,21 @@ impl Claimer {
             (Some("NONE"), Some(now)) => {
                 round.asked += 1;
                 if let Some(due) = words.next().as_ref().and_then(number) {
-                    let wait = Duration::from_millis(due.saturating_sub(now));
-                    round.next_due = Some(round.next_due.map_or(wait, |other| other.min(wait)));
+                    let at =
+                        Instant::now() + Duration::from_millis(due.saturating_sub(now).min(60_000));
+                    round.next_due = Some(round.next_due.map_or(at, |other| other.min(at)));
                 }
             }
-            (Some("LOST"), _) => seat.lose(
-                planned.generation,
-                "the server does not know its claims any more",
-            ),
+            (Some("LOST"), _) => {
+                round.lost = true;
+                seat.lose(
+                    planned.generation,
+                    "the server does not know its claims any more",
+                );
+            }
             _ => {
                 let error = self.link.odd(kind);
-                seat.troubled(&error);
+                seat.troubled(At::Claim, &error);
                 round.error.get_or_insert(error);
             }
         }
@@ -374,6 +350,25 @@ impl Round {
         match self.error {
             Some(error) if self.asked == 0 => Err(error),
             _ => Ok(self.deliveries),
+        }
+    }
+}
+
+/// Which bell ended the wait. One that can not ring is told of; its queue is still asked, only later.
+fn rang(seats: &[Arc<Seat>], bells: &[usize], answer: Answer) -> Option<usize> {
+    match answer {
+        Ok(answer) => {
+            bells.iter().for_each(|&i| seats[i].works(At::Bell));
+            let words = array(answer)?;
+            let key = words.first().and_then(text)?;
+            seats.iter().position(|seat| seat.keys.bell == key)
+        }
+        Err(error) => {
+            let told = error.to_string();
+            let named = |i: &&usize| told.contains(&seats[**i].keys.bell);
+            let at = bells.iter().find(named).or(bells.first())?;
+            seats[*at].troubled(At::Bell, &error);
+            None
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct RedisConsumer {
     finishers: Vec<Mutex<Finisher>>,
     beater: Mutex<Link>,
     sweeper: Mutex<Link>,
+    /// For the end, which must not wait behind a sweep.
+    farewell: Mutex<Link>,
     retired: AtomicBool,
 }
 
@@ -65,6 +67,7 @@ impl RedisConsumer {
             claimer: Mutex::new(Claimer::new(Link::new(endpoint, deadline))),
             beater: Mutex::new(Link::new(endpoint, deadline)),
             sweeper: Mutex::new(Link::new(endpoint, deadline)),
+            farewell: Mutex::new(Link::new(endpoint, deadline)),
             retired: AtomicBool::new(false),
             endpoint: endpoint.clone(),
             seats,
@@ -79,11 +82,6 @@ impl RedisConsumer {
     }
 
     async fn beat_all(&self, link: &mut Link) -> Result<(), Error> {
-        if !self.retired.load(Ordering::Relaxed) {
-            for seat in &self.seats {
-                seat.resign_lost(&self.endpoint, link).await?;
-            }
-        }
         let mut beaten = Vec::new();
         let mut calls = Vec::new();
         for seat in &self.seats {
@@ -105,6 +103,10 @@ impl RedisConsumer {
             let noted = seat.beaten(generation, answer);
             first_error = first_error.and(noted);
         }
+        // After the beats: trouble at one queue must not cost the others their leases.
+        for seat in &self.seats {
+            first_error = first_error.and(seat.resign_lost(&self.endpoint, link).await);
+        }
         first_error
     }
 }
@@ -113,10 +115,9 @@ impl RedisConsumer {
 impl Consumer for RedisConsumer {
     async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
         let mut claimer = self.claimer.lock().await;
-        if self.retired.load(Ordering::Relaxed) {
-            return Ok(claimer.leftovers(max));
-        }
-        claimer.claim(&self.endpoint, &self.seats, max, wait).await
+        claimer
+            .claim(&self.endpoint, &self.seats, &self.retired, max, wait)
+            .await
     }
 
     async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error> {
@@ -142,27 +143,29 @@ impl Consumer for RedisConsumer {
     }
 
     async fn retire(&self) -> Result<(), Error> {
-        self.retired.store(true, Ordering::Relaxed);
-        let mut link = self.sweeper.lock().await;
+        self.retired.store(true, Ordering::SeqCst);
         let calls: Vec<_> = self.seats.iter().filter_map(|seat| seat.retire()).collect();
-        link.all(&calls, Duration::ZERO)
-            .await?
-            .into_iter()
-            .collect::<Result<Vec<_>, _>>()
-            .map(drop)
+        let answers = self
+            .farewell
+            .lock()
+            .await
+            .all(&calls, Duration::ZERO)
+            .await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     async fn close(&self) -> Result<(), Error> {
-        self.retired.store(true, Ordering::Relaxed);
-        let mut link = self.sweeper.lock().await;
+        self.retired.store(true, Ordering::SeqCst);
+        let mut link = self.farewell.lock().await;
+        let mut first_error = Ok(());
         for seat in &self.seats {
-            seat.resign_lost(&self.endpoint, &mut link).await?;
+            first_error = first_error.and(seat.resign_lost(&self.endpoint, &mut link).await);
             if let Some(close) = seat.close(&self.endpoint) {
-                link.call(&close).await?;
-                seat.closed();
+                let closed = link.call(&close).await.map(|_| seat.closed());
+                first_error = first_error.and(closed);
             }
         }
-        Ok(())
+        first_error
     }
 
     fn lease(&self) -> Duration {

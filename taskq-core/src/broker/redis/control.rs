@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
-use redis::{Msg, cmd};
+use redis::{Cmd, Msg, cmd};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -84,13 +84,13 @@ impl Requests for Channel {
 }
 
 impl RedisBroker {
-    async fn publish(&self, channel: &str, message: &impl serde::Serialize) -> Result<(), Error> {
+    fn publish(channel: &str, message: &impl serde::Serialize) -> Result<Cmd, Error> {
         let json = serde_json::to_vec(message).map_err(|e| {
             Error::new(ErrorKind::Protocol, "a control message does not encode").because(e)
         })?;
         let mut publish = cmd("PUBLISH");
         publish.arg(channel).arg(json);
-        self.short.call(&publish).await.map(drop)
+        Ok(publish)
     }
 }
 
@@ -100,7 +100,9 @@ impl Control for RedisBroker {
         let names = &self.endpoint.namespace;
         request.reply_to = names.reply(&uuid::Uuid::now_v7().simple().to_string());
         let replies = Channel::subscribe(&self.endpoint, &request.reply_to).await?;
-        self.publish(&names.control(), &request).await?;
+        self.short
+            .call(&Self::publish(&names.control(), &request)?)
+            .await?;
         Ok(Box::new(replies))
     }
 
@@ -122,6 +124,7 @@ impl Control for RedisBroker {
                 request.reply_to
             )));
         }
-        self.publish(&request.reply_to, &reply).await
+        let publish = Self::publish(&request.reply_to, &reply)?;
+        self.answerer.lock().await.call(&publish).await.map(drop)
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use super::keys::Namespace;
@@ -59,7 +61,7 @@ impl Endpoint {
             .as_str()
             .into_connection_info()
             .map_err(|e| malformed(e.to_string()))?
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+            .set_tcp_settings(tcp_settings());
         let database = info.redis_settings().db();
         let address = match info.addr() {
             ConnectionAddr::Tcp(host, port) => format!("redis://{host}:{port}/{database}"),
@@ -93,10 +95,21 @@ impl Endpoint {
     }
 
     #[cfg(feature = "testing")]
-    pub(super) fn advance(&self, by: std::time::Duration) {
+    pub(super) fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.offset.fetch_add(ms, Ordering::Relaxed);
     }
+}
+
+/// A subscription only listens: without keepalive it would never learn that its connection is gone.
+fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
 }
 
 #[cfg(test)]

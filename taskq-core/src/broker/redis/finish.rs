@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::endpoint::Endpoint;
 use super::link::Link;
 use super::records::Placed;
-use super::session::Seat;
+use super::session::{At, Seat};
 use super::value::{array, number, text};
 use crate::broker::{End, Finished, Verdict};
 use crate::error::{Error, ErrorKind};
@@ -17,6 +17,9 @@ use crate::message::MAX_BYTES;
 
 /// A batch has at most this many verdicts, and at most 1 MiB beyond the first.
 const MAX_BATCH: usize = 999;
+
+/// So many answers that make no sense are enough.
+const MAX_REFUSALS: u32 = 5;
 
 /// Finishes for one seat.
 #[derive(Debug)]
@@ -102,60 +105,69 @@ impl Finisher {
 
     /// Repeats the unsettled batch until the server has answered it or the session is lost.
     async fn settle(&mut self, endpoint: &Endpoint) -> Result<Settled, Error> {
-        let mut wait = Duration::from_millis(20);
+        let (mut wait, mut refusals) = (Duration::from_millis(20), 0);
         loop {
             let Some(batch) = self.unsettled.as_mut() else {
                 return Ok(Settled::Applied);
             };
-            let ours = self
-                .seat
-                .state()
-                .session
-                .as_ref()
-                .is_some_and(|s| s.generation == batch.generation);
-            if !ours {
+            if !self.seat.holds(batch.generation) {
                 self.unsettled = None;
+                self.seat.works(At::Finish);
                 return Ok(Settled::Lost);
             }
             // Set before the call: if our caller drops us, the copy sent counts as unanswered.
             let repeated = std::mem::replace(&mut batch.unanswered, true);
-            match self.link.call(&batch.call).await {
-                Ok(value) => {
-                    batch.unanswered = repeated;
-                    self.seat.works();
-                    let words = array(value).unwrap_or_default();
-                    let number = words.get(1).and_then(number);
-                    match words.first().and_then(text) {
-                        Some("OK") => return Ok(self.applied(number)),
-                        Some("APPLIED") => return Ok(self.applied(None)),
-                        Some("LOST") => {
-                            return Ok(self.lost("the server does not know its claims any more"));
-                        }
-                        Some("BADRECORD") if repeated => {
-                            return Ok(self.lost("a record's key has the wrong type, and a copy of the batch is unanswered"));
-                        }
-                        Some("BADRECORD") => {
-                            if !self.bury(endpoint, number.unwrap_or(0))? {
-                                return Ok(Settled::Lost);
-                            }
-                        }
-                        _ => {
-                            let error = self.link.odd(words);
-                            self.seat.troubled(&error);
-                            self.pause(&mut wait).await;
-                        }
-                    }
-                }
+            let words = match self.link.call(&batch.call).await {
+                Ok(value) => array(value).unwrap_or_default(),
                 Err(error) => {
                     if error.kind() != ErrorKind::Unreachable {
                         // The server has answered: this copy was refused, not applied.
                         batch.unanswered = repeated;
-                        self.seat.troubled(&error);
+                        self.refused(error, &mut refusals)?;
                     }
+                    self.pause(&mut wait).await;
+                    continue;
+                }
+            };
+            batch.unanswered = repeated;
+            let number = words.get(1).and_then(number);
+            match words.first().and_then(text) {
+                Some("OK") => return Ok(self.applied(number)),
+                Some("APPLIED") => return Ok(self.applied(None)),
+                Some("LOST") => {
+                    return Ok(self.lost("the server does not know its claims any more"));
+                }
+                Some("BADRECORD") if repeated => {
+                    return Ok(self.lost(
+                        "a record's key has the wrong type, and a copy of the batch is unanswered",
+                    ));
+                }
+                Some("BADRECORD") => {
+                    if !self.bury(endpoint, number.unwrap_or(0))? {
+                        return Ok(Settled::Lost);
+                    }
+                }
+                _ => {
+                    let error = self.link.odd(words);
+                    self.refused(error, &mut refusals)?;
                     self.pause(&mut wait).await;
                 }
             }
         }
+    }
+
+    /// Trouble that the server has told. What it does not understand again and again no repeat mends: the session is
+    /// given up, so that its messages go back, and the error is the answer.
+    fn refused(&mut self, error: Error, refusals: &mut u32) -> Result<(), Error> {
+        self.seat.troubled(At::Finish, &error);
+        if error.kind() == ErrorKind::Protocol {
+            *refusals += 1;
+        }
+        if *refusals < MAX_REFUSALS {
+            return Ok(());
+        }
+        self.lost("its verdicts are refused");
+        Err(error)
     }
 
     async fn pause(&self, wait: &mut Duration) {
@@ -164,6 +176,7 @@ impl Finisher {
     }
 
     fn applied(&mut self, dropped: Option<u64>) -> Settled {
+        self.seat.works(At::Finish);
         let Some(batch) = self.unsettled.take() else {
             return Settled::Applied;
         };
@@ -192,6 +205,7 @@ impl Finisher {
     }
 
     fn lost(&mut self, why: &str) -> Settled {
+        self.seat.works(At::Finish);
         if let Some(batch) = self.unsettled.take() {
             self.seat.lose(batch.generation, why);
         }

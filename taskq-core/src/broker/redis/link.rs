@@ -61,87 +61,93 @@ impl Link {
         commands: &[Cmd],
         blocks: Duration,
     ) -> Result<Vec<Answer>, Error> {
-        let limit = self.deadline + blocks;
-        let outcome = timeout(limit, self.attempt(commands)).await;
-        let values = match outcome {
-            Ok(Ok(values)) => values,
-            Ok(Err(error)) => {
-                self.connection = None;
-                return Err(error);
-            }
-            Err(_) => {
-                // A late answer must not be taken for the next one's.
-                self.connection = None;
-                return Err(self.unreachable(format!("no answer within {} ms", limit.as_millis())));
-            }
-        };
-        let mut answers = Vec::with_capacity(values.len());
-        for (value, command) in values.into_iter().zip(commands) {
-            answers.push(match value {
-                Value::ServerError(error) => Err(self.refused(&error, command).await),
-                value => Ok(value),
-            });
+        if commands.is_empty() {
+            return Ok(Vec::new());
         }
+        let limit = self.deadline + blocks;
+        // Taken out for the call and put back only after all answers: if it ends in doubt, or our caller drops us half
+        // way, the connection goes too, and no late answer is taken for the next one's.
+        let held = self.connection.take();
+        let (connection, answers) = timeout(limit, self.attempt(held, commands))
+            .await
+            .unwrap_or_else(|_| {
+                let why = format!("no answer within {} ms", limit.as_millis());
+                Err(unreachable(&self.endpoint.address, why))
+            })?;
+        self.connection = Some(connection);
         Ok(answers)
     }
 
-    async fn attempt(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
-        let mut values = self.send(commands).await?;
+    async fn attempt(
+        &self,
+        held: Option<MultiplexedConnection>,
+        commands: &[Cmd],
+    ) -> Result<(MultiplexedConnection, Vec<Answer>), Error> {
+        let mut connection = match held {
+            Some(connection) => connection,
+            None => self.open().await?,
+        };
+        let mut values = self.send(&mut connection, commands).await?;
         // A script the server has forgotten was not run, and every call may be repeated: its number protects it.
         let forgotten: Vec<usize> = (0..values.len())
             .filter(|&i| is_noscript(&values[i]))
             .collect();
         if !forgotten.is_empty() {
             let loads: Vec<Cmd> = scripts::ALL.iter().map(|lua| lua.load()).collect();
-            self.send(&loads).await?;
+            self.send(&mut connection, &loads).await?;
             let again: Vec<Cmd> = forgotten.iter().map(|&i| commands[i].clone()).collect();
-            for (i, value) in forgotten.into_iter().zip(self.send(&again).await?) {
+            for (i, value) in forgotten
+                .into_iter()
+                .zip(self.send(&mut connection, &again).await?)
+            {
                 values[i] = value;
             }
         }
-        Ok(values)
+        let mut answers = Vec::with_capacity(values.len());
+        for (value, command) in values.into_iter().zip(commands) {
+            answers.push(match value {
+                Value::ServerError(error) => {
+                    Err(self.refused(&mut connection, &error, command).await)
+                }
+                value => Ok(value),
+            });
+        }
+        Ok((connection, answers))
     }
 
-    async fn send(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
+    async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        commands: &[Cmd],
+    ) -> Result<Vec<Value>, Error> {
         let mut pipeline = Pipeline::with_capacity(commands.len());
         for command in commands {
             pipeline.add_command(command.clone());
         }
-        let (address, connection) = (self.endpoint.address.clone(), self.open().await?);
         let values = connection
             .send_packed_commands(&pipeline, 0, commands.len())
             .await;
-        values.map_err(|e| unreachable(&address, "the connection broke").because(e))
+        values.map_err(|e| unreachable(&self.endpoint.address, "the connection broke").because(e))
     }
 
-    async fn open(&mut self) -> Result<&mut MultiplexedConnection, Error> {
-        if self.connection.is_none() {
-            let config = AsyncConnectionConfig::new()
-                .set_response_timeout(None)
-                .set_connection_timeout(Some(self.deadline));
-            let opened = self
-                .endpoint
-                .client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await;
-            let mut connection = opened.map_err(|e| connect_error(&self.endpoint.address, e))?;
-            let mut loads = Pipeline::new();
-            for lua in scripts::ALL {
-                loads.add_command(lua.load());
-            }
-            let loaded = connection
-                .send_packed_commands(&loads, 0, scripts::ALL.len())
-                .await;
-            loaded.map_err(|e| connect_error(&self.endpoint.address, e))?;
-            self.connection = Some(connection);
+    async fn open(&self) -> Result<MultiplexedConnection, Error> {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(Some(self.deadline));
+        let client = &self.endpoint.client;
+        let opened = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await;
+        let mut connection = opened.map_err(|e| connect_error(&self.endpoint.address, e))?;
+        let mut loads = Pipeline::new();
+        for lua in scripts::ALL {
+            loads.add_command(lua.load());
         }
-        self.connection
-            .as_mut()
-            .ok_or_else(|| unreachable(&self.endpoint.address, "not connected"))
-    }
-
-    fn unreachable(&self, why: impl std::fmt::Display) -> Error {
-        unreachable(&self.endpoint.address, why)
+        let loaded = connection
+            .send_packed_commands(&loads, 0, scripts::ALL.len())
+            .await;
+        loaded.map_err(|e| connect_error(&self.endpoint.address, e))?;
+        Ok(connection)
     }
 
     /// An answer that a script of ours never gives.
@@ -156,7 +162,12 @@ impl Link {
     }
 
     /// The server's error in our words; a key of the wrong type is looked for and named.
-    async fn refused(&mut self, error: &ServerError, command: &Cmd) -> Error {
+    async fn refused(
+        &self,
+        connection: &mut MultiplexedConnection,
+        error: &ServerError,
+        command: &Cmd,
+    ) -> Error {
         let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
         if let Some(at) = text.find("MISTYPED ") {
             let what = &text[at + "MISTYPED ".len()..];
@@ -169,7 +180,7 @@ impl Link {
             );
         }
         if text.contains("WRONGTYPE") {
-            return match self.find_mistyped(command).await {
+            return match self.find_mistyped(connection, command).await {
                 Some((key, is)) => Error::new(
                     ErrorKind::WrongType,
                     format!(
@@ -187,7 +198,11 @@ impl Link {
         server_error(&self.endpoint.address, error)
     }
 
-    async fn find_mistyped(&mut self, command: &Cmd) -> Option<(String, String)> {
+    async fn find_mistyped(
+        &self,
+        connection: &mut MultiplexedConnection,
+        command: &Cmd,
+    ) -> Option<(String, String)> {
         let words: Vec<String> = command.args_iter().map(words).collect();
         let keys = match words.first().map(String::as_str) {
             Some("EVALSHA") => words
@@ -203,7 +218,7 @@ impl Link {
                 ask
             })
             .collect();
-        let answers = self.send(&types).await.ok()?;
+        let answers = self.send(connection, &types).await.ok()?;
         keys.into_iter()
             .zip(answers)
             .find_map(|(key, value)| match value {

@@ -46,8 +46,9 @@ pub struct RedisBroker {
     endpoint: Arc<Endpoint>,
     lanes: Lanes,
     short: Short,
-    /// For what a worker says of itself: never a connection that the runtime of its tasks drives.
+    /// For what a worker says of itself, and its answers: never a connection that the runtime of its tasks drives.
     registrar: Mutex<Link>,
+    answerer: Mutex<Link>,
 }
 
 impl RedisBroker {
@@ -66,6 +67,7 @@ impl RedisBroker {
             lanes: Lanes::new(&endpoint),
             short: Short::new(&endpoint)?,
             registrar: Mutex::new(Link::new(&endpoint, REGISTER)),
+            answerer: Mutex::new(Link::new(&endpoint, REGISTER)),
             endpoint,
         })
     }

@@ -19,6 +19,9 @@ pub(super) const RETENTION_S: u64 = 24 * 3600;
 /// FAILURE and DEAD are kept 7 days.
 pub(super) const FAILED_RETENTION_S: u64 = 7 * 24 * 3600;
 
+/// Nothing waits longer, as far as its record goes: 100 years. Redis refuses a TTL that is much longer.
+const LONGEST_WAIT_S: u64 = 100 * 365 * 24 * 3600;
+
 /// Records on their way into a script, grouped as it takes them.
 #[derive(Debug, Default)]
 pub(super) struct Placed {
@@ -31,7 +34,7 @@ impl Placed {
     pub(super) fn add(&mut self, record: &Record, wait: Duration) -> Result<(), Error> {
         let json = encode(record)?;
         let second = record.id.created_second();
-        let wait_s = wait.as_secs();
+        let wait_s = wait.as_secs().min(LONGEST_WAIT_S);
         let own_ttl = if matches!(record.state, State::Failure | State::Dead) {
             Some(FAILED_RETENTION_S)
         } else if second.is_none() || wait_s >= RETENTION_S {

@@ -1,7 +1,7 @@
 //! A seat at one queue, and the session that holds it: numbers, deliveries out, lost or not.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,16 @@ pub(super) struct State {
     pub(super) session: Option<Session>,
     /// Sessions given up whose resignation the server has not confirmed.
     resigning: Vec<String>,
-    /// Since when, and how, this queue is in trouble of its own.
-    trouble: Option<Trouble>,
+    /// How this queue is in trouble of its own, by what it is in trouble with.
+    troubles: [Option<Trouble>; 3],
+}
+
+/// What a queue can be in trouble with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At {
+    Claim = 0,
+    Finish = 1,
+    Bell = 2,
 }
 
 #[derive(Debug)]
@@ -102,6 +110,15 @@ impl Seat {
         }
     }
 
+    /// Whether the session of `generation` is still the one.
+    pub(super) fn holds(&self, generation: u64) -> bool {
+        let state = self.state();
+        state
+            .session
+            .as_ref()
+            .is_some_and(|s| s.generation == generation)
+    }
+
     /// How many suspects this seat has out.
     pub(super) fn suspects_out(&self) -> usize {
         let state = self.state();
@@ -111,36 +128,48 @@ impl Seat {
             .map_or(0, |s| s.out.values().filter(|out| out.suspect).count())
     }
 
-    /// Whether the queue is in trouble of its own and not to be asked yet.
+    /// Whether the queue is in trouble of its own and not to be claimed from: what can not be finished is not claimed.
     pub(super) fn rests(&self) -> bool {
-        self.state()
-            .trouble
-            .as_ref()
-            .is_some_and(|t| Instant::now() < t.retry_at)
+        let state = self.state();
+        let [claim, finish, _] = &state.troubles;
+        finish.is_some() || claim.as_ref().is_some_and(|t| Instant::now() < t.retry_at)
+    }
+
+    /// Whether its bell is to be waited for.
+    pub(super) fn hears(&self) -> bool {
+        let state = self.state();
+        let bell = &state.troubles[At::Bell as usize];
+        state.session.is_some() && bell.as_ref().is_none_or(|t| Instant::now() >= t.retry_at)
     }
 
     /// Remembers trouble of this queue alone; told once per kind of trouble.
-    pub(super) fn troubled(&self, error: &Error) {
+    pub(super) fn troubled(&self, at: At, error: &Error) {
         let (text, mut state) = (error.to_string(), self.state());
-        if state.trouble.as_ref().is_none_or(|t| t.text != text) {
+        let trouble = &mut state.troubles[at as usize];
+        if trouble.as_ref().is_none_or(|t| t.text != text) {
             tracing::error!(queue = %self.queue, error = text, "the queue can not be worked on");
         }
-        state.trouble = Some(Trouble {
+        *trouble = Some(Trouble {
             text,
             retry_at: Instant::now() + Duration::from_secs(1),
         });
     }
 
-    pub(super) fn works(&self) {
-        if self.state().trouble.take().is_some() {
+    pub(super) fn works(&self, at: At) {
+        if self.state().troubles[at as usize].take().is_some() {
             tracing::info!(queue = %self.queue, "the queue can be worked on again");
         }
     }
 
     /// Settles what the seat owes (resignations), and opens a session if it has none.
-    pub(super) async fn prepare(&self, endpoint: &Endpoint, link: &mut Link) -> Result<(), Error> {
+    pub(super) async fn prepare(
+        &self,
+        endpoint: &Endpoint,
+        retired: &AtomicBool,
+        link: &mut Link,
+    ) -> Result<(), Error> {
         self.resign_lost(endpoint, link).await?;
-        while self.state().session.is_none() {
+        while self.state().session.is_none() && !retired.load(Ordering::SeqCst) {
             let id = uuid::Uuid::now_v7().simple().to_string();
             let mut open =
                 scripts::OPEN.call([&self.keys.session(&id), &self.keys.leases, &self.keys.meta]);
@@ -156,7 +185,15 @@ impl Seat {
             let answer = link.call(&open).await?;
             let words = array(answer).unwrap_or_default();
             match (words.first().and_then(text), words.get(1).and_then(number)) {
-                (Some("OK"), Some(lease)) => self.opened(id, lease),
+                (Some("OK"), Some(lease)) => {
+                    self.opened(id, lease);
+                    // The stop may have begun meanwhile, too early to see this session.
+                    if retired.load(Ordering::SeqCst)
+                        && let Some(retire) = self.retire()
+                    {
+                        link.call(&retire).await?;
+                    }
+                }
                 (Some("TAKEN"), _) => {}
                 _ => return Err(link.odd(words)),
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, Runtime};
-use redis::{Cmd, Value};
+use redis::{AsyncConnectionConfig, Cmd, Value};
 
 use super::endpoint::Endpoint;
 use super::link::Link;
@@ -22,7 +22,11 @@ pub(super) struct Short {
 impl Short {
     pub(super) fn new(endpoint: &Arc<Endpoint>) -> Result<Self, Error> {
         let info = endpoint.client.get_connection_info().clone();
-        let built = Manager::new(info)
+        // Our own deadline stands around each call.
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(Some(WAIT));
+        let built = Manager::new_with_config(info, config)
             .map_err(|e| e.to_string())
             .and_then(|manager| {
                 Pool::builder(manager)

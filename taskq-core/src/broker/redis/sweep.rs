@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::link::Link;
 use super::records::{FAILED_RETENTION_S, RETENTION_S, encode};
 use super::scripts;
-use super::session::Seat;
+use super::session::{At, Seat};
 use super::value::{array, bytes, members, number, text};
 use crate::broker::Swept;
 use crate::clock::now_ms;
@@ -57,7 +57,7 @@ pub(super) async fn sweep(
         let past = match answer {
             Ok(past) => members(past),
             Err(error) => {
-                seat.troubled(&error);
+                seat.troubled(At::Claim, &error);
                 continue;
             }
         };
@@ -68,7 +68,7 @@ pub(super) async fn sweep(
                     swept.dead += one.dead;
                 }
                 Err(error) if error.kind() == crate::ErrorKind::Unreachable => return Err(error),
-                Err(error) => seat.troubled(&error),
+                Err(error) => seat.troubled(At::Claim, &error),
             }
         }
     }

@@ -3,8 +3,8 @@
 -- KEYS[7..16] ready, ready:1 … ready:9 lists  KEYS[17..] record buckets (hash), then records of their own (string)
 -- ARGV[1] clock offset ms  ARGV[2] number of the finish  ARGV[3] newest claim among the tags  ARGV[4] retention s
 -- ARGV[5] dead set: entries at most  ARGV[6] dead set: ms at most
--- ARGV[7..12] how many tags, delayed, returned, dead, buckets, own records
--- ARGV[13..] tags;  per delayed: wait ms, marked message, or '' and the tag of one that stays as it is;
+-- ARGV[7..12] how many tags, delayed, returned, dead, buckets, own records  ARGV[13] 1 if a suspect is among the tags
+-- ARGV[14..] tags;  per delayed: wait ms, marked message, or '' and the tag of one that stays as it is;
 --            per returned: tag, index of its list in KEYS;  per dead: tag, its header
 --            per bucket: its second, pairs, then per pair: id, record;  per own record: TTL s, id, record
 -- returns {OK, tags dropped} | {APPLIED} | {LOST} | {BADRECORD, index in KEYS}
@@ -22,7 +22,7 @@ for k = 17, 16 + buckets do if mistyped(k, k, 'hash') then return {'BADRECORD', 
 for k = 17 + buckets, 16 + buckets + own do if mistyped(k, k, 'string') then return {'BADRECORD', k} end end
 
 redis.call('HDEL', KEYS[1], '~')
-local at, ring = 13 + tags, false
+local at, ring = 14 + tags, ARGV[13] == '1' and redis.call('EXISTS', KEYS[4]) == 1
 local r, stands = at + 3 * delayed + 2 * returned + 2 * dead, {}
 for b = 1, buckets do
   local bucket, second, count = KEYS[16 + b], ARGV[r], tonumber(ARGV[r + 1])
@@ -67,7 +67,7 @@ if dead > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[5])
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[6])
 end
-local dropped = redis.call('HDEL', KEYS[1], unpack(ARGV, 13, 12 + tags))
+local dropped = redis.call('HDEL', KEYS[1], unpack(ARGV, 14, 13 + tags))
 redis.call('HSET', KEYS[1], 'f', no + 1)
 if ring then redis.pcall('ZADD', KEYS[5], '0', '1') end
 return {'OK', dropped}

@@ -1,5 +1,7 @@
 //! What only Redis can do to us: keys of another type, forgotten scripts, an empty server, one that is gone.
 
+mod trouble;
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
