@@ -218,7 +218,11 @@ mod tests {
             (header.to_owned(), code.replace("2, 4", "2, 3")),
             (header.to_owned(), format!("{code} ARGV[4]")),
         ] {
-            assert_ne!(disagreements(&header, &code), Vec::<String>::new(), "{header}\n{code}");
+            assert_ne!(
+                disagreements(&header, &code),
+                Vec::<String>::new(),
+                "{header}\n{code}"
+            );
         }
     }
 
