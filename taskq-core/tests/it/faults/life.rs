@@ -69,6 +69,10 @@ impl Worker {
         *self.signals.paused_until.lock().unwrap() = Instant::now() + span;
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        Instant::now() < *self.signals.paused_until.lock().unwrap()
+    }
+
     pub(crate) async fn end(&mut self) {
         self.lives.abort();
         drop((&mut self.lives).await);

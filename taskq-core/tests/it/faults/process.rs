@@ -71,8 +71,14 @@ impl Process {
             Some(ended) = work.join_next() => self.must_not_end(ended),
             Some(ended) = upkeep.join_next() => self.must_not_end(ended),
         }
+        let paused = Instant::now() < *self.signals.paused_until.lock().unwrap();
         self.awake().await;
-        self.stop(consumer, work).await;
+        if paused && self.rng().random_bool(0.8) {
+            // At once, before a beat tells it what became of its session: the others may have it in hand.
+            drop(consumer.close().await);
+        } else {
+            self.stop(consumer, work).await;
+        }
     }
 
     fn must_not_end(&self, ended: Result<(), tokio::task::JoinError>) {
@@ -135,14 +141,22 @@ impl Process {
     }
 
     async fn sweep(self: Arc<Self>, consumer: Arc<dyn Consumer>) {
+        // A stop that meets a store in hand needs a sweeper that left it so.
+        let mix = self.shared.mix;
+        let deadly = if mix.warm && mix.pause { 0.5 } else { 0.3 };
         let mut rng = self.rng();
         loop {
             sleep(LEASE / 4 + Duration::from_millis(rng.random_range(0..100))).await;
             self.awake().await;
-            if !self.shared.is_quiet() && rng.random_bool(0.3) {
-                // The sweeper dies half way.
-                let soon = Duration::from_millis(rng.random_range(0..4));
-                drop(timeout(soon, consumer.sweep()).await);
+            if !self.shared.is_quiet() && rng.random_bool(deadly) {
+                // The sweeper dies half way: between any two of its calls, which are closer than a timer's grain.
+                let (since, soon) = (Instant::now(), rng.random_range(0..5000));
+                let dies = async {
+                    while since.elapsed() < Duration::from_micros(soon) {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::select! { _ = consumer.sweep() => {}, () = dies => {} }
             } else if self.patiently(consumer.sweep()).await.is_some() {
                 self.shared.heard(self.number, Heard::Sweep);
             }

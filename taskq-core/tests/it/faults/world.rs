@@ -172,7 +172,9 @@ impl World {
                 outage_ends = Some(Instant::now() + LEASE * share / 100);
             }
             let one = self.rng.random_range(0..WORKERS);
-            if mix.pause && self.rng.random_bool(0.03) {
+            // Stops after a pause are of interest while the others sweep: alone with them, only the first worker pauses.
+            let others_sweep = mix.pause && mix.warm && !mix.kill;
+            if mix.pause && !others_sweep && self.rng.random_bool(0.03) {
                 let share = if self.rng.random_bool(0.5) { 50 } else { 220 };
                 self.workers[one].pause(LEASE * share / 100);
             }
@@ -180,9 +182,13 @@ impl World {
                 self.workers[one].kill();
             }
             if mix.warm && self.rng.random_bool(0.04) {
+                let one = if others_sweep { 0 } else { one };
+                if others_sweep && self.workers[one].is_paused() {
+                    continue;
+                }
                 if mix.pause && self.rng.random_bool(0.7) {
                     // It wakes about when the others give back what it held, and stops at once.
-                    let share = self.rng.random_range(100..180);
+                    let share = self.rng.random_range(95..135);
                     self.workers[one].pause(LEASE * share / 100);
                 }
                 self.workers[one].stop_warm();
