@@ -70,37 +70,159 @@ impl Lua {
 mod tests {
     use super::*;
 
-    /// The header of each file names its KEYS and ARGV; the body uses no others, and all of them.
+    /// Indices of KEYS or ARGV: from the first to the last, or without an end known before the script runs.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct Span(usize, Option<usize>);
+
+    impl Span {
+        fn has(self, index: usize) -> bool {
+            index >= self.0 && self.1.is_none_or(|last| index <= last)
+        }
+    }
+
+    /// What stands between the brackets behind each `opening`.
+    fn within<'a>(text: &'a str, opening: &str, closing: char) -> Vec<&'a str> {
+        text.split(opening)
+            .skip(1)
+            .filter_map(|rest| rest.split(closing).next())
+            .collect()
+    }
+
+    /// A number, and whether it is all there is.
+    fn number(text: &str) -> Option<(usize, bool)> {
+        let text = text.trim();
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        Some((text[..end].parse().ok()?, end == text.len()))
+    }
+
+    /// The header's `KEYS[1]`, `KEYS[5..14]`, `ARGV[7..]`.
+    fn told(header: &str, table: &str) -> Vec<Span> {
+        let one = |inside: &str| match inside.split_once("..") {
+            None => inside.parse().map(|n| Span(n, Some(n))),
+            Some((first, "")) => first.parse().map(|n| Span(n, None)),
+            Some((first, last)) => first
+                .parse()
+                .and_then(|n| last.parse().map(|last| Span(n, Some(last)))),
+        };
+        within(header, &format!("{table}["), ']')
+            .into_iter()
+            .map(|inside| one(inside).expect(inside))
+            .collect()
+    }
+
+    /// The indices that stand in the code, and whether others are computed out of nothing but variables.
+    fn used(code: &str, table: &str) -> (Vec<Span>, bool) {
+        let (mut spans, mut computed) = (Vec::new(), false);
+        let mut indices = within(code, &format!("{table}["), ']');
+        let mut ranges = within(code, &format!("unpack({table}, "), ')');
+        if table == "KEYS" {
+            // Our own functions that take an index.
+            indices.extend(within(code, " pop(", ')'));
+            ranges.extend(within(code, "mistyped(", ')'));
+        }
+        for index in indices {
+            match number(index) {
+                Some((n, alone)) => spans.push(Span(n, alone.then_some(n))),
+                None => computed = true,
+            }
+        }
+        for range in ranges {
+            let mut ends = range.split(',').map(number);
+            if let (Some(Some((first, true))), Some(last)) = (ends.next(), ends.next()) {
+                spans.push(Span(first, last.and_then(|(n, alone)| alone.then_some(n))));
+            }
+        }
+        (spans, computed)
+    }
+
+    /// What does not agree between a header and its code.
+    fn disagreements(header: &str, code: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for table in ["KEYS", "ARGV"] {
+            let (told, (used, computed)) = (told(header, table), used(code, table));
+            for span in &used {
+                let open = span.1.is_none();
+                // An index counted from 1 is written with the number before its first.
+                let mut all = span.0..=span.1.unwrap_or(span.0);
+                let is_told = all.all(|n| {
+                    let at = |n| told.iter().any(|t| t.has(n) && (!open || t.1 != Some(t.0)));
+                    at(n) || open && at(n + 1)
+                });
+                if !is_told {
+                    wrong.push(format!("uses {table}{span:?}, its header does not tell"));
+                }
+            }
+            for span in &told {
+                let exactly = |n| used.iter().any(|u| u.1.is_some() && u.has(n));
+                let from = |n| used.iter().any(|u| u.1.is_none() && u.0 == n);
+                let opened = from(span.0) || from(span.0 - 1);
+                let is_used = match span.1 {
+                    None => opened || computed || exactly(span.0),
+                    Some(last) if last == span.0 => exactly(last),
+                    Some(last) => {
+                        let some = (span.0..=last).any(exactly);
+                        (span.0..=last).all(exactly) || !some && opened
+                    }
+                };
+                if !is_used {
+                    wrong.push(format!("tells of {table}{span:?} and does not use it"));
+                }
+            }
+        }
+        wrong
+    }
+
+    /// The header of each file names its KEYS and ARGV; the code uses no others, and all of them.
     #[test]
     fn headers_tell_what_the_scripts_use() {
         for lua in ALL {
-            let own = lua.text.split(&format!("-- {}.lua: ", lua.name)).nth(1);
+            let own = lua.text.find(&format!("-- {}.lua: ", lua.name));
             let own = own.unwrap_or_else(|| {
                 panic!("{}.lua does not begin with its name and duty", lua.name)
             });
-            let (header, body): (Vec<&str>, Vec<&str>) =
-                own.lines().skip(1).partition(|l| l.starts_with("--"));
-            let (header, body) = (header.join("\n"), body.join("\n"));
+            let (fragments, own) = lua.text.split_at(own);
+            let end = own
+                .lines()
+                .take_while(|l| l.starts_with("--"))
+                .map(|l| l.len() + 1)
+                .sum();
+            let (header, body) = own.split_at(end);
             assert!(
                 header.contains("-- returns ") && header.contains("-- events "),
                 "{}",
                 lua.name
             );
-            for table in ["KEYS", "ARGV"] {
-                for index in 1..=6 {
-                    let used = body.contains(&format!("{table}[{index}]"))
-                        || (table == "ARGV" && index == 1 && lua.text.contains("+ ARGV[1]"));
-                    let told = header.contains(&format!("{table}[{index}]"))
-                        || header.contains(&format!("{table}[{index}."));
-                    if used {
-                        assert!(
-                            told,
-                            "{}.lua uses {table}[{index}], its header does not tell",
-                            lua.name
-                        );
-                    }
-                }
-            }
+            // Of the fragments only the clock reads an argument of its own.
+            let clock = fragments.lines().filter(|l| l.ends_with("+ ARGV[1]"));
+            let code = clock.chain([body]).collect::<Vec<_>>().join("\n");
+            let wrong = disagreements(header, &code);
+            assert!(wrong.is_empty(), "{}.lua {wrong:#?}", lua.name);
+        }
+    }
+
+    #[test]
+    fn a_header_that_lies_is_found() {
+        let header = "-- KEYS[1] a  KEYS[2..4] b  KEYS[5..] c\n-- ARGV[1] d  ARGV[2..3] e";
+        let code = "KEYS[1] mistyped(2, 4, 'list') KEYS[4 + i] ARGV[1] ARGV[2] ARGV[3]";
+        assert_eq!(disagreements(header, code), Vec::<String>::new());
+        for (header, code) in [
+            (header.replace("KEYS[2..4]", "KEYS[2..3]"), code.to_owned()),
+            (header.replace("ARGV[2..3]", "ARGV[2..4]"), code.to_owned()),
+            (header.replace("KEYS[5..]", "KEYS[6..]"), code.to_owned()),
+            (header.replace("KEYS[1]", ""), code.to_owned()),
+            (header.to_owned(), code.replace("ARGV[3]", "")),
+            (header.to_owned(), code.replace("KEYS[1]", "")),
+            (header.to_owned(), code.replace("KEYS[4 + i]", "")),
+            (header.to_owned(), code.replace("2, 4", "2, 3")),
+            (header.to_owned(), format!("{code} ARGV[4]")),
+        ] {
+            assert_ne!(
+                disagreements(&header, &code),
+                Vec::<String>::new(),
+                "{header}\n{code}"
+            );
         }
     }
 

@@ -11,45 +11,84 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use taskq_core::broker::redis::RedisBroker;
 use taskq_core::broker::{Broker, Due, Inspect, Outgoing, Results};
+use taskq_core::clock::now_ms;
 use taskq_core::{Message, QueueName, Record, State, TaskId};
 use tokio::task::JoinHandle;
 
 use super::Mix;
-use super::life;
-use super::proxy::Proxy;
+use super::acks::Acks;
+use super::life::Worker;
+use super::proxy::{Lies, Proxy};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const WORKERS: usize = 3;
-/// Bounded by what one reading of the dead set shows.
+/// Bounded by what one reading of a dead set shows.
 const MESSAGES: usize = 900;
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Lists what no queue may hold at the end: orphans, and deliveries in sessions. Asked of the keys themselves, because
+/// the broker's own view goes by the leases and does not see what has none.
+const HELD: &str = "local out = {} \
+    for _, key in ipairs(redis.call('KEYS', 'taskq:{*}:orphan:*')) do out[#out + 1] = key end \
+    for _, key in ipairs(redis.call('KEYS', 'taskq:{*}:session:*')) do \
+        for _, field in ipairs(redis.call('HKEYS', key)) do \
+            if tonumber(field) then out[#out + 1] = key .. '/' .. field end \
+        end \
+    end \
+    return redis.status_reply(#out .. ' ' .. table.concat(out, ' ', 1, math.min(#out, 20)))";
 
 /// What all parts of a run share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) queue: QueueName,
+    pub(crate) mix: Mix,
+    pub(crate) queues: [QueueName; 3],
     pub(crate) url: String,
     /// No more faults, no more messages.
-    pub(crate) quiet: AtomicBool,
+    quiet: AtomicBool,
+    pub(crate) acks: Acks,
     pub(crate) runs: AtomicU64,
     pub(crate) deaths: AtomicU64,
-    accepted: Mutex<HashSet<TaskId>>,
+    pub(crate) warm_stops: AtomicU64,
+    /// Which worker's calls were answered since the run is quiet: a bit for each.
+    heard: AtomicU64,
+    accepted: Mutex<HashMap<TaskId, Sent>>,
     poison: Mutex<HashSet<TaskId>>,
+}
+
+/// What was sent where.
+#[derive(Debug, Clone)]
+struct Sent {
+    queue: QueueName,
+    succeeds: bool,
+}
+
+/// The calls of a worker that must be answered again once the faults are over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Heard {
+    Claim,
+    Beat,
+    Sweep,
 }
 
 impl Shared {
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn heard(&self, worker: usize, what: Heard) {
+        if self.is_quiet() {
+            let bit = 1 << (3 * worker + what as usize);
+            self.heard.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
 }
 
 pub(crate) struct World {
-    mix: Mix,
     rng: StdRng,
     server: RedisServer,
     proxy: Proxy,
     shared: Arc<Shared>,
-    workers: Vec<life::Worker>,
+    workers: Vec<Worker>,
     producer: JoinHandle<()>,
     /// Accepted, then forgotten by the server: not ours to finish.
     rolled_back: HashSet<TaskId>,
@@ -61,9 +100,9 @@ pub(crate) struct World {
 #[expect(dead_code, reason = "read by its Debug form")]
 pub(crate) struct Tally {
     pub(crate) accepted: usize,
-    pub(crate) lost_replies: u64,
-    pub(crate) late_requests: u64,
-    lost_requests: u64,
+    pub(crate) acknowledged: usize,
+    pub(crate) lies: Lies,
+    pub(crate) warm_stops: u64,
     runs: u64,
     deaths: u64,
     rolled_back: usize,
@@ -76,20 +115,23 @@ impl World {
         let server = RedisServer::start();
         let proxy = Proxy::start(server.port(), seed, LEASE * 3 / 2).await;
         let shared = Arc::new(Shared {
-            queue: QueueName::new("q").unwrap(),
+            mix,
+            queues: ["a", "b", "c"].map(|name| QueueName::new(name).unwrap()),
             url: proxy.url(),
             quiet: AtomicBool::new(false),
+            acks: Acks::default(),
             runs: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
+            warm_stops: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
             accepted: Mutex::default(),
             poison: Mutex::default(),
         });
         let workers = (0..WORKERS)
-            .map(|n| life::Worker::start(shared.clone(), seed + n as u64))
+            .map(|n| Worker::start(shared.clone(), n, seed % 1_000_000_007))
             .collect();
-        let producer = tokio::spawn(produce(shared.clone(), mix, seed, span));
+        let producer = tokio::spawn(produce(shared.clone(), seed, span));
         Self {
-            mix,
             rng: StdRng::seed_from_u64(seed),
             server,
             proxy,
@@ -103,41 +145,70 @@ impl World {
 
     /// Lets the faults happen for so long.
     pub(crate) async fn suffer(&mut self, span: Duration) {
-        self.proxy.faulty(if self.mix.reply { 80 } else { 0 });
+        let mix = self.shared.mix;
+        self.proxy.faulty(
+            if mix.reply { 80 } else { 0 },
+            if mix.mute { 15 } else { 0 },
+        );
         let (until, mut dump) = (Instant::now() + span, None);
         let mut outage_ends: Option<Instant> = None;
+        let mut outage_over = Instant::now();
+        // Where no crash may be charged, each process gets a beat through between two outages.
+        let apart = if mix.is_chargeless() {
+            LEASE / 2
+        } else {
+            Duration::ZERO
+        };
         while Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
             if outage_ends.is_some_and(|end| Instant::now() >= end) {
                 self.proxy.outage(false);
-                outage_ends = None;
+                (outage_ends, outage_over) = (None, Instant::now());
             }
-            if self.mix.outage && outage_ends.is_none() && self.rng.random_bool(0.015) {
+            let may = outage_ends.is_none() && outage_over.elapsed() >= apart;
+            if mix.outage && may && self.rng.random_bool(0.015) {
                 let share = [30, 60, 70, 80, 90, 100, 150][self.rng.random_range(0..7)];
                 self.proxy.outage(true);
                 outage_ends = Some(Instant::now() + LEASE * share / 100);
             }
             let one = self.rng.random_range(0..WORKERS);
-            if self.mix.pause && self.rng.random_bool(0.03) {
+            // Stops after a pause are of interest while the others sweep: alone with them, only the first worker pauses.
+            let others_sweep = mix.pause && mix.warm && !mix.kill;
+            if mix.pause && !others_sweep && self.rng.random_bool(0.03) {
                 let share = if self.rng.random_bool(0.5) { 50 } else { 220 };
                 self.workers[one].pause(LEASE * share / 100);
             }
-            if self.mix.kill && self.rng.random_bool(0.02) {
+            if mix.kill && self.rng.random_bool(0.02) {
                 self.workers[one].kill();
             }
-            if self.mix.rollback {
+            if mix.warm && self.rng.random_bool(0.04) {
+                let one = if others_sweep { 0 } else { one };
+                if others_sweep && self.workers[one].is_paused() {
+                    continue;
+                }
+                if mix.pause && self.rng.random_bool(0.7) {
+                    // It wakes about when the others give back what it held, and stops at once.
+                    let share = self.rng.random_range(95..135);
+                    self.workers[one].pause(LEASE * share / 100);
+                }
+                self.workers[one].stop_warm();
+            }
+            if mix.rollback {
                 if self.rng.random_bool(0.05) {
-                    let accepted = self.accepted();
-                    dump = Some((self.server.dump(), accepted));
+                    let (accepted, at) = (self.accepted(), now_ms());
+                    dump = Some((self.server.dump(), accepted, at));
                 }
                 if self.rng.random_bool(0.02)
-                    && let Some((file, accepted)) = dump.take()
+                    && let Some((file, accepted, at)) = dump.take()
                 {
+                    self.shared.acks.rollback_begins(at);
                     self.server.restart_from(&file);
+                    self.shared.acks.rollback_is_over();
                     self.rollbacks += 1;
                     // What is accepted while the server comes back may be of the new time, or of the old: not counted.
-                    self.rolled_back
-                        .extend(self.accepted().difference(&accepted));
+                    let now = self.accepted();
+                    let forgotten = now.keys().filter(|id| !accepted.contains_key(id));
+                    self.rolled_back.extend(forgotten);
                 }
             }
         }
@@ -147,119 +218,198 @@ impl World {
     /// No more faults: everything accepted must end, once, and nothing must be left.
     pub(crate) async fn settle(&mut self) -> Tally {
         self.shared.quiet.store(true, Ordering::Relaxed);
-        self.proxy.faulty(0);
-        (&mut self.producer).await.expect("the producer ends");
+        self.proxy.faulty(0, 0);
         let since = Instant::now();
+        (&mut self.producer).await.expect("the producer ends");
         let broker = RedisBroker::new(&self.server.url()).unwrap();
-        let queue = self.shared.queue.clone();
-        let owed: HashSet<TaskId> = self
-            .accepted()
-            .difference(&self.rolled_back)
-            .copied()
-            .collect();
+        let mut owed = self.accepted();
+        owed.retain(|id, _| !self.rolled_back.contains(id));
+        let mut ended = HashMap::new();
         loop {
-            let ended = self.ended(&broker).await;
-            let missing = owed.iter().filter(|id| !ended.contains_key(id)).count();
-            let depth = broker.depth(&queue).await.unwrap();
-            let left = depth.waiting + depth.suspects + depth.delayed + depth.in_flight;
-            if missing == 0 && left == 0 {
+            self.look_for_ends(&broker, &owed, &mut ended).await;
+            let missing = owed.keys().filter(|id| !ended.contains_key(id)).count();
+            let mut left = Vec::new();
+            for queue in &self.shared.queues {
+                let depth = broker.depth(queue).await.unwrap();
+                if depth.waiting + depth.suspects + depth.delayed + depth.in_flight > 0 {
+                    left.push(format!("{queue}: {depth:?}"));
+                }
+            }
+            let held = self.server.command(&format!("EVAL \"{HELD}\" 0"));
+            assert!(held.starts_with('+'), "{held}");
+            let heard = self.shared.heard.load(Ordering::Relaxed);
+            let deaf = (0..3 * WORKERS).filter(|n| heard & (1 << n) == 0).count();
+            let late = self.proxy.holds_requests();
+            let nothing_held = held == "+0";
+            if missing == 0 && left.is_empty() && nothing_held && deaf == 0 && !late {
                 break;
             }
+            let (_, broken) = self.shared.acks.told();
             assert!(
-                since.elapsed() < SETTLE,
-                "{missing} accepted messages have not ended, {left} are left: {depth:?}"
+                since.elapsed() < SETTLE && broken.is_empty(),
+                "{missing} accepted messages have not ended; left: {left:?}; held: {held}; \
+                 {deaf} kinds of calls of all workers ({heard:b}) are not answered any more; broken: {broken:#?}"
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        self.reckon(&broker, &owed).await;
+        let settled_ms = since.elapsed().as_millis();
         for worker in &mut self.workers {
-            worker.stop().await;
+            worker.end().await;
         }
-        let (lost_requests, lost_replies, late_requests) = self.proxy.tally();
+        let acknowledged = self.reckon(&broker, &owed).await;
         Tally {
             accepted: self.accepted().len(),
-            lost_requests,
-            lost_replies,
-            late_requests,
+            acknowledged,
+            lies: self.proxy.lies(),
+            warm_stops: self.shared.warm_stops.load(Ordering::Relaxed),
             runs: self.shared.runs.load(Ordering::Relaxed),
             deaths: self.shared.deaths.load(Ordering::Relaxed),
             rolled_back: self.rolled_back.len(),
             rollbacks: self.rollbacks,
-            settled_ms: since.elapsed().as_millis(),
+            settled_ms,
         }
     }
 
-    async fn reckon(&self, broker: &RedisBroker, owed: &HashSet<TaskId>) {
-        let ended = self.ended(broker).await;
+    async fn reckon(&self, broker: &RedisBroker, owed: &HashMap<TaskId, Sent>) -> usize {
+        let mix = self.shared.mix;
+        let (done, broken) = self.shared.acks.told();
+        assert!(broken.is_empty(), "{broken:#?}");
+        let mut ended = HashMap::new();
+        self.look_for_ends(broker, owed, &mut ended).await;
         let poison = self.shared.poison.lock().unwrap().clone();
-        let charged = self.mix.kill || self.mix.pause || self.mix.outage || self.mix.rollback;
+        let charged = mix.kill || mix.pause || mix.rollback || mix.mute;
         for (id, ends) in &ended {
-            assert_eq!(ends.len(), 1, "{id} was finished {} times", ends.len());
+            assert_eq!(
+                ends.len(),
+                1,
+                "{id} was finished {} times: {ends:?}",
+                ends.len()
+            );
             if poison.contains(id) {
                 assert_eq!(ends[0], State::Dead, "the poison {id} must be DEAD");
             } else if !charged {
-                assert_eq!(
-                    ends[0],
-                    State::Failure,
-                    "the innocent {id} must not be DEAD"
-                );
+                assert_ne!(ends[0], State::Dead, "the innocent {id} must not be DEAD");
             }
         }
-        for id in owed {
-            let record = broker.record(*id, Some(&self.shared.queue)).await.unwrap();
+        for (id, sent) in owed {
+            let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
             let record = record.unwrap_or_else(|| panic!("{id} has no record"));
             assert_eq!(
                 record.state, ended[id][0],
                 "{id}: the record and the dead set disagree"
             );
+            let kind = if sent.succeeds {
+                State::Success
+            } else {
+                State::Failure
+            };
+            assert!(
+                [kind, State::Dead].contains(&record.state),
+                "{id} ended as {}, which it can not",
+                record.state
+            );
+            if let Some(done) = done.get(id) {
+                let result = record.result.map(|r| r.get().to_owned());
+                assert_eq!(
+                    result,
+                    Some(done.run.to_string()),
+                    "{id}: its record is not of the run whose finish counted"
+                );
+            }
+        }
+        done.len()
+    }
+
+    /// How each message ended, once for each finish that shows: the dead set keeps one entry for each, a SUCCESS its record.
+    async fn look_for_ends(
+        &self,
+        broker: &RedisBroker,
+        owed: &HashMap<TaskId, Sent>,
+        ended: &mut HashMap<TaskId, Vec<State>>,
+    ) {
+        ended.retain(|_, ends| ends.as_slice() == [State::Success]);
+        for queue in &self.shared.queues {
+            for dead in broker.dead(queue, 1000).await.unwrap() {
+                let message =
+                    Message::decode(&dead.body).expect("only messages that decode were sent");
+                ended.entry(message.id).or_default().push(dead.state);
+            }
+        }
+        for (id, sent) in owed {
+            if sent.succeeds && !ended.contains_key(id) {
+                let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
+                if record.is_some_and(|r| r.state == State::Success) {
+                    ended.insert(*id, vec![State::Success]);
+                }
+            }
         }
     }
 
-    /// How each message ended, once for each finish that counted: the dead set keeps one entry for each.
-    async fn ended(&self, broker: &RedisBroker) -> HashMap<TaskId, Vec<State>> {
-        let mut ended: HashMap<TaskId, Vec<State>> = HashMap::new();
-        for dead in broker.dead(&self.shared.queue, 1000).await.unwrap() {
-            let message = Message::decode(&dead.body).expect("only messages that decode were sent");
-            ended.entry(message.id).or_default().push(dead.state);
-        }
-        ended
-    }
-
-    fn accepted(&self) -> HashSet<TaskId> {
+    fn accepted(&self) -> HashMap<TaskId, Sent> {
         self.shared.accepted.lock().unwrap().clone()
     }
 }
 
 /// Sends batches through the wire until the run is quiet; what `enqueue` answered Ok to is accepted.
-async fn produce(shared: Arc<Shared>, mix: Mix, seed: u64, span: Duration) {
+async fn produce(shared: Arc<Shared>, seed: u64, span: Duration) {
     let broker = RedisBroker::new(&shared.url).unwrap();
     let mut rng = StdRng::seed_from_u64(seed + 100);
+    // Where connections fall silent, a batch is given up before the broker's own deadline for one try.
+    let patience = Duration::from_secs(if shared.mix.mute { 1 } else { 3 });
     let mut sent = 0;
     // Batches of 4.5 in the mean, so that there is something to send until the faults end.
     let most_ms = 2 * 9 * span.as_millis() as u64 / (2 * MESSAGES as u64);
     while !shared.is_quiet() && sent < MESSAGES {
-        let batch: Vec<Outgoing> = (0..rng.random_range(1..=8))
-            .map(|i| message(&shared, sent + i, mix.poison))
-            .collect();
-        sent += batch.len();
-        if broker
-            .enqueue(&shared.queue, &batch, Duration::from_secs(3))
-            .await
-            .is_ok()
-        {
-            shared
-                .accepted
-                .lock()
-                .unwrap()
-                .extend(batch.iter().map(|m| m.id));
-        }
+        let queue = shared.queues[rng.random_range(0..3)].clone();
+        let n = rng.random_range(1..=8);
+        send(&shared, &broker, &queue, sent..sent + n, patience).await;
+        sent += n;
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..=most_ms))).await;
+    }
+    // The last word at each queue: a client whose connection fell silent must have got over it.
+    while !shared.is_quiet() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for queue in &shared.queues {
+        let mut tries = 0;
+        while !send(&shared, &broker, queue, sent..sent + 1, patience).await {
+            tries += 1;
+            assert!(
+                tries < 3,
+                "the producer is deaf: {queue} takes nothing more"
+            );
+        }
     }
 }
 
-fn message(shared: &Shared, n: usize, poison: usize) -> Outgoing {
+async fn send(
+    shared: &Shared,
+    broker: &RedisBroker,
+    queue: &QueueName,
+    numbers: std::ops::Range<usize>,
+    patience: Duration,
+) -> bool {
+    let batch: Vec<Outgoing> = numbers.map(|n| message(shared, queue, n)).collect();
+    let accepted = broker.enqueue(queue, &batch, patience).await.is_ok();
+    if accepted {
+        let sent = |m: &Outgoing| Sent {
+            queue: queue.clone(),
+            succeeds: m.record.as_ref().is_some_and(|r| r.task == "succeed"),
+        };
+        let batch = batch.iter().map(|m| (m.id, sent(m)));
+        shared.accepted.lock().unwrap().extend(batch);
+    }
+    accepted
+}
+
+fn message(shared: &Shared, queue: &QueueName, n: usize) -> Outgoing {
+    let poison = shared.mix.poison;
     let poisonous = n > 0 && n <= 7 * poison && n.is_multiple_of(7);
-    let mut message = Message::new(if poisonous { "poison" } else { "work" });
+    let mut message = Message::new(match n % 10 {
+        _ if poisonous => "poison",
+        1 | 4 | 8 => "succeed",
+        _ => "fail",
+    });
     if poisonous {
         shared.poison.lock().unwrap().insert(message.id);
     } else if poison == 0 {
@@ -275,11 +425,6 @@ fn message(shared: &Shared, n: usize, poison: usize) -> Outgoing {
         } else {
             Due::Now
         },
-        record: Some(Record::new(
-            message.id,
-            &message.task,
-            &shared.queue,
-            State::Queued,
-        )),
+        record: Some(Record::new(message.id, &message.task, queue, State::Queued)),
     }
 }
