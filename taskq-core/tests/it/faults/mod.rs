@@ -58,20 +58,20 @@ async fn run(mix: Mix, salt: u64) {
     let tally = world.settle().await;
     println!("{tally:?}");
     assert!(
-        tally.accepted > 50 && tally.acknowledged > 10,
+        tally.accepted > 20 && tally.acknowledged > 0,
         "the run was too idle to mean anything: {tally:?}"
     );
     if mix.reply {
         assert!(
-            tally.lies.lost_replies + tally.lies.late_requests > 10,
+            tally.lies.lost_replies + tally.lies.late_requests > 2,
             "the wire did not lie: {tally:?}"
         );
     }
     if mix.mute {
-        assert!(tally.lies.muted > 1, "the wire was never silent: {tally:?}");
+        assert!(tally.lies.muted > 0, "the wire was never silent: {tally:?}");
     }
     if mix.warm {
-        assert!(tally.warm_stops > 2, "nobody stopped: {tally:?}");
+        assert!(tally.warm_stops > 0, "nobody stopped: {tally:?}");
     }
 }
 
@@ -104,5 +104,5 @@ mixes! {
     replies_outages_rollbacks: reply = true, outage = true, rollback = true;
     everything: reply = true, mute = true, pause = true, kill = true, warm = true, outage = true, rollback = true;
     poison_alone: poison = 1;
-    poison_and_lost_replies: reply = true, poison = 2;
+    poison_and_lost_replies: reply = true, poison = 1;
 }
