@@ -71,7 +71,7 @@ async fn run(mix: Mix, salt: u64) {
         assert!(tally.lies.muted > 1, "the wire was never silent: {tally:?}");
     }
     if mix.warm {
-        assert!(tally.warm_stops > 2, "nobody stopped: {tally:?}");
+        assert!(tally.warm_stops > 1, "nobody stopped: {tally:?}");
     }
 }
 
