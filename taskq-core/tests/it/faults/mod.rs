@@ -58,20 +58,20 @@ async fn run(mix: Mix, salt: u64) {
     let tally = world.settle().await;
     println!("{tally:?}");
     assert!(
-        tally.accepted > 50 && tally.acknowledged > 10,
+        tally.accepted > 20 && tally.acknowledged > 2,
         "the run was too idle to mean anything: {tally:?}"
     );
     if mix.reply {
         assert!(
-            tally.lies.lost_replies + tally.lies.late_requests > 10,
+            tally.lies.lost_replies + tally.lies.late_requests > 3,
             "the wire did not lie: {tally:?}"
         );
     }
     if mix.mute {
-        assert!(tally.lies.muted > 1, "the wire was never silent: {tally:?}");
+        assert!(tally.lies.muted > 0, "the wire was never silent: {tally:?}");
     }
     if mix.warm {
-        assert!(tally.warm_stops > 1, "nobody stopped: {tally:?}");
+        assert!(tally.warm_stops > 0, "nobody stopped: {tally:?}");
     }
 }
 
