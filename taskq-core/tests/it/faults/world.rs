@@ -181,7 +181,7 @@ impl World {
             if mix.kill && self.rng.random_bool(0.02) {
                 self.workers[one].kill();
             }
-            if mix.warm && self.rng.random_bool(0.08) {
+            if mix.warm && self.rng.random_bool(if others_sweep { 0.2 } else { 0.08 }) {
                 let one = if others_sweep { 0 } else { one };
                 if others_sweep && self.workers[one].is_paused() {
                     continue;
