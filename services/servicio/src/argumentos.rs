@@ -49,6 +49,7 @@ pub struct Argumentos<const PUERTO: u16> {
 /// unset, since compose files pass such ones on.
 ///
 /// Ends the process where the command line asks for help or cannot be read, as [`Parser::parse`].
+#[must_use]
 pub fn leer_linea<L: Parser>() -> L {
     let orden = sin_vacias(L::command(), |nombre| env::var_os(nombre));
     L::from_arg_matches(&orden.get_matches()).unwrap_or_else(|error| error.exit())
