@@ -56,7 +56,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// Ask only these workers; give several with commas, or repeat it
-    #[arg(short, long, global = true, value_name = "NODE", value_delimiter = ',')]
+    #[arg(short, long, global = true, value_name = "NODE", value_delimiter = ',', value_parser = quantity::node)]
     pub(crate) destination: Vec<String>,
     /// Wait this long for answers; returns earlier when all are there
     #[arg(short, long, global = true, value_name = "SECS", default_value = "1", value_parser = quantity::duration)]

@@ -1,13 +1,25 @@
 //! `taskq`: see the library.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use taskq_cli::{Console, run};
+use taskq_core::Error;
+use taskq_core::broker::Backend;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let mut console = Console::new(&mut out, &mut err);
-    let connect = |url: String| async move { taskq_core::broker::connect(&url).await };
     run(std::env::args_os(), &mut console, connect).await.into()
+}
+
+async fn connect(url: String) -> Result<Arc<dyn Backend>, Error> {
+    // What is sent there would be gone with this process.
+    if url.starts_with("memory:") {
+        return Err(Error::invalid(
+            "a memory:// broker lives inside one process, and no worker runs in this one: use redis://host:6379/0",
+        ));
+    }
+    taskq_core::broker::connect(&url).await
 }

@@ -1,8 +1,11 @@
-//! What people type: durations, instants and JSON, with errors that say what is wrong where.
+//! What people type: durations, instants, names and JSON, with errors that say what is wrong where.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A hundred years, in seconds.
@@ -61,11 +64,52 @@ pub(crate) fn json_array(text: &str) -> Result<Box<RawValue>, String> {
 }
 
 pub(crate) fn json_object(text: &str) -> Result<Box<RawValue>, String> {
-    json(
+    let object = json(
         text,
         '{',
         "a JSON object is needed, such as '{\"sku\": \"A-1\"}'",
-    )
+    )?;
+    serde_json::from_str::<NamedOnce>(text).map_err(|e| e.to_string())?;
+    Ok(object)
+}
+
+/// An object each name of which is given once; its values are passed over.
+struct NamedOnce;
+
+impl<'de> Deserialize<'de> for NamedOnce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NamedOnce {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+            if names.contains(&name) {
+                let shown = name.escape_debug();
+                return Err(A::Error::custom(format!(
+                    "`{shown}` is given twice, give it once"
+                )));
+            }
+            names.insert(name);
+        }
+        Ok(self)
+    }
+}
+
+/// Reads the name of a worker.
+pub(crate) fn node(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a worker's name is needed, such as w1@host; `taskq inspect ping` tells which there are".into()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 /// Keeps the text as it is, so that numbers of any size stay what they are.
@@ -125,6 +169,24 @@ mod tests {
         assert!(instant_ms("1969-12-31T00:00:00Z").is_err());
         assert_eq!(rfc3339(1_500).as_deref(), Some("1970-01-01T00:00:01.500Z"));
         assert_eq!(rfc3339(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_name_is_given_once_however_it_is_written() {
+        for (text, name) in [
+            (r#"{"a":1,"a":2}"#, "`a`"),
+            (r#"{"a":1,"b":{},"\u0061":2}"#, "`a`"),
+        ] {
+            assert!(json_object(text).unwrap_err().contains(name), "{text}");
+        }
+        let deep = format!(
+            r#"{{"a":{}{},"b":1}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        for text in [r#"{"a":{"a":1},"b":[{"a":1},{"a":1}]}"#, &deep] {
+            assert_eq!(json_object(text).unwrap().get(), text);
+        }
     }
 
     #[test]

@@ -30,6 +30,20 @@ fn sin_parametros() -> Value {
     Value::Object(serde_json::Map::new())
 }
 
+/// JSON that is no request is most often the parameters without what goes around them.
+fn con_remedio(error: ErrorHttp) -> ErrorHttp {
+    if error.status != StatusCode::UNPROCESSABLE_ENTITY {
+        return error;
+    }
+    ErrorHttp::nuevo(
+        error.status,
+        format!(
+            r#"{}: send {{"tarea": …, "parametros": {{…}}}}"#,
+            error.mensaje
+        ),
+    )
+}
+
 #[derive(Serialize)]
 pub(crate) struct Enviada {
     task_id: TaskId,
@@ -38,8 +52,9 @@ pub(crate) struct Enviada {
 
 pub(crate) async fn enviar(
     State(logistica): State<Arc<Logistica>>,
-    CuerpoJson(pedido): CuerpoJson<Pedido>,
+    pedido: Result<CuerpoJson<Pedido>, ErrorHttp>,
 ) -> Result<(StatusCode, Json<Enviada>), ErrorHttp> {
+    let CuerpoJson(pedido) = pedido.map_err(con_remedio)?;
     // The domain's rules first: they hold whatever a worker published, and need no broker.
     if pedido.tarea == PROCESAR_ENTREGA {
         Entrega::desde_valor(&pedido.parametros)

@@ -6,8 +6,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use logistica::{Logistica, PLAZO, rutas};
 use logistica_dominio::{Almacen, ruta};
-use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, servir};
-use taskq_client::Client;
+use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, leer_linea, servir};
+use taskq_client::{Client, Error};
+use tokio::time::timeout;
+
+/// Exit status of a service that was started the wrong way, as the worker's.
+const MAL_ARRANCADO: u8 = 2;
 
 /// Takes deliveries over HTTP and sends them to the workers
 #[derive(Debug, Parser)]
@@ -24,9 +28,16 @@ struct Linea {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Linea { comunes } = Linea::parse();
+    let Linea { comunes } = leer_linea();
     iniciar_registro(comunes.loglevel);
-    match atender(&comunes).await {
+    let preparada = match preparar(&comunes).await {
+        Ok(preparada) => preparada,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(MAL_ARRANCADO);
+        }
+    };
+    match atender(&comunes, preparada).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -35,8 +46,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn atender(comunes: &Argumentos<5002>) -> Result<(), Box<dyn std::error::Error>> {
-    let parada = Parada::por_senales()?;
+/// What is to be had before the service can start; without it, it was started the wrong way.
+async fn preparar(comunes: &Argumentos<5002>) -> Result<Logistica, Box<dyn std::error::Error>> {
+    // What is sent there would be gone with this process.
+    if comunes.broker.starts_with("memory:") {
+        return Err(
+            "a memory:// broker lives inside one process, and no worker runs in this one: \
+             use redis://host:6379/0 with --broker (env TASKQ_BROKER_URL)"
+                .into(),
+        );
+    }
     let cliente = Client::builder()
         .send_deadline(PLAZO)
         .connect(&comunes.broker)
@@ -48,8 +67,28 @@ async fn atender(comunes: &Argumentos<5002>) -> Result<(), Box<dyn std::error::E
         env::var_os("HOME"),
     )?)?;
     tracing::info!(stock = %almacen.ruta().display(), "the stock is open");
-    let rutas = rutas(Logistica::nueva(cliente, almacen));
-    let app = aplicacion("logistica", rutas, &comunes.cors_origin);
-    servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await?;
-    Ok(())
+    tokio::spawn(probar(cliente.clone()));
+    Ok(Logistica::nueva(cliente, almacen))
+}
+
+/// Tries the broker once, so that a wrong address shows before the first request.
+async fn probar(cliente: Client) {
+    let motivo = match timeout(PLAZO, cliente.workers()).await {
+        Ok(respuesta) => respuesta.err().as_ref().map(Error::to_string),
+        Err(_) => Some(format!("no answer within {} s", PLAZO.as_secs())),
+    };
+    if let Some(motivo) = motivo {
+        tracing::warn!(
+            "the broker cannot be reached, requests that need it get 503 until it is: {motivo}"
+        );
+    }
+}
+
+async fn atender(
+    comunes: &Argumentos<5002>,
+    logistica: Logistica,
+) -> Result<(), servicio::ErrorServicio> {
+    let parada = Parada::por_senales()?;
+    let app = aplicacion("logistica", rutas(logistica), &comunes.cors_origin);
+    servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await
 }

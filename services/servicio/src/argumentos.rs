@@ -1,6 +1,10 @@
 //! The command line all services have in common.
 
-use clap::Args;
+use std::env;
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::Resettable;
+use clap::{Args, Command, Parser};
 
 use crate::cors::OrigenCors;
 use crate::registro::Nivel;
@@ -19,6 +23,7 @@ pub struct Argumentos<const PUERTO: u16> {
     /// URL of the broker
     // Its value may hold a password, which --help must not show.
     #[arg(
+        short,
         long,
         env = "TASKQ_BROKER_URL",
         hide_env_values = true,
@@ -36,6 +41,28 @@ pub struct Argumentos<const PUERTO: u16> {
     pub cors_origin: Vec<OrigenCors>,
 
     /// Least severe messages to log
-    #[arg(long, env = "LOGLEVEL", value_enum, ignore_case = true, default_value_t = Nivel::Info)]
+    #[arg(short, long, env = "LOGLEVEL", value_enum, ignore_case = true, default_value_t = Nivel::Info)]
     pub loglevel: Nivel,
+}
+
+/// Reads the command line of a service, for its main; a variable that is set to nothing counts as
+/// unset, since compose files pass such ones on.
+///
+/// Ends the process where the command line asks for help or cannot be read, as [`Parser::parse`].
+#[must_use]
+pub fn leer_linea<L: Parser>() -> L {
+    let orden = sin_vacias(L::command(), |nombre| env::var_os(nombre));
+    L::from_arg_matches(&orden.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// `orden` without the variables that `valor` finds empty.
+fn sin_vacias(orden: Command, valor: impl Fn(&OsStr) -> Option<OsString>) -> Command {
+    orden.mut_args(|arg| {
+        let vacia = arg.get_env().and_then(&valor).is_some_and(|v| v.is_empty());
+        if vacia {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    })
 }

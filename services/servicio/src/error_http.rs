@@ -1,7 +1,7 @@
 //! Errors as JSON.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -44,7 +44,7 @@ impl ErrorHttp {
         Self::nuevo(StatusCode::SERVICE_UNAVAILABLE, mensaje)
     }
 
-    fn de_rechazo(status: StatusCode, texto: &str) -> Self {
+    pub(crate) fn de_rechazo(status: StatusCode, texto: &str) -> Self {
         let sobran = texto.chars().count().saturating_sub(2 * EXTREMO_MAX);
         if sobran == 0 {
             return Self::nuevo(status, texto);
@@ -58,12 +58,6 @@ impl ErrorHttp {
 impl IntoResponse for ErrorHttp {
     fn into_response(self) -> Response {
         (self.status, Json(json!({ "error": self.mensaje }))).into_response()
-    }
-}
-
-impl From<JsonRejection> for ErrorHttp {
-    fn from(rechazo: JsonRejection) -> Self {
-        Self::de_rechazo(rechazo.status(), &rechazo.body_text())
     }
 }
 

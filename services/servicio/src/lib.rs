@@ -1,6 +1,6 @@
 //! What every HTTP service of this workspace shares, so that each holds only its own endpoints.
 //!
-//! - [`Argumentos`]: the common command line; [`iniciar_registro`]: the log.
+//! - [`Argumentos`], read by [`leer_linea`]: the common command line; [`iniciar_registro`]: the log.
 //! - [`aplicacion`]: a service's routes with health check, CORS, limits and JSON errors.
 //! - [`CuerpoJson`] and [`ErrorHttp`]: JSON in, JSON errors out.
 //! - [`escuchar`], [`servir`] and [`Parada`]: from the port to the end of the process.
@@ -8,7 +8,7 @@
 //! ```no_run
 //! use axum::{Router, routing::get};
 //! use clap::Parser;
-//! use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, servir};
+//! use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, leer_linea, servir};
 //!
 //! #[derive(Parser)]
 //! struct Linea {
@@ -18,7 +18,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), servicio::ErrorServicio> {
-//!     let Linea { comunes } = Linea::parse();
+//!     let Linea { comunes } = leer_linea();
 //!     iniciar_registro(comunes.loglevel);
 //!     let parada = Parada::por_senales()?;
 //!     let rutas = Router::new().route("/hola", get(|| async { "hola" }));
@@ -35,10 +35,11 @@ mod error_http;
 mod error_servicio;
 mod parada;
 mod registro;
+mod repetida;
 mod servir;
 
 pub use aplicacion::{CUERPO_MAX, ESPERA_MAX, aplicacion};
-pub use argumentos::Argumentos;
+pub use argumentos::{Argumentos, leer_linea};
 pub use cors::{OrigenCors, OrigenInvalido};
 pub use cuerpo::CuerpoJson;
 pub use error_http::ErrorHttp;

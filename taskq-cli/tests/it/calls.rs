@@ -187,3 +187,12 @@ async fn a_call_over_1_mib_is_exit_1() {
     assert_eq!(said.exit, Exit::Failed);
     assert!(said.err.contains("limit"), "{said}");
 }
+
+#[tokio::test]
+async fn an_argument_named_twice_is_refused_by_name() {
+    let said = Stage::new()
+        .run(&["call", "t", "-k", r#"{"a":1,"a":2}"#])
+        .await;
+    assert_eq!((said.exit, said.out.as_str()), (Exit::Usage, ""), "{said}");
+    assert!(said.err.contains("`a` is given twice"), "{said}");
+}

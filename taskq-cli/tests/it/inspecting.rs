@@ -1,5 +1,7 @@
 //! `taskq inspect`.
 
+use std::time::{Duration, Instant};
+
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use taskq_cli::Exit;
@@ -136,7 +138,7 @@ async fn a_silent_node_is_69_only_when_it_was_named() {
     --- stdout
     {}
     --- stderr
-    taskq: no answer from gone@bar; `-t` waits longer
+    taskq: no worker `gone@bar` is registered; there are: mute@bar, w1@bar
     "#);
 }
 
@@ -155,6 +157,45 @@ async fn one_silent_among_the_named_is_69_and_the_others_are_shown() {
         said.err.contains("mute@bar") && !said.err.contains("w1@bar"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_name_nobody_has_is_answered_at_once_by_those_there_are() {
+    let stage = Stage::new();
+    stage.worker("w1@bar", Some(json!([]))).await;
+    let asked = Instant::now();
+    let said = stage
+        .run(&["inspect", "ping", "-t", "1h", "-d", "w1"])
+        .await;
+    assert!(asked.elapsed() < Duration::from_secs(60), "{said}");
+    assert_snapshot!(said, @r#"
+    exit 69
+    --- stdout
+    --- stderr
+    taskq: no worker `w1` is registered; there are: w1@bar
+    "#);
+    assert_snapshot!(stage.run(&["inspect", "ping", "--json", "-d", "w1,w1@bar"]).await, @r#"
+    exit 69
+    --- stdout
+    {"w1@bar":{"ok":"pong"}}
+    --- stderr
+    taskq: no worker `w1` is registered; there are: w1@bar
+    "#);
+    assert_snapshot!(Stage::new().run(&["inspect", "active", "-d", "w1"]).await, @r#"
+    exit 69
+    --- stdout
+    --- stderr
+    taskq: no worker `w1` is registered; none is
+    "#);
+}
+
+#[tokio::test]
+async fn an_empty_name_is_usage() {
+    for name in ["", " ", "w1@bar,"] {
+        let said = Stage::new().run(&["inspect", "ping", "-d", name]).await;
+        assert_eq!(said.exit, Exit::Usage, "{name:?}: {said}");
+        assert!(said.err.contains("worker's name"), "{said}");
+    }
 }
 
 #[tokio::test]

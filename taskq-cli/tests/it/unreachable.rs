@@ -58,21 +58,33 @@ fn what_is_no_address_is_usage() {
 
 #[test]
 fn the_environment_names_the_broker_and_the_option_beats_it() {
+    let (environment, option) = (private_redis::free_port(), private_redis::free_port());
+    let url = |port| format!("redis://127.0.0.1:{port}/0");
     let said = |line: &[&str]| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_taskq"));
         let output = program
             .args(line)
-            .env("TASKQ_BROKER_URL", "memory://from-environment")
+            .env("TASKQ_BROKER_URL", url(environment))
             .output();
         String::from_utf8(output.unwrap().stderr).unwrap()
     };
     let by_environment = said(&["inspect", "ping"]);
     assert!(
-        by_environment.contains("memory://from-environment"),
+        by_environment.contains(&environment.to_string()),
         "{by_environment}"
     );
-    let by_option = said(&["inspect", "ping", "--broker", "memory://from-option"]);
-    assert!(by_option.contains("memory://from-option"), "{by_option}");
+    let by_option = said(&["inspect", "ping", "--broker", &url(option)]);
+    assert!(by_option.contains(&option.to_string()), "{by_option}");
+}
+
+#[test]
+fn a_broker_that_would_die_with_the_process_is_refused() {
+    for line in [&["call", "x"][..], &["inspect", "ping"]] {
+        let said = taskq(&[&["-b", "memory://"], line].concat());
+        let err = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(2), "{line:?}: {err}");
+        assert!(err.contains("redis://") && said.stdout.is_empty(), "{err}");
+    }
 }
 
 #[test]

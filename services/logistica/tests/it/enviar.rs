@@ -113,6 +113,14 @@ async fn what_is_no_request_is_refused() {
         ("", StatusCode::BAD_REQUEST),
         ("{", StatusCode::BAD_REQUEST),
         ("[]", StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            r#"["logistica.validar_inventario",{}]"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
+            r#"{"entrega_id":"ENT-000001"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
         (r#"{"parametros":{}}"#, StatusCode::UNPROCESSABLE_ENTITY),
         (
             r#"{"tarea":"logistica.validar_inventario","cola":"x"}"#,
@@ -121,8 +129,23 @@ async fn what_is_no_request_is_refused() {
     ] {
         let (estado, respuesta) = escenario.post(cuerpo).await;
         assert_eq!(estado, esperado, "{cuerpo}: {respuesta}");
-        assert!(respuesta["error"].is_string());
+        let error = respuesta["error"].as_str().unwrap();
+        assert!(!error.contains("Pedido"), "{error}");
+        assert_eq!(
+            error.contains(r#"send {"tarea": …, "parametros": {…}}"#),
+            esperado == StatusCode::UNPROCESSABLE_ENTITY,
+            "{error}"
+        );
     }
+    assert_eq!(escenario.en_cola().await, 0);
+}
+
+#[tokio::test]
+async fn a_parameter_given_twice_is_refused_by_name() {
+    let escenario = Escenario::publicado().await;
+    let doble = r#"{"tarea":"logistica.validar_inventario","parametros":{"sku":"PROD001","sku":"PROD002"}}"#;
+    campo_malo(&escenario, doble, "sku").await;
+    assert_eq!(escenario.en_cola().await, 0);
 }
 
 /// The answer is 400, and says which field is wrong.

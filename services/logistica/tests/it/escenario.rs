@@ -156,6 +156,7 @@ fn tarjeta() -> WorkerCard {
         queues: vec![QueueName::new("logistica").unwrap()],
         slots: 1,
         tasks: registro().iter().map(|def| def.name.to_owned()).collect(),
+        lease_ms: 10_000,
         started: 0,
         version: "0".into(),
     }

@@ -10,6 +10,7 @@ mod inventario;
 mod lista;
 mod sin_corredor;
 
+mod arranque;
 mod conexion;
 mod datos;
 mod procesos;

@@ -48,3 +48,11 @@ fn help_does_not_show_the_brokers_password() {
         .unwrap();
     assert!(broker.is_hide_env_values_set());
 }
+
+#[test]
+fn broker_and_level_have_the_short_names_of_the_worker() {
+    let linea = ["x", "-b", "redis://h:1/0", "-l", "debug"];
+    let Linea { comunes } = Linea::try_parse_from(linea).unwrap();
+    assert_eq!(comunes.broker, "redis://h:1/0");
+    assert_eq!(comunes.loglevel, Nivel::Debug);
+}

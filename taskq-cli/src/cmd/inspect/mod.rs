@@ -3,6 +3,8 @@
 mod active;
 mod ping;
 
+use std::collections::BTreeSet;
+
 use taskq_client::Answers;
 use taskq_core::control::Command;
 
@@ -10,6 +12,9 @@ use crate::args::{Inspect, Question};
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
+
+/// A sentence names no more workers than these.
+const NAMED_AT_MOST: usize = 20;
 
 pub(crate) async fn run(
     inspect: Inspect,
@@ -21,10 +26,14 @@ pub(crate) async fn run(
         Question::Active => Command::Active,
         Question::Ping => Command::Ping,
     };
-    let asking = reach
-        .client
-        .ask(command, &inspect.destination, inspect.timeout);
-    let answers = reach.read_for(inspect.timeout, asking).await?;
+    let (named, strangers) = known(inspect.destination, reach).await?;
+    // Asked without names, all would answer.
+    let answers = if named.is_empty() && strangers.is_some() {
+        Answers::default()
+    } else {
+        let asking = reach.client.ask(command, &named, inspect.timeout);
+        reach.read_for(inspect.timeout, asking).await?
+    };
     let shown = if json {
         console.json(&answers.replies);
         Exit::Done
@@ -36,13 +45,49 @@ pub(crate) async fn run(
             Question::Ping => ping::show(&answers.replies, console),
         }
     };
-    match missing(&answers, !inspect.destination.is_empty(), reach.address()) {
-        None => Ok(shown),
-        Some((exit, sentence)) => {
-            console.notice(&sentence);
-            Ok(if exit == Exit::Done { shown } else { exit })
+    let mut end = shown;
+    let silent = match &strangers {
+        Some(_) if named.is_empty() => None,
+        _ => missing(&answers, !named.is_empty(), reach.address()),
+    };
+    let unknown = strangers.map(|sentence| (Exit::Unreachable, sentence));
+    for (exit, sentence) in unknown.into_iter().chain(silent) {
+        console.notice(&sentence);
+        if exit != Exit::Done {
+            end = exit;
         }
     }
+    Ok(end)
+}
+
+/// Those of `named` that are registered, and what is to be said about the others.
+async fn known(named: Vec<String>, reach: &Reach) -> Result<(Vec<String>, Option<String>), Stop> {
+    if named.is_empty() {
+        return Ok((named, None));
+    }
+    let workers = reach.read(reach.client.workers()).await?;
+    let nodes: BTreeSet<String> = workers.into_iter().map(|card| card.node).collect();
+    let (known, strangers): (Vec<_>, Vec<_>) =
+        named.into_iter().partition(|name| nodes.contains(name));
+    if strangers.is_empty() {
+        return Ok((known, None));
+    }
+    let strangers: Vec<String> = strangers.iter().map(|name| format!("`{name}`")).collect();
+    let mut there: Vec<&str> = nodes
+        .iter()
+        .take(NAMED_AT_MOST)
+        .map(String::as_str)
+        .collect();
+    if nodes.len() > NAMED_AT_MOST {
+        there.push("…");
+    }
+    let there = if there.is_empty() {
+        "none is".to_owned()
+    } else {
+        format!("there are: {}", there.join(", "))
+    };
+    let sentence = format!("no worker {} is registered; {there}", strangers.join(", "));
+    Ok((known, Some(sentence)))
 }
 
 /// What is to be said about workers that are not heard from, and how bad it is.

@@ -1,0 +1,94 @@
+//! The program at its start: what it refuses, and what it only warns of.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::conexion::Conexion;
+use crate::procesos::esperar;
+
+/// The program in `carpeta`, with nothing of the tester's own settings.
+fn logistica(carpeta: &TempDir, argumentos: &[&str]) -> Command {
+    let mut orden = Command::new(env!("CARGO_BIN_EXE_logistica"));
+    orden
+        .args(argumentos)
+        .env_clear()
+        .env("LOGISTICA_DB", carpeta.path().join("logistica.db"))
+        .stdout(Stdio::null());
+    orden
+}
+
+/// It ends with 2, says why, and never listened.
+fn se_niega(salida: &Output, motivo: &str) {
+    let error = String::from_utf8_lossy(&salida.stderr);
+    assert_eq!(salida.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains(motivo) && !error.contains("listening"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_broker_it_cannot_use_is_refused() {
+    let carpeta = tempfile::tempdir().unwrap();
+    for (url, motivo) in [
+        ("memory://", "redis://"),
+        ("memory://casa", "redis://"),
+        ("nonsense", "scheme"),
+        ("amqp://h", "not built yet"),
+    ] {
+        let salida = logistica(&carpeta, &["--port", "0", "-b", url])
+            .output()
+            .unwrap();
+        se_niega(&salida, motivo);
+    }
+}
+
+#[test]
+fn a_stock_file_it_cannot_open_is_refused() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let salida = logistica(&carpeta, &["--port", "0"])
+        .env("LOGISTICA_DB", carpeta.path())
+        .output()
+        .unwrap();
+    se_niega(&salida, &carpeta.path().display().to_string());
+}
+
+struct Hijo(Child);
+
+impl Drop for Hijo {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn it_starts_without_its_broker_and_warns_and_empty_variables_are_unset() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let registro = carpeta.path().join("registro");
+    let broker = format!("redis://:s3cret@127.0.0.1:{}/0", private_redis::free_port());
+    let puerto = private_redis::free_port().to_string();
+    let hijo = logistica(&carpeta, &["--broker", &broker, "--port", &puerto])
+        .env("PORT", "")
+        .env("HOST", "")
+        .env("CORS_ORIGIN", "")
+        .env("LOGLEVEL", "")
+        .env("TASKQ_BROKER_URL", "")
+        .stderr(File::create(&registro).unwrap())
+        .spawn()
+        .unwrap();
+    let _hijo = Hijo(hijo);
+    let texto = esperar("it warns and listens", || {
+        let texto = fs::read_to_string(&registro).unwrap();
+        (texto.contains("the broker cannot be reached") && texto.contains("listening on"))
+            .then_some(texto)
+    });
+    assert_eq!(texto.matches("WARN").count(), 1, "{texto}");
+    assert!(texto.contains("http://0.0.0.0:"), "{texto}");
+    assert!(!texto.contains("s3cret"), "{texto}");
+    let (estado, _) = Conexion::nueva(&format!("127.0.0.1:{puerto}")).get("/health");
+    assert_eq!(estado, 200);
+}
