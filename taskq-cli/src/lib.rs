@@ -15,7 +15,8 @@ mod unbuilt;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::{Command, CommandFactory, FromArgMatches};
 use taskq_core::broker::Backend;
 use taskq_core::{Error, ErrorKind};
 
@@ -33,7 +34,8 @@ where
     C: FnOnce(String) -> F,
     F: Future<Output = Result<Arc<dyn Backend>, Error>>,
 {
-    let cli = match Cli::try_parse_from(args) {
+    let line = without_empty_variables(Cli::command()).try_get_matches_from(args);
+    let cli = match line.and_then(|line| Cli::from_arg_matches(&line)) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, console),
     };
@@ -43,6 +45,17 @@ where
         stop.exit
     });
     console.finish(exit)
+}
+
+/// A variable that is set to nothing counts as unset, as for the worker.
+fn without_empty_variables(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        match value {
+            Some(value) if value.is_empty() => arg.env(Resettable::Reset),
+            _ => arg,
+        }
+    })
 }
 
 async fn carry_out<C, F>(cli: Cli, console: &mut Console<'_>, connect: C) -> Result<Exit, Stop>

@@ -61,7 +61,8 @@ async fn escuchar_senales(parada: Parada, mut term: Signal, mut int: Signal) {
             Some(()) = int.recv() => "Ctrl-C",
             else => return,
         };
-        tracing::info!(signal = nombre, "asked to stop");
+        // The order first: a log that nobody reads any more must not keep the service alive.
         parada.pedir();
+        tracing::info!(signal = nombre, "asked to stop");
     }
 }

@@ -42,6 +42,8 @@ pub fn iniciar_registro(nivel: Nivel) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_max_level(LevelFilter::from(nivel))
+        // With nobody behind stderr there is nobody to tell.
+        .log_internal_errors(false)
         .try_init();
     if let Err(error) = puesto {
         tracing::debug!(%error, "the log was set up before");

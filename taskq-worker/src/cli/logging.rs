@@ -10,7 +10,10 @@ use super::args::LogFormat;
 
 /// Installs the log. False: the program had installed one of its own before, which stays.
 pub(super) fn install(filter: EnvFilter, format: LogFormat) -> bool {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // With nobody behind stderr there is nobody to tell of it, and a worker must not end by its log.
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry

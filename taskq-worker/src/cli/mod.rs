@@ -126,13 +126,24 @@ fn start(
 fn read(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<(Args, Vec<String>), clap::Error> {
-    let mut command = celery::known_to(Args::command());
+    let mut command = without_empty_variables(celery::known_to(Args::command()));
     let given = command.try_get_matches_from_mut(args)?;
     let refuse = |command: &mut clap::Command, why: String| {
         command.error(clap::error::ErrorKind::InvalidValue, why)
     };
     let notices = celery::answer(&given).map_err(|why| refuse(&mut command, why))?;
     Ok((Args::from_arg_matches(&given)?, notices))
+}
+
+/// A variable that is set to nothing counts as unset: compose files pass such ones on.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        match value {
+            Some(value) if value.is_empty() => arg.env(clap::builder::Resettable::Reset),
+            _ => arg,
+        }
+    })
 }
 
 fn prepare(

@@ -20,6 +20,31 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let line = ["worker", "-b", "sqlite://x"];
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "process::child", "--nocapture"])
+        .env("TASKQ_TEST_CHILD", serde_json::to_string(&line).unwrap())
+        .envs(
+            [
+                "TASKQ_QUEUES",
+                "TASKQ_EXCLUDE_QUEUES",
+                "TASKQ_CONCURRENCY",
+                "TASKQ_LEASE",
+            ]
+            .map(|name| (name, "")),
+        )
+        .output()
+        .unwrap();
+    // What it stumbles over is the broker, behind all flags.
+    assert!(
+        stderr(&output).contains("not built yet"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn help() {
     let output = worker(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
