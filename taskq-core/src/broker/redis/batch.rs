@@ -36,17 +36,24 @@ pub(super) struct Batch {
     /// Copies of it may still be under way, unanswered.
     pub(super) unanswered: bool,
     placed: Placed,
+    barred: Barred,
+}
+
+/// Tasks whose record can not stand where it should: that key has the wrong type.
+#[derive(Debug, Default)]
+pub(super) struct Barred {
+    from_bucket: Vec<TaskId>,
+    from_own: Vec<TaskId>,
 }
 
 impl Batch {
-    /// The next finish of the session of `generation`; `None` when that has ended. The records of `unbucketed` go under
-    /// keys of their own only.
+    /// The next finish of the session of `generation`; `None` when that has ended.
     pub(super) fn build(
         endpoint: &Endpoint,
         seat: &Seat,
         generation: u64,
         verdicts: Vec<Verdict>,
-        unbucketed: &[TaskId],
+        barred: Barred,
     ) -> Result<Option<Self>, Error> {
         let state = seat.state();
         let Some(session) = state
@@ -56,7 +63,7 @@ impl Batch {
         else {
             return Ok(None);
         };
-        let placed = place(&verdicts, unbucketed)?;
+        let placed = place(&verdicts, &barred)?;
         let k = &seat.keys;
         let fixed = [&k.delayed, &k.dead, &k.suspects, &k.bell, &k.records];
         let keys = std::iter::once(k.session(&session.id))
@@ -104,6 +111,7 @@ impl Batch {
             call,
             unanswered: false,
             placed,
+            barred,
         }))
     }
 
@@ -123,15 +131,13 @@ impl Batch {
             .cloned()
             .unwrap_or_default();
         tracing::error!(queue = %seat.queue, key = name, tasks = ids.len(), "a record's key has the wrong type; its tasks go to the dead set");
-        // A bucket of the wrong type takes no record; a key of its own may, unless that is the one.
-        let has_other_place = index < self.placed.buckets();
         for verdict in &mut self.verdicts {
             let Some(record) = verdict.record.take_if(|r| ids.contains(&r.id)) else {
                 continue;
             };
             let reason =
                 format!("the record can not be written: the key {name} has the wrong type");
-            verdict.record = has_other_place.then(|| Record {
+            verdict.record = Some(Record {
                 state: State::Dead,
                 result: None,
                 error: Some(Failure::new("RecordNotWritable", &reason)),
@@ -142,22 +148,29 @@ impl Batch {
                 reason,
             };
         }
-        let unbucketed = if has_other_place { &ids[..] } else { &[] };
-        Self::build(endpoint, seat, self.generation, self.verdicts, unbucketed)
+        // Added to those found before: a batch may meet several such keys.
+        let barred = &mut self.barred;
+        let from = if index < self.placed.buckets() {
+            &mut barred.from_bucket
+        } else {
+            &mut barred.from_own
+        };
+        from.extend(ids);
+        Self::build(endpoint, seat, self.generation, self.verdicts, self.barred)
     }
 }
 
-fn place(verdicts: &[Verdict], unbucketed: &[TaskId]) -> Result<Placed, Error> {
+fn place(verdicts: &[Verdict], barred: &Barred) -> Result<Placed, Error> {
     let mut placed = Placed::default();
     for verdict in verdicts {
         let wait = match verdict.end {
             End::Retry { after, .. } | End::Snooze(after) => after,
             End::Done | End::Return | End::Dead { .. } => Duration::ZERO,
         };
-        match &verdict.record {
-            Some(record) if unbucketed.contains(&record.id) => placed.add_own(record)?,
-            Some(record) => placed.add(record, wait)?,
-            None => {}
+        if let Some(record) = &verdict.record {
+            let bucket = !barred.from_bucket.contains(&record.id);
+            let own = !barred.from_own.contains(&record.id);
+            placed.add(record, wait, bucket, own)?;
         }
     }
     Ok(placed)

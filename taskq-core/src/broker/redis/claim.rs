@@ -65,6 +65,8 @@ struct Round {
     next_due: Option<Instant>,
     /// The queue whose bell ended the wait.
     rang: Option<usize>,
+    /// A queue that was asked for no suspect, and has one.
+    suspects_at: Option<usize>,
     /// A session turned out to be lost: a new one must be opened first.
     lost: bool,
     /// Queues that answered whether they had something.
@@ -140,9 +142,11 @@ impl Claimer {
                 Some(wait.min(MAX_BLOCK).min(until_due)),
             )
             .await?;
-        if let (true, Some(rang)) = (last.deliveries.is_empty(), last.rang) {
+        let permit_free = seats.iter().all(|s| s.suspects_out() == 0);
+        let again = last.rang.or(last.suspects_at.filter(|_| permit_free));
+        if let (true, Some(seat)) = (last.deliveries.is_empty(), again) {
             // Its ring is used up, and there was no room to ask it, or its turn to bring a suspect had not come.
-            self.turn = rang;
+            self.turn = seat;
             last = self.round(endpoint, seats, max, None).await?;
         } else if last.deliveries.is_empty() && last.asked == seats.len() {
             self.empty = Some(Empty {
@@ -159,12 +163,13 @@ impl Claimer {
         seats: &[Arc<Seat>],
         max: usize,
     ) -> Result<Round, Error> {
-        let mut all = Round::default();
+        let (mut all, start, mut offset) = (Round::default(), self.turn, 0);
         for _ in 0..seats.len().div_ceil(max) {
+            // Each round begins where the one before ended.
+            self.turn = start.wrapping_add(offset);
             let round = self.round(endpoint, seats, max, None).await?;
-            // The next one begins where this one ended.
-            self.turn = self.turn.wrapping_add(round.asked.saturating_sub(1));
             all.deliveries = round.deliveries;
+            offset += round.asked.max(1);
             all.asked += round.asked;
             all.lost |= round.lost;
             all.next_due = all.next_due.into_iter().chain(round.next_due).min();
@@ -173,6 +178,8 @@ impl Claimer {
                 break;
             }
         }
+        // Whatever the rounds did, the turn moves by one: every queue comes first, and may bring a suspect, in its turn.
+        self.turn = start.wrapping_add(1);
         Ok(all)
     }
 
@@ -206,7 +213,9 @@ impl Claimer {
         block: Option<Duration>,
     ) -> Result<Round, Error> {
         let plan = self.plan(endpoint, seats, max);
-        let bells: Vec<usize> = (0..seats.len()).filter(|&i| seats[i].hears()).collect();
+        let bells: Vec<usize> = (0..seats.len())
+            .filter(|&i| !seats[i].rests() && seats[i].hears())
+            .collect();
         let mut calls = Vec::with_capacity(plan.len() + 1);
         match block {
             Some(block) if plan.is_empty() || bells.is_empty() => tokio::time::sleep(block).await,
@@ -326,6 +335,9 @@ impl Claimer {
                     let at =
                         Instant::now() + Duration::from_millis(due.saturating_sub(now).min(60_000));
                     round.next_due = Some(round.next_due.map_or(at, |other| other.min(at)));
+                }
+                if words.next().as_ref().and_then(number) == Some(1) {
+                    round.suspects_at = Some(planned.seat);
                 }
             }
             (Some("LOST"), _) => {

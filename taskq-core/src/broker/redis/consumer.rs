@@ -145,13 +145,7 @@ impl Consumer for RedisConsumer {
     async fn retire(&self) -> Result<(), Error> {
         self.retired.store(true, Ordering::SeqCst);
         let calls: Vec<_> = self.seats.iter().filter_map(|seat| seat.retire()).collect();
-        let answers = self
-            .farewell
-            .lock()
-            .await
-            .all(&calls, Duration::ZERO)
-            .await?;
-        answers.into_iter().try_for_each(|answer| answer.map(drop))
+        self.farewell.lock().await.seldom(&calls).await
     }
 
     async fn close(&self) -> Result<(), Error> {
@@ -161,7 +155,7 @@ impl Consumer for RedisConsumer {
         for seat in &self.seats {
             first_error = first_error.and(seat.resign_lost(&self.endpoint, &mut link).await);
             if let Some(close) = seat.close(&self.endpoint) {
-                let closed = link.call(&close).await.map(|_| seat.closed());
+                let closed = link.seldom(&[close]).await.map(|()| seat.closed());
                 first_error = first_error.and(closed);
             }
         }

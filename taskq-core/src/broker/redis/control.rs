@@ -125,6 +125,6 @@ impl Control for RedisBroker {
             )));
         }
         let publish = Self::publish(&request.reply_to, &reply)?;
-        self.answerer.lock().await.call(&publish).await.map(drop)
+        self.answerer.lock().await.seldom(&[publish]).await
     }
 }

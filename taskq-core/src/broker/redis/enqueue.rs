@@ -183,7 +183,7 @@ impl Lane {
                 Due::At(at) => Duration::from_millis(at.saturating_sub(now_ms())),
             };
             if let Some(record) = &message.record {
-                placed.add(record, wait)?;
+                placed.add(record, wait, true, true)?;
             }
         }
         let k = &self.keys;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::batch::Batch;
+use super::batch::{Barred, Batch};
 use super::endpoint::Endpoint;
 use super::link::Link;
 use super::records::Placed;
@@ -62,7 +62,9 @@ impl Finisher {
                 continue;
             }
             let n = batch.len();
-            let Some(batch) = Batch::build(endpoint, &self.seat, generation, batch, &[])? else {
+            let Some(batch) =
+                Batch::build(endpoint, &self.seat, generation, batch, Barred::default())?
+            else {
                 finished.lost += n;
                 continue;
             };
@@ -144,6 +146,7 @@ impl Finisher {
                 }
                 Some("BADRECORD") => {
                     if !self.bury(endpoint, number.unwrap_or(0))? {
+                        self.seat.works(At::Finish);
                         return Ok(Settled::Lost);
                     }
                 }

@@ -53,6 +53,18 @@ impl Link {
         answers.pop().unwrap_or_else(|| Err(self.odd("no answer")))
     }
 
+    /// Commands that may be carried out twice, on a connection that is seldom used: one that broke while nobody looked
+    /// shows only at its next call, so they are repeated once on a new one. The first error of any is the answer.
+    pub(super) async fn seldom(&mut self, commands: &[Cmd]) -> Result<(), Error> {
+        let answers = match self.all(commands, Duration::ZERO).await {
+            Err(error) if error.kind() == ErrorKind::Unreachable => {
+                self.all(commands, Duration::ZERO).await
+            }
+            first => first,
+        }?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
     /// Several commands in one write. `Err`: the answers are unknown. `Ok`: one answer each.
     ///
     /// `blocks` is how long the commands may hold the connection by themselves.

@@ -73,16 +73,7 @@ impl RedisBroker {
     }
 
     async fn tell(&self, calls: &[redis::Cmd]) -> Result<(), Error> {
-        let mut link = self.registrar.lock().await;
-        let first = link.all(calls, Duration::ZERO).await;
-        // A connection that broke while nobody looked shows at its next call; what is told may be told twice.
-        let answers = match first {
-            Err(error) if error.kind() == ErrorKind::Unreachable => {
-                link.all(calls, Duration::ZERO).await?
-            }
-            first => first?,
-        };
-        answers.into_iter().try_for_each(|answer| answer.map(drop))
+        self.registrar.lock().await.seldom(calls).await
     }
 
     /// Another client of the same server, with connections and producer numbers of its own, by the same clock; for tests.

@@ -30,19 +30,26 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// Adds the record of a task that waits for so long.
-    pub(super) fn add(&mut self, record: &Record, wait: Duration) -> Result<(), Error> {
+    /// Adds the record of a task that waits for so long, in its bucket and under a key of its own as far as it may stand
+    /// there and needs to.
+    pub(super) fn add(
+        &mut self,
+        record: &Record,
+        wait: Duration,
+        bucket: bool,
+        own: bool,
+    ) -> Result<(), Error> {
         let json = encode(record)?;
-        let second = record.id.created_second();
+        let second = record.id.created_second().filter(|_| bucket);
         let wait_s = wait.as_secs().min(LONGEST_WAIT_S);
-        let own_ttl = if matches!(record.state, State::Failure | State::Dead) {
+        let ttl = if matches!(record.state, State::Failure | State::Dead) {
             Some(FAILED_RETENTION_S)
         } else if second.is_none() || wait_s >= RETENTION_S {
             Some(wait_s + RETENTION_S)
         } else {
             None
         };
-        if let Some(ttl) = own_ttl {
+        if let Some(ttl) = ttl.filter(|_| own) {
             self.own.push((record.id, ttl, json.clone()));
         }
         if let Some(second) = second {
@@ -51,13 +58,6 @@ impl Placed {
                 .or_default()
                 .push((record.id, json));
         }
-        Ok(())
-    }
-
-    /// Adds a record under a key of its own only: its bucket can not take it.
-    pub(super) fn add_own(&mut self, record: &Record) -> Result<(), Error> {
-        self.own
-            .push((record.id, FAILED_RETENTION_S, encode(record)?));
         Ok(())
     }
 

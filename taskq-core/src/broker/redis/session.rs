@@ -35,7 +35,7 @@ pub(super) struct State {
     /// Sessions given up whose resignation the server has not confirmed.
     resigning: Vec<String>,
     /// How this queue is in trouble of its own, by what it is in trouble with.
-    troubles: [Option<Trouble>; 3],
+    troubles: [Option<Trouble>; 4],
 }
 
 /// What a queue can be in trouble with.
@@ -44,6 +44,7 @@ pub(super) enum At {
     Claim = 0,
     Finish = 1,
     Bell = 2,
+    Sweep = 3,
 }
 
 #[derive(Debug)]
@@ -131,7 +132,7 @@ impl Seat {
     /// Whether the queue is in trouble of its own and not to be claimed from: what can not be finished is not claimed.
     pub(super) fn rests(&self) -> bool {
         let state = self.state();
-        let [claim, finish, _] = &state.troubles;
+        let [claim, finish, ..] = &state.troubles;
         finish.is_some() || claim.as_ref().is_some_and(|t| Instant::now() < t.retry_at)
     }
 

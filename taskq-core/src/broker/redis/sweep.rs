@@ -57,10 +57,11 @@ pub(super) async fn sweep(
         let past = match answer {
             Ok(past) => members(past),
             Err(error) => {
-                seat.troubled(At::Claim, &error);
+                seat.troubled(At::Sweep, &error);
                 continue;
             }
         };
+        let mut trouble = None;
         for it in past.iter().filter(|it| *it != me) {
             match reclaim(endpoint, seat, me, it, link).await {
                 Ok(one) => {
@@ -68,8 +69,12 @@ pub(super) async fn sweep(
                     swept.dead += one.dead;
                 }
                 Err(error) if error.kind() == crate::ErrorKind::Unreachable => return Err(error),
-                Err(error) => seat.troubled(At::Claim, &error),
+                Err(error) => trouble = Some(error),
             }
+        }
+        match trouble {
+            Some(error) => seat.troubled(At::Sweep, &error),
+            None => seat.works(At::Sweep),
         }
     }
     Ok(swept)

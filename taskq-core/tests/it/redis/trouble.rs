@@ -1,5 +1,7 @@
 //! Trouble that must stay where it is: one queue's, one connection's, one message's.
 
+use taskq_core::broker::Control;
+use taskq_core::control::{Command, Reply, Request};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -248,4 +250,89 @@ async fn suspects_follow_each_other() {
     }
     // Found only by asking now and then, they took four times as long as this.
     assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+}
+
+/// Two records of one batch that can not be written, for two keys: each costs its own task, and the batch ends.
+#[tokio::test]
+async fn several_records_that_can_not_be_written_end_their_batch() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let consumer = consumer(&broker, &[&q]).await;
+    for id in [
+        "0198c0de-0000-7000-8000-000000000000",
+        "0198c0df-0000-7000-8000-000000000000",
+    ] {
+        let mut message = Message::new("test.task");
+        message.id = id.parse().unwrap();
+        let out = Outgoing {
+            id: message.id,
+            body: Bytes::from(message.encode().unwrap()),
+            record: None,
+            ..outgoing(&q)
+        };
+        broker.enqueue(&q, &[out], SECOND).await.unwrap();
+        let second = message.id.created_second().unwrap();
+        let set = format!("SET taskq:{{q}}:records:{second} x");
+        assert_eq!(server.command(&set), "+OK");
+    }
+    let got = deliver(&consumer, 2).await;
+    let finishing = consumer.finish(&q, got.iter().map(done).collect());
+    let finished = tokio::time::timeout(30 * SECOND, finishing).await;
+    assert_eq!(finished.expect("it ends").unwrap().applied, 2);
+    assert_eq!(broker.depth(&q).await.unwrap().dead, 2);
+}
+
+/// A suspect gets its turn, whichever queue it is in and however busy the worker is.
+#[tokio::test]
+async fn suspects_of_all_queues_get_their_turn_under_load() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let queues = [queue("a"), queue("b"), queue("c")];
+    let consumer = consumer(&broker, &[&queues[0], &queues[1], &queues[2]]).await;
+    for q in &queues {
+        let message = Message::new("test.task").encode().unwrap();
+        let marked = format!("02{}", String::from_utf8(message).unwrap()).replace('"', "\\\"");
+        let pushed = server.command(&format!("LPUSH taskq:{{{q}}}:suspects \"{marked}\""));
+        assert!(pushed.starts_with(':'), "{pushed}");
+    }
+    let mut suspects = 0;
+    for _ in 0..20 {
+        for q in &queues {
+            let batch: Vec<Outgoing> = (0..5).map(|_| outgoing(q)).collect();
+            broker.enqueue(q, &batch, SECOND).await.unwrap();
+        }
+        let got = consumer.claim(9, SECOND).await.unwrap();
+        suspects += got.iter().filter(|d| d.suspect).count();
+        for q in &queues {
+            let ended = got.iter().filter(|d| d.queue == *q).map(done).collect();
+            consumer.finish(q, ended).await.unwrap();
+        }
+    }
+    assert_eq!(suspects, 3);
+}
+
+/// A connection that is seldom used and broke meanwhile costs no answer and no close.
+#[tokio::test]
+async fn what_is_seldom_said_is_said_again() {
+    let mut server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let consumer = consumer(&broker, &[&q]).await;
+    let request = Request {
+        id: "1".into(),
+        reply_to: "taskq:0:reply:x".into(),
+        destination: Vec::new(),
+        command: Command::Ping,
+    };
+    let reply = Reply {
+        id: "1".into(),
+        node: "w1@here".into(),
+        body: "pong".into(),
+    };
+    broker.reply(&request, reply.clone()).await.unwrap();
+    consumer.retire().await.unwrap();
+    server.restart();
+    broker.reply(&request, reply).await.unwrap();
+    consumer.close().await.unwrap();
 }

@@ -2,7 +2,7 @@
 -- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] bell zset
 -- KEYS[5..14] ready, ready:1 … ready:9 lists
 -- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
--- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or ''} | {LOST}
+-- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or '', 1 if a suspect waits} | {LOST}
 -- events  none
 local claimed = redis.call('HGET', KEYS[1], 'c')
 if not claimed then return {'LOST'} end
@@ -56,7 +56,7 @@ pop(5)
 if #got == 0 then
   if bad then return bad end
   local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')
-  return {'NONE', now, first[2] or ''}
+  return {'NONE', now, first[2] or '', redis.call('EXISTS', KEYS[3])}
 end
 
 local kept = #got
