@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::finish::Finisher;
 use super::link::Link;
 use super::session::Seat;
-use super::sweep;
+use super::{started, sweep};
 use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Start, Swept, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
@@ -30,6 +30,8 @@ pub(super) struct RedisConsumer {
     finishers: Vec<Mutex<Finisher>>,
     beater: Mutex<Link>,
     sweeper: Mutex<Link>,
+    /// For runs that have begun.
+    teller: Mutex<Link>,
     /// For the end, which must not wait behind a sweep.
     farewell: Mutex<Link>,
     retired: AtomicBool,
@@ -56,7 +58,7 @@ impl RedisConsumer {
             .into_iter()
             .map(|queue| {
                 let keys = endpoint.namespace.queue(&queue);
-                Arc::new(Seat::new(queue, keys, options.lease))
+                Arc::new(Seat::new(queue, keys, options.lease, options.node.clone()))
             })
             .collect();
         let consumer = Self {
@@ -67,6 +69,7 @@ impl RedisConsumer {
             claimer: Mutex::new(Claimer::new(Link::new(endpoint, deadline))),
             beater: Mutex::new(Link::new(endpoint, deadline)),
             sweeper: Mutex::new(Link::new(endpoint, deadline)),
+            teller: Mutex::new(Link::new(endpoint, deadline)),
             farewell: Mutex::new(Link::new(endpoint, deadline)),
             retired: AtomicBool::new(false),
             endpoint: endpoint.clone(),
@@ -79,6 +82,15 @@ impl RedisConsumer {
             .open(endpoint, &consumer.seats)
             .await?;
         Ok(consumer)
+    }
+
+    fn seat_at(&self, queue: &QueueName) -> Result<usize, Error> {
+        let at = self.seats.iter().position(|s| s.queue == *queue);
+        at.ok_or_else(|| Error::invalid(format!("this consumer has no seat at the queue {queue}")))
+    }
+
+    fn seat(&self, queue: &QueueName) -> Result<&Seat, Error> {
+        Ok(&self.seats[self.seat_at(queue)?])
     }
 
     async fn beat_all(&self, link: &mut Link) -> Result<(), Error> {
@@ -121,10 +133,7 @@ impl Consumer for RedisConsumer {
     }
 
     async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error> {
-        let at = self.seats.iter().position(|s| s.queue == *queue);
-        let at = at.ok_or_else(|| {
-            Error::invalid(format!("this consumer has no seat at the queue {queue}"))
-        })?;
+        let at = self.seat_at(queue)?;
         self.finishers[at]
             .lock()
             .await
@@ -171,10 +180,8 @@ impl Consumer for RedisConsumer {
     }
 
     async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
-        let _ = (queue, runs);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let seat = self.seat(queue)?;
+        let mut link = self.teller.lock().await;
+        started::tell(&self.endpoint, seat, runs, &mut link).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Cmd;
@@ -24,6 +24,8 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 pub(super) struct Seat {
     pub(super) queue: QueueName,
     pub(super) keys: QueueKeys,
+    /// The node name that its events carry.
+    pub(super) node: Arc<str>,
     /// The lease in force, ms: the first worker of the queue has set it.
     lease_ms: AtomicU64,
     state: Mutex<State>,
@@ -77,8 +79,9 @@ pub(super) struct Out {
 }
 
 impl Seat {
-    pub(super) fn new(queue: QueueName, keys: QueueKeys, lease: Duration) -> Self {
+    pub(super) fn new(queue: QueueName, keys: QueueKeys, lease: Duration, node: Arc<str>) -> Self {
         Self {
+            node,
             queue,
             keys,
             lease_ms: AtomicU64::new(ms(lease)),
