@@ -10,6 +10,9 @@ mod celery;
 pub(crate) mod compact;
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
