@@ -67,6 +67,8 @@ pub(super) struct QueueKeys {
     pub(super) records: String,
     pub(super) meta: String,
     pub(super) bell: String,
+    /// The bell of a queue that is paused.
+    pub(super) resumed: String,
 }
 
 impl QueueKeys {
@@ -85,6 +87,7 @@ impl QueueKeys {
             records: key("records"),
             meta: key("meta"),
             bell: key("bell"),
+            resumed: key("resumed"),
             stem,
         }
     }
@@ -120,7 +123,7 @@ pub(super) fn expected_type(key: &str) -> &'static str {
         "session" | "orphan" | "meta" => "hash",
         "producer" | "record" => "string",
         "records" if name.contains(':') => "hash",
-        "delayed" | "leases" | "dead" | "records" | "bell" => "zset",
+        "delayed" | "leases" | "dead" | "records" | "bell" | "resumed" => "zset",
         _ if key.ends_with(":queues") => "set",
         _ if key.ends_with(":workers") => "zset",
         _ => "hash",
