@@ -29,6 +29,8 @@ fn outgoing(queue: &QueueName) -> Outgoing {
         priority: 0,
         due: Due::Now,
         record: Some(Record::new(message.id, &message.task, queue, State::Queued)),
+        once: None,
+        event: None,
     }
 }
 
@@ -37,6 +39,7 @@ async fn consumer(broker: &RedisBroker, queues: &[&QueueName]) -> Arc<dyn Consum
     let options = ConsumerOptions {
         queues,
         lease: 10 * SECOND,
+        node: "w".into(),
     };
     broker.consume(options).await.unwrap()
 }
@@ -68,6 +71,7 @@ fn done(delivery: &Delivery) -> Verdict {
             &delivery.queue,
             State::Success,
         )),
+        event: None,
     }
 }
 
