@@ -13,6 +13,7 @@ mod finish;
 mod inspect;
 mod keys;
 mod link;
+mod pause;
 mod records;
 mod scripts;
 mod session;

@@ -1,6 +1,7 @@
 //! The bell: who wakes, when, and what an idle process costs. Judged by what the server was asked, and when, by its clock.
 
 use private_redis::{Monitor, Request};
+use taskq_core::broker::Control;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -295,16 +296,13 @@ async fn what_is_due_soon_is_not_left_to_one_who_is_full() {
             blocked(&server, 1).await;
             let idle = one(&second);
             blocked(&server, 2).await;
-            match beside == &a {
-                true => broker
-                    .enqueue(&a, &[outgoing(&a), soon()], SECOND)
-                    .await
-                    .unwrap(),
-                false => {
-                    broker.enqueue(&a, &[soon()], SECOND).await.unwrap();
-                    blocked(&server, 2).await;
-                    broker.enqueue(&b, &[outgoing(&b)], SECOND).await.unwrap();
-                }
+            if beside == &a {
+                let both = [outgoing(&a), soon()];
+                broker.enqueue(&a, &both, SECOND).await.unwrap();
+            } else {
+                broker.enqueue(&a, &[soon()], SECOND).await.unwrap();
+                blocked(&server, 2).await;
+                broker.enqueue(&b, &[outgoing(&b)], SECOND).await.unwrap();
             }
             let (busy, idle) = (busy.await.unwrap(), idle.await.unwrap());
             first.finish(&busy.queue, vec![done(&busy)]).await.unwrap();
@@ -418,4 +416,198 @@ async fn what_is_left_behind_rings_unless_it_may_not_come() {
         heir.beat().await.unwrap();
         heir.sweep().await.unwrap();
     }
+}
+
+/// A paused queue with a backlog and a producer that rings all the time is asked once a second and wakes nobody, while the
+/// other queue of the same process is served when its bell rings.
+#[tokio::test]
+async fn a_paused_queue_costs_one_request_a_second() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let (paused, other) = (queue("paused"), queue("other"));
+    let (told, mut came) = mpsc::unbounded_channel();
+    broker.pause(&paused, "ana", "stock-taking").await.unwrap();
+    serve(consumer(&broker, &[&paused, &other]).await, told);
+    let monitor = server.monitor();
+    let producer = broker.another().unwrap();
+    let (mut served, mut in_time) = (0, 0);
+    let requests = loop {
+        for _ in 0..20 {
+            producer
+                .enqueue(&paused, &[outgoing(&paused)], SECOND)
+                .await
+                .unwrap();
+            tokio::time::sleep(SECOND / 100).await;
+        }
+        broker
+            .enqueue(&other, &[outgoing(&other)], SECOND)
+            .await
+            .unwrap();
+        let delivery = came.recv().await.unwrap();
+        assert_eq!(delivery.queue, other);
+        served += 1;
+        let requests = monitor.requests();
+        let sent = requests.iter().rfind(|r| is_enqueue(r)).unwrap();
+        let claims = requests.iter().filter(|r| is_claim(r));
+        let claim = claims.clone().find(|r| r.at_us >= sent.at_us).unwrap();
+        let wait = wait_before(&requests, &claim.client, sent.at_us);
+        in_time += usize::from(claim.at_us - wait.at_us < limit_us(wait));
+        let took_us = requests.last().unwrap().at_us - requests[0].at_us;
+        if took_us > 4 * BLOCK_US {
+            break requests;
+        }
+    };
+    let took_us = requests.last().unwrap().at_us - requests[0].at_us;
+    let by_itself = usize::try_from(took_us / BLOCK_US + 2).unwrap();
+    let of_paused = requests
+        .iter()
+        .filter(|r| is_claim(r) && r.names("{paused}:suspects"));
+    let of_paused = of_paused.count();
+    assert!(of_paused >= 2, "it is not asked");
+    assert!(of_paused <= by_itself, "{of_paused} claims in {took_us} µs");
+    // One wait more for each message of the other queue, and for each second.
+    let waits = requests.iter().filter(|r| is_wait(r)).count();
+    assert!(
+        waits <= served + 2 * by_itself,
+        "{waits} waits in {took_us} µs, {served} served"
+    );
+    assert!(in_time > 0, "the other queue is not served at its bell");
+    let depth = broker.depth(&paused).await.unwrap();
+    assert_eq!((depth.waiting, depth.in_flight), (20 * served as u64, 0));
+}
+
+/// A resumption wakes every worker that waits, not only those that come to ask.
+#[tokio::test]
+async fn a_resumption_wakes_all() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let mut consumers = Vec::new();
+    for _ in 0..3 {
+        consumers.push(consumer(&broker, &[&q]).await);
+    }
+    let monitor = server.monitor();
+    for _ in 0..20 {
+        broker.pause(&q, "ana", "stock-taking").await.unwrap();
+        let batch: Vec<Outgoing> = (0..3).map(|_| outgoing(&q)).collect();
+        broker.enqueue(&q, &batch, SECOND).await.unwrap();
+        let claims: Vec<_> = consumers.iter().map(one).collect();
+        blocked(&server, 3).await;
+        let before = monitor.requests().len();
+        assert!(broker.resume(&q).await.unwrap());
+        for (claim, consumer) in claims.into_iter().zip(&consumers) {
+            let delivery = claim.await.unwrap();
+            consumer.finish(&q, vec![done(&delivery)]).await.unwrap();
+        }
+        let requests = monitor.requests();
+        let resume = requests[before..]
+            .iter()
+            .find(|r| r.names("{q}:resumed") && !is_wait(r));
+        let resumed_us = resume.unwrap().at_us;
+        let mut woken = 0;
+        for claim in requests
+            .iter()
+            .filter(|r| is_claim(r) && r.at_us > resumed_us)
+        {
+            let wait = wait_before(&requests, &claim.client, resumed_us);
+            let first = !requests.iter().any(|r| {
+                is_claim(r)
+                    && r.client == claim.client
+                    && (resumed_us..claim.at_us).contains(&r.at_us)
+            });
+            woken += usize::from(first && claim.at_us - wait.at_us < limit_us(wait));
+        }
+        if woken == 3 {
+            assert!(
+                !broker.resume(&q).await.unwrap(),
+                "it is not paused any more"
+            );
+            return;
+        }
+    }
+    panic!("they always asked by themselves");
+}
+
+/// A pause outlives workers and forgotten scripts, tells who, why and since when, and keeps what is due where it is.
+#[tokio::test]
+async fn a_pause_stays() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let before = taskq_core::clock::now_ms();
+    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    let soon = Outgoing {
+        due: Due::In(Duration::from_millis(1)),
+        ..outgoing(&q)
+    };
+    broker.enqueue(&q, &[soon], SECOND).await.unwrap();
+    let first = consumer(&broker, &[&q]).await;
+    broker.pause(&q, "ana", "the \"big\" truck").await.unwrap();
+    broker.advance(SECOND).await.unwrap();
+    for _ in 0..3 {
+        assert!(first.claim(5, Duration::ZERO).await.unwrap().is_empty());
+        assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
+    }
+    first.close().await.unwrap();
+    let second = consumer(&broker, &[&q]).await;
+    assert!(second.claim(5, SECOND).await.unwrap().is_empty());
+    let depth = broker.depth(&q).await.unwrap();
+    assert_eq!((depth.waiting, depth.delayed, depth.in_flight), (1, 1, 0));
+    let paused = depth.paused.unwrap();
+    assert_eq!(
+        (paused.by.as_str(), paused.reason.as_str()),
+        ("ana", "the \"big\" truck")
+    );
+    assert!(paused.since >= before, "{paused:?}");
+    assert!(broker.resume(&q).await.unwrap());
+    assert_eq!(second.claim(5, Duration::ZERO).await.unwrap().len(), 2);
+    assert_eq!(broker.depth(&q).await.unwrap().paused, None);
+    let long = "x".repeat(1025);
+    let error = broker.pause(&q, "ana", &long).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+/// What is claimed already is finished while its queue is paused, and answered again if the reply was lost.
+#[tokio::test]
+async fn a_pause_takes_nothing_away() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let consumer = consumer(&broker, &[&q]).await;
+    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    let mut held = deliver(&consumer, 1).await;
+    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    // What a claim does whose reply is lost.
+    let unheard = "EVAL \"local s=redis.call('KEYS','taskq:{q}:session:*')[1] \
+        return redis.call('HSET',s,'c',2,2001,'00'..redis.call('RPOP','taskq:{q}:ready'))\" 0";
+    assert_eq!(server.command(unheard), ":1");
+    broker.pause(&q, "ana", "").await.unwrap();
+    held.extend(consumer.claim(1, Duration::ZERO).await.unwrap());
+    assert_eq!(held.len(), 2);
+    let finished = consumer.finish(&q, held.iter().map(done).collect()).await;
+    assert_eq!(finished.unwrap().applied, 2);
+    assert_eq!(broker.depth(&q).await.unwrap().in_flight, 0);
+}
+
+/// A full server can be paused and resumed: that is when operators want to.
+#[tokio::test]
+async fn a_full_server_can_be_paused() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let consumer = consumer(&broker, &[&q]).await;
+    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    assert_eq!(server.command("CONFIG SET maxmemory 1"), "+OK");
+    broker.pause(&q, "ana", "full").await.unwrap();
+    assert!(consumer.claim(1, Duration::ZERO).await.unwrap().is_empty());
+    assert!(broker.resume(&q).await.unwrap());
+    let got = deliver(&consumer, 1).await;
+    assert_eq!(
+        consumer
+            .finish(&q, vec![done(&got[0])])
+            .await
+            .unwrap()
+            .applied,
+        1
+    );
 }
