@@ -11,6 +11,7 @@ mod cli;
 mod context;
 mod control;
 mod fetching;
+mod idle;
 mod leases;
 mod outcomes;
 mod process;

@@ -7,6 +7,10 @@
 //! server.restart();
 //! ```
 
+mod monitor;
+
+pub use monitor::{Monitor, Request};
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -118,6 +122,15 @@ impl RedisServer {
         self.kill();
         fs::copy(dump, self.folder.path().join("dump.rdb")).expect("the dump put back");
         self.restart();
+    }
+
+    /// Listens to what it is asked from here on.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        Monitor::start(self.port).expect("an answer of redis-server")
     }
 
     /// Sends one inline command and answers the first line of the reply.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::cmd;
@@ -21,6 +21,17 @@ use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Start, Swept,
 use crate::error::Error;
 use crate::id::QueueName;
 
+/// The queues are told to the fleet this often, so that one that forgot them (somebody deleted the key) knows them again.
+const TELL_QUEUES: Duration = Duration::from_secs(10);
+
+/// What the beats go through.
+#[derive(Debug)]
+struct Beater {
+    link: Link,
+    /// When the queues were last told to the fleet.
+    told: Option<Instant>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct RedisConsumer {
@@ -28,7 +39,7 @@ pub(super) struct RedisConsumer {
     seats: Vec<Arc<Seat>>,
     claimer: Mutex<Claimer>,
     finishers: Vec<Mutex<Finisher>>,
-    beater: Mutex<Link>,
+    beater: Mutex<Beater>,
     sweeper: Mutex<Link>,
     /// For runs that have begun.
     teller: Mutex<Link>,
@@ -67,7 +78,10 @@ impl RedisConsumer {
                 .map(|seat| Mutex::new(Finisher::new(seat.clone(), Link::new(endpoint, deadline))))
                 .collect(),
             claimer: Mutex::new(Claimer::new(Link::new(endpoint, deadline))),
-            beater: Mutex::new(Link::new(endpoint, deadline)),
+            beater: Mutex::new(Beater {
+                link: Link::new(endpoint, deadline),
+                told: None,
+            }),
             sweeper: Mutex::new(Link::new(endpoint, deadline)),
             teller: Mutex::new(Link::new(endpoint, deadline)),
             farewell: Mutex::new(Link::new(endpoint, deadline)),
@@ -93,7 +107,7 @@ impl RedisConsumer {
         Ok(&self.seats[self.seat_at(queue)?])
     }
 
-    async fn beat_all(&self, link: &mut Link) -> Result<(), Error> {
+    async fn beat_all(&self, Beater { link, told }: &mut Beater) -> Result<(), Error> {
         let mut beaten = Vec::new();
         let mut calls = Vec::new();
         for seat in &self.seats {
@@ -102,18 +116,23 @@ impl RedisConsumer {
                 calls.push(beat);
             }
         }
-        // Told again with each beat, so that a FLUSHALL does not hide the queues.
-        let mut known = cmd("SADD");
-        known.arg(self.endpoint.namespace.queues());
-        for seat in &self.seats {
-            known.arg(seat.queue.as_str());
+        let tell = told.is_none_or(|at| at.elapsed() >= TELL_QUEUES);
+        if tell {
+            let mut known = cmd("SADD");
+            known.arg(self.endpoint.namespace.queues());
+            for seat in &self.seats {
+                known.arg(seat.queue.as_str());
+            }
+            calls.push(known);
         }
-        calls.push(known);
-        let answers = link.all(&calls, Duration::ZERO).await?;
+        let mut answers = link.all(&calls, Duration::ZERO).await?.into_iter();
         let mut first_error = Ok(());
-        for ((seat, generation), answer) in beaten.into_iter().zip(answers) {
+        for ((seat, generation), answer) in beaten.into_iter().zip(answers.by_ref()) {
             let noted = seat.beaten(generation, answer);
             first_error = first_error.and(noted);
+        }
+        if tell && answers.next().is_some_and(|known| known.is_ok()) {
+            *told = Some(Instant::now());
         }
         // After the beats: trouble at one queue must not cost the others their leases.
         for seat in &self.seats {
@@ -142,8 +161,8 @@ impl Consumer for RedisConsumer {
     }
 
     async fn beat(&self) -> Result<(), Error> {
-        let mut link = self.beater.lock().await;
-        self.beat_all(&mut link).await
+        let mut beater = self.beater.lock().await;
+        self.beat_all(&mut beater).await
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {

@@ -176,16 +176,17 @@ fn read_worker(told: &BTreeMap<String, Vec<u8>>) -> Option<WorkerEvent> {
         .into_iter()
         .find(|k| k.as_str() == word)?;
     let stored: Option<StoredWorker> = told.get("j").and_then(|j| serde_json::from_slice(j).ok());
-    let node = told
-        .get("n")
-        .and_then(|n| String::from_utf8(n.clone()).ok());
-    let stored = stored.unwrap_or(StoredWorker {
-        node: node?.into(),
-        pid: 0,
-        active: 0,
-        processed: 0,
-        version: "".into(),
-    });
+    // Of one that lapsed only its name is known.
+    let stored = match stored {
+        Some(stored) => stored,
+        None => StoredWorker {
+            node: std::str::from_utf8(told.get("n")?).ok()?.into(),
+            pid: 0,
+            active: 0,
+            processed: 0,
+            version: "".into(),
+        },
+    };
     Some(WorkerEvent {
         kind,
         node: stored.node,

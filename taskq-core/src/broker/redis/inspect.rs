@@ -164,7 +164,7 @@ impl Inspect for RedisBroker {
             dead: counts[keys.ready.len() + 2],
             in_flight: self.in_flight(&keys, &sessions).await?,
             oldest_ms: None,
-            paused: None,
+            paused: super::pause::paused(self, queue).await?,
         })
     }
 

@@ -75,6 +75,8 @@ pub(super) struct QueueKeys {
     pub(super) events: String,
     pub(super) totals: String,
     pub(super) waiters: String,
+    /// The bell of a queue that is paused.
+    pub(super) resumed: String,
 }
 
 impl QueueKeys {
@@ -96,6 +98,7 @@ impl QueueKeys {
             events: key("events"),
             totals: key("totals"),
             waiters: key("waiters"),
+            resumed: key("resumed"),
             stem,
         }
     }
@@ -138,7 +141,7 @@ pub(super) fn expected_type(key: &str) -> &'static str {
         "events" => "stream",
         _ if key.ends_with(":events") => "stream",
         "records" if name.contains(':') => "hash",
-        "delayed" | "leases" | "dead" | "records" | "bell" => "zset",
+        "delayed" | "leases" | "dead" | "records" | "bell" | "resumed" => "zset",
         _ if key.ends_with(":queues") => "set",
         _ if key.ends_with(":workers") => "zset",
         _ => "hash",

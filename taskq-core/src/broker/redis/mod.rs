@@ -1,8 +1,9 @@
 //! The Redis broker: Redis 6.2 or later, or Valkey. docs/protocol.md has the protocol, docs/adr the reasons.
 //!
-//! Reading order: `keys`, `scripts` and their `lua/`, `enqueue`, `session`, `consumer`, `claim`, `finish`, `sweep`.
+//! Reading order: `keys`, `scripts` and their `lua/`, `enqueue`, `session`, `consumer`, `claim`, `bell`, `finish`, `sweep`.
 
 mod batch;
+mod bell;
 mod claim;
 mod consumer;
 mod control;
@@ -14,6 +15,7 @@ mod finish;
 mod inspect;
 mod keys;
 mod link;
+mod pause;
 mod records;
 mod scripts;
 mod session;

@@ -130,20 +130,6 @@ pub(super) fn decode(id: TaskId, json: &[u8]) -> Result<Record, Error> {
     Ok(record)
 }
 
-/// A record as it is read at `now` (ms): what has not ended by its expiry never runs.
-pub(super) fn settled(mut record: Record, now: u64) -> Record {
-    if !is_final(&record) && record.expires.is_some_and(|at| at < now) {
-        record.finished = record.expires;
-        record.state = State::Revoked;
-        record.due = None;
-    }
-    record
-}
-
-pub(super) fn is_final(record: &Record) -> bool {
-    record.state.is_final()
-}
-
 /// Reads the record of `id` from the queues it may be in, in one pipeline.
 pub(super) async fn read(
     broker: &RedisBroker,
@@ -183,7 +169,7 @@ pub(super) async fn read(
             }
         }
     }
-    Ok(best.map(|record| settled(record, now)))
+    Ok(best.map(|record| record.read_at(now)))
 }
 
 /// What TIME answers, in ms.

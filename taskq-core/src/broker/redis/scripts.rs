@@ -49,6 +49,8 @@ scripts! {
     CARD = "card";
     PUBLISH = "publish" + "time";
     ALIVE = "alive" + "time";
+    PAUSE = "pause" + "time";
+    RESUME = "resume";
 }
 
 impl Lua {

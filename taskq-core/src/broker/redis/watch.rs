@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::RedisBroker;
 use super::endpoint::Endpoint;
-use super::records::{decode, is_final, settled};
+use super::records::decode;
 use super::scripts;
 use super::session::ms;
 use super::short::Short;
@@ -308,8 +308,8 @@ impl RedisWatch {
         let now = words.next().as_ref().and_then(number).unwrap_or(0);
         for (id, json) in ids.iter().zip(words) {
             let json = bytes(json).unwrap_or_default();
-            if let Some(record) = decode(*id, &json).ok().map(|r| settled(r, now))
-                && is_final(&record)
+            if let Some(record) = decode(*id, &json).ok().map(|r| r.read_at(now))
+                && record.state.is_final()
             {
                 self.answered(record);
             }
