@@ -12,6 +12,7 @@ mod context;
 mod control;
 mod fetching;
 mod leases;
+mod outage;
 mod outcomes;
 mod process;
 mod redis;
