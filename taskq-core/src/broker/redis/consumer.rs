@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::cmd;
 use tokio::sync::Mutex;
 
 use super::claim::Claimer;
@@ -91,13 +90,12 @@ impl RedisConsumer {
             }
         }
         // Told again with each beat, so that a FLUSHALL does not hide the queues.
-        let mut known = cmd("SADD");
-        known.arg(self.endpoint.namespace.queues());
-        for seat in &self.seats {
-            known.arg(seat.queue.as_str());
-        }
-        calls.push(known);
-        let answers = link.all(&calls, Duration::ZERO).await?;
+        calls.push(
+            self.endpoint
+                .known(self.seats.iter().map(|seat| &seat.queue)),
+        );
+        let mut answers = link.all(&calls, Duration::ZERO).await?;
+        let known = answers.pop().unwrap_or(Ok(redis::Value::Nil));
         let mut first_error = Ok(());
         for ((seat, generation), answer) in beaten.into_iter().zip(answers) {
             let noted = seat.beaten(generation, answer);
@@ -107,7 +105,7 @@ impl RedisConsumer {
         for seat in &self.seats {
             first_error = first_error.and(seat.resign_lost(&self.endpoint, link).await);
         }
-        first_error
+        first_error.and(known.map(drop))
     }
 }
 

@@ -44,6 +44,7 @@ scripts! {
     CARD = "card";
     PUBLISH = "publish" + "time";
     ALIVE = "alive" + "time";
+    KNOWN = "known";
 }
 
 impl Lua {
