@@ -4,4 +4,8 @@
 //! broker says.
 
 mod away;
+mod forgets;
+mod full;
+mod mistyped;
+mod refuses;
 mod stage;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use private_redis::RedisServer;
 use serde_json::json;
 use taskq_client::{Client, Error, Record, State};
-use taskq_worker::{QueueName, Signature, TaskId, task};
+use taskq_worker::{Signature, TaskId, task};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -176,6 +176,19 @@ impl Stage {
             sent.note(n, answer.map(|handle| handle.id()));
         }
         sent.accepted.len() - before
+    }
+
+    /// Pushes a call with `priority` as a foreign producer does: no check of the queue's other keys.
+    pub(super) fn push(&self, queue: &str, priority: u8) {
+        let (n, id) = (self.next.fetch_add(1, Ordering::Relaxed), TaskId::random());
+        let file = self.folder.path().join("trace");
+        let kwargs = json!({"file": file, "n": n, "ms": 0});
+        let message = json!({"id": id, "task": "trace", "kwargs": kwargs}).to_string();
+        let message = message.replace('"', "\\\"");
+        let push = format!("LPUSH taskq:{{{queue}}}:ready:{priority} \"{message}\"");
+        let pushed = self.server.command(&push);
+        assert!(pushed.starts_with(':'), "{pushed}");
+        self.sent().note(n, Ok(id));
     }
 
     /// Sends one call after the other, `pause` apart, until told to stop.
@@ -341,9 +354,4 @@ impl Drop for Worker {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The queue that everything goes to where one is enough.
-pub(super) fn celery() -> QueueName {
-    QueueName::default()
 }
