@@ -14,6 +14,7 @@ mod keys;
 mod link;
 mod records;
 mod scripts;
+mod server;
 mod session;
 mod short;
 mod sweep;

@@ -4,6 +4,7 @@
 //! broker says.
 
 mod away;
+mod eviction;
 mod forgets;
 mod full;
 mod mistyped;
