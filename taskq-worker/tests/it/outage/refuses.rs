@@ -7,7 +7,7 @@ use taskq_client::ErrorKind;
 use super::stage::{PATIENCE, SOON, Stage, now_ms, within};
 
 /// Keys that a restart has to load, a millisecond each.
-const DUMMIES: usize = 5_000;
+const DUMMIES: usize = 3_000;
 
 /// A restart with much data answers LOADING for several leases: work resumes by itself, nothing runs again.
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     let fill =
         format!("EVAL \"for i=1,{DUMMIES} do redis.call('SET','dummy:'..i,i) end return 1\" 0");
     assert_eq!(stage.server.command(&fill), ":1");
-    stage.send("celery", 200, 100, 0).await;
+    stage.send_mixed("celery", 200).await;
     stage
         .until("work is under way", || {
             (stage.runs().ended.len() > 30).then_some(())
@@ -61,7 +61,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
 async fn a_server_that_became_a_replica_is_named_and_waited_for() {
     let stage = Stage::new(&[]).await;
     let workers = ["first", "second"].map(|name| stage.worker(name, &["-c", "10"]));
-    stage.send("celery", 200, 100, 0).await;
+    stage.send_mixed("celery", 200).await;
     stage
         .until("work is under way", || {
             (stage.runs().ended.len() > 30).then_some(())

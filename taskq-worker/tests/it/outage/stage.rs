@@ -168,6 +168,16 @@ impl Stage {
     /// Sends `count` calls, each with `ballast` bytes more, and answers how many were accepted.
     pub(super) async fn send(&self, queue: &str, count: usize, ms: u64, ballast: usize) -> usize {
         let calls = (0..count).map(|_| self.call(queue, ms, ballast));
+        self.send_all(calls).await
+    }
+
+    /// Sends `count` calls of 100 to 300 ms, so that some end at any time.
+    pub(super) async fn send_mixed(&self, queue: &str, count: usize) -> usize {
+        let calls = (0..count as u64).map(|i| self.call(queue, 100 + i * 37 % 200, 0));
+        self.send_all(calls).await
+    }
+
+    async fn send_all(&self, calls: impl Iterator<Item = (u64, Signature<u64>)>) -> usize {
         let (numbers, calls): (Vec<_>, Vec<_>) = calls.unzip();
         let answers = self.client.send_many(calls).await;
         let mut sent = self.sent.lock().unwrap();
