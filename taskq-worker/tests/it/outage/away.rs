@@ -4,8 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::stage::{SOON, Stage, now_ms, within};
 
-/// Nothing that was answered is forgotten by a kill.
-const KEEPS_ALL: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
+/// Nothing that was answered is forgotten by a kill. Its backlog of connections is soon full, as with many workers.
+const KEEPS_ALL: &[&str] = &[
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+    "--tcp-backlog",
+    "4",
+];
 
 /// How it goes away.
 #[derive(Debug, Clone, Copy, PartialEq)]
