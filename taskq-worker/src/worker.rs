@@ -6,7 +6,7 @@ use std::time::Duration;
 use taskq_core::broker::{Backend, Consumer, ConsumerOptions};
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{Registry, State};
-use taskq_core::{Error, broker};
+use taskq_core::{Error, ErrorKind, broker};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -207,6 +207,7 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
     if !registration.begin(stop).await? {
         return Ok(());
     }
+    warn_of_settings(&*backend).await;
     let options = ConsumerOptions {
         queues: config.queues.clone(),
         lease: config.lease,
@@ -246,6 +247,19 @@ async fn connect(
     match source {
         Source::Backend(backend) => Ok(Some(Arc::clone(backend))),
         Source::Url(url) => patiently("connecting", stop, || broker::connect(url)).await,
+    }
+}
+
+/// Settings of the broker under which it loses what it has accepted are told at the start, before it does.
+async fn warn_of_settings(backend: &dyn Backend) {
+    match within(CALL / 5, "server", backend.server()).await {
+        Ok(server) => {
+            for warning in &server.warnings {
+                tracing::warn!("the broker ({} {}): {warning}", server.name, server.version);
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::Unsupported => {}
+        Err(error) => tracing::warn!("the broker's settings are not known: {error}"),
     }
 }
 

@@ -13,6 +13,7 @@ mod control;
 mod fetching;
 mod idle;
 mod leases;
+mod outage;
 mod outcomes;
 mod process;
 mod redis;

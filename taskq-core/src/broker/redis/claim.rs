@@ -89,16 +89,30 @@ impl Claimer {
         }
     }
 
-    /// Opens a session at each queue; the first trouble is the answer.
+    /// Opens a session at each queue. One that is in trouble of its own gets it with a later claim; if all are, the
+    /// first trouble is the answer.
     pub(super) async fn open(
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
     ) -> Result<(), Error> {
         self.moods = vec![Mood::default(); seats.len()];
+        let mut troubles = Vec::new();
         for seat in seats {
-            seat.prepare(endpoint, &AtomicBool::new(false), &mut self.link)
-                .await?;
+            let retired = AtomicBool::new(false);
+            match seat.prepare(endpoint, &retired, &mut self.link).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
+                Err(error) => troubles.push((seat, error)),
+            }
+        }
+        if troubles.len() == seats.len()
+            && let Some((_, first)) = troubles.first()
+        {
+            return Err(first.clone());
+        }
+        for (seat, error) in troubles {
+            seat.troubled(At::Claim, &error);
         }
         Ok(())
     }

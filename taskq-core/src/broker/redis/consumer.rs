@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::cmd;
 use tokio::sync::Mutex;
 
 use super::claim::Claimer;
@@ -118,12 +117,10 @@ impl RedisConsumer {
         }
         let tell = told.is_none_or(|at| at.elapsed() >= TELL_QUEUES);
         if tell {
-            let mut known = cmd("SADD");
-            known.arg(self.endpoint.namespace.queues());
-            for seat in &self.seats {
-                known.arg(seat.queue.as_str());
-            }
-            calls.push(known);
+            calls.push(
+                self.endpoint
+                    .known(self.seats.iter().map(|seat| &seat.queue)),
+            );
         }
         let mut answers = link.all(&calls, Duration::ZERO).await?.into_iter();
         let mut first_error = Ok(());
@@ -131,14 +128,15 @@ impl RedisConsumer {
             let noted = seat.beaten(generation, answer);
             first_error = first_error.and(noted);
         }
-        if tell && answers.next().is_some_and(|known| known.is_ok()) {
+        let known = answers.next();
+        if tell && known.as_ref().is_some_and(Result::is_ok) {
             *told = Some(Instant::now());
         }
         // After the beats: trouble at one queue must not cost the others their leases.
         for seat in &self.seats {
             first_error = first_error.and(seat.resign_lost(&self.endpoint, link).await);
         }
-        first_error
+        first_error.and(known.map_or(Ok(()), |known| known.map(drop)))
     }
 }
 

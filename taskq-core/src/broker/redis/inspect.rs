@@ -200,10 +200,7 @@ impl Inspect for RedisBroker {
     }
 
     async fn server(&self) -> Result<ServerInfo, Error> {
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        super::server::read(self).await
     }
 }
 

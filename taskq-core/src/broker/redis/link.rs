@@ -15,6 +15,10 @@ use crate::error::{Error, ErrorKind};
 /// How much later than the end of a block the server is nudged: it has begun the block a little later than we.
 const NUDGE: Duration = Duration::from_millis(2);
 
+/// Opening one takes this long at most. While a server is mute and its backlog full, connects are dropped, and the kernel
+/// asks again only after 1 s, then 2 s, then 4 s: one that goes on asking would not see its return for as long.
+const CONNECT: Duration = Duration::from_millis(1500);
+
 /// A connection with a deadline on every call.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -191,7 +195,7 @@ impl Link {
     async fn open(&self) -> Result<MultiplexedConnection, Error> {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
-            .set_connection_timeout(Some(self.deadline));
+            .set_connection_timeout(Some(self.deadline.min(CONNECT)));
         let client = &self.endpoint.client;
         let opened = client
             .get_multiplexed_async_connection_with_config(&config)

@@ -18,6 +18,7 @@ mod link;
 mod pause;
 mod records;
 mod scripts;
+mod server;
 mod session;
 mod short;
 mod started;

@@ -51,6 +51,7 @@ scripts! {
     ALIVE = "alive" + "time";
     PAUSE = "pause" + "time";
     RESUME = "resume";
+    KNOWN = "known";
 }
 
 impl Lua {

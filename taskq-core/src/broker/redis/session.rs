@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
@@ -181,13 +181,10 @@ impl Seat {
                 .arg(&id)
                 .arg(self.lease_ms.load(Ordering::Relaxed));
             // An open whose answer is lost leaves an empty session that sweepers drop; its id is never used again.
-            let mut known = redis::cmd("SADD");
-            known
-                .arg(endpoint.namespace.queues())
-                .arg(self.queue.as_str());
-            link.call(&known).await?;
-            let answer = link.call(&open).await?;
-            let words = array(answer).unwrap_or_default();
+            // That the queue is not known to all costs no work, and each beat says it again.
+            let known = endpoint.known([&self.queue]);
+            let answer = link.all(&[known, open], Duration::ZERO).await?.pop();
+            let words = array(answer.unwrap_or(Ok(Value::Nil))?).unwrap_or_default();
             match (words.first().and_then(text), words.get(1).and_then(number)) {
                 (Some("OK"), Some(lease)) => {
                     self.opened(id, lease);
