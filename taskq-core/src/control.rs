@@ -77,7 +77,7 @@ pub struct ActiveTask {
 pub struct Stats {
     /// How many runs began, by the task's name; those still under way and repeated attempts are in it.
     pub total: BTreeMap<String, u64>,
-    /// Verdicts: the three kinds below together.
+    /// Verdicts: the four kinds below together.
     pub processed: u64,
     /// Calls that succeeded.
     pub succeeded: u64,
@@ -85,6 +85,8 @@ pub struct Stats {
     pub failed: u64,
     /// Attempts that failed and are tried again.
     pub retried: u64,
+    /// Calls that ended as REVOKED when they were claimed.
+    pub revoked: u64,
     /// Runs that did not count because the lease had been lost; none of those above.
     pub lost: u64,
     /// The process.

@@ -40,14 +40,16 @@ impl About {
     /// How it is doing now.
     pub(crate) fn stats(&self, ledger: &Ledger) -> Stats {
         let tally = ledger.tally();
-        let (succeeded, failed, retried) = (tally.succeeded(), tally.failed(), tally.retried());
+        let (succeeded, failed) = (tally.succeeded(), tally.failed());
+        let (retried, revoked) = (tally.retried(), tally.revoked());
         let pid = std::process::id();
         Stats {
             total: tally.begun(),
-            processed: succeeded + failed + retried,
+            processed: succeeded + failed + retried + revoked,
             succeeded,
             failed,
             retried,
+            revoked,
             lost: ledger.lost(),
             pid,
             uptime: self.since.elapsed().as_secs(),

@@ -199,6 +199,7 @@ impl Ledger {
                 receipt,
                 end,
                 record,
+                event: None,
             },
             room: entry.room,
         };

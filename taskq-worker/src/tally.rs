@@ -12,6 +12,7 @@ pub(crate) struct Tally {
     succeeded: AtomicU64,
     failed: AtomicU64,
     retried: AtomicU64,
+    revoked: AtomicU64,
 }
 
 impl Tally {
@@ -36,6 +37,7 @@ impl Tally {
             End::Done => &self.succeeded,
             End::Dead { .. } => &self.failed,
             End::Retry { .. } => &self.retried,
+            End::Revoked { .. } => &self.revoked,
             End::Snooze(_) | End::Return => return,
         };
         count.fetch_add(1, Ordering::Relaxed);
@@ -60,6 +62,10 @@ impl Tally {
 
     pub(crate) fn retried(&self) -> u64 {
         read(&self.retried)
+    }
+
+    pub(crate) fn revoked(&self) -> u64 {
+        read(&self.revoked)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::stage::Stage;
 fn stats() -> Value {
     json!({
         "total": {"logistica.procesar_entrega": 1200, "math.add": 3}, "processed": 1202, "succeeded": 1190,
-        "failed": 5, "retried": 7, "lost": 0, "pid": 4711, "uptime": 7620, "queues": ["celery", "logistica"],
+        "failed": 5, "retried": 7, "revoked": 0, "lost": 0, "pid": 4711, "uptime": 7620, "queues": ["celery", "logistica"],
         "pool": {"max-concurrency": 20, "running": 1, "processes": [4711]}, "prefetch_count": 20,
         "broker": {"transport": "redis", "hostname": "10.0.0.7", "port": 6379, "virtual_host": "0"},
         "rusage": {"utime": 61.25, "stime": 2.5, "maxrss": 58088}

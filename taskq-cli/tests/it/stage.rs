@@ -118,6 +118,8 @@ impl Stage {
             priority: 0,
             due: Due::Now,
             record: Some(record.clone()),
+            once: None,
+            event: None,
         };
         self.0
             .enqueue(&record.queue, &[outgoing], LONG)
@@ -130,6 +132,7 @@ impl Stage {
         let options = ConsumerOptions {
             queues: vec![queue.parse().unwrap()],
             lease: Duration::from_secs(60),
+            node: "stage".into(),
         };
         let consumer = self.0.consume(options).await.unwrap();
         loop {
@@ -158,6 +161,7 @@ impl Stage {
             receipt: delivery.receipt,
             end: End::Done,
             record: Some(record),
+            event: None,
         };
         consumer
             .finish(&delivery.queue, vec![verdict])
@@ -179,5 +183,7 @@ fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {
         started: 0,
         lease_ms: 10_000,
         version: "0".into(),
+        active: 0,
+        processed: 0,
     }
 }
