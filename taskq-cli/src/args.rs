@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Status(Status),
     /// The tasks that workers published
     List,
+    /// What lies in each queue
+    Queues,
     /// Send a call of a task
     Call(Box<Call>),
     /// Show what is stored of a call

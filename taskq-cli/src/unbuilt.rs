@@ -25,7 +25,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("active", "is called `taskq inspect active`"),
     ("purge", LATER),
     ("registered", "is called `taskq inspect registered`"),
-    ("queues", LATER),
     ("replay", LATER),
     ("report", LATER),
     ("revoke", LATER),

@@ -4,6 +4,7 @@ mod ask;
 mod call;
 mod inspect;
 mod list;
+mod queues;
 mod result;
 mod status;
 
@@ -21,6 +22,7 @@ pub(crate) async fn run(
     match command {
         Command::Inspect(inspect) => inspect::run(inspect, json, reach, console).await,
         Command::Status(status) => status::run(status, json, reach, console).await,
+        Command::Queues => queues::run(json, reach, console).await,
         Command::List => list::run(json, reach, console).await,
         Command::Call(call) => call::run(*call, json, reach, console).await,
         Command::Result(result) => result::run(result, json, reach, console).await,

@@ -14,6 +14,7 @@ async fn help_tells_all_there_is() {
         ("help_active", &["inspect", "active", "--help"]),
         ("help_status", &["status", "--help"]),
         ("help_list", &["list", "--help"]),
+        ("help_queues", &["queues", "--help"]),
         ("help_call", &["call", "--help"]),
         ("help_result", &["result", "--help"]),
     ] {
@@ -29,7 +30,7 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     let mut sentences = String::new();
     for line in [
         &["purge", "-f"][..],
-        &["--json", "queues"],
+        &["--json", "dead"],
         &["events", "--dump"],
         &["control", "shutdown"],
         &["-A", "proj", "top"],
@@ -50,7 +51,7 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     }
     assert_snapshot!(sentences, @r#"
     taskq: `taskq purge` is not built yet
-    taskq: `taskq queues` is not built yet
+    taskq: `taskq dead` is not built yet
     taskq: `taskq events` is not built yet
     taskq: `taskq control` is not built yet
     taskq: `taskq top` is not built yet

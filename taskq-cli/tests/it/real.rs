@@ -169,6 +169,20 @@ async fn a_worker_is_listed_with_its_tasks_and_with_what_it_did() {
     let registered = answer(&["inspect", "registered", "--json"]).await;
     assert_eq!(registered, json!({"w1@test": ["double"]}));
     let list = answer(&["list", "--json"]).await;
+    for line in [&["call", "double", "-a", "[1]", "--queue", "geo"][..]; 2] {
+        assert_eq!(stage.run(line).await.status.code(), Some(0));
+    }
+    let queues = answer(&["queues", "--json"]).await;
+    let nothing = json!({
+        "waiting": 0, "delayed": 0, "in_flight": 0, "dead": 0,
+        "oldest_ms": null, "paused": false, "workers": 0
+    });
+    let (mut celery, mut geo) = (nothing.clone(), nothing);
+    (celery["in_flight"], celery["workers"]) = (json!(1), json!(1));
+    geo["waiting"] = json!(2);
+    geo["oldest_ms"] = queues["geo"]["oldest_ms"].clone();
+    assert_eq!(queues, json!({"celery": celery, "geo": geo}));
+    assert!(geo["oldest_ms"].as_u64().unwrap() < 60_000, "{geo}");
     assert_eq!(
         (&list[0]["name"], &list[0]["live"]),
         (&json!("double"), &json!(true))

@@ -21,6 +21,7 @@ fn gives_up(url: &str, address: &str) {
         &["inspect", "stats", "--json"],
         &["status", "--json"],
         &["list", "--json"],
+        &["queues", "--json"],
         &["call", "t", "-a", "[]"],
         &["result", "0198c0de-0000-7000-8000-000000000000"],
     ] {

@@ -12,6 +12,7 @@ mod finish;
 mod inspect;
 mod keys;
 mod link;
+mod oldest;
 mod records;
 mod scripts;
 mod session;
