@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::about::About;
 use crate::config::{Config, DEFAULT_GRACE, DEFAULT_LEASE, Draft, Source};
 use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
@@ -24,6 +25,7 @@ use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
+use crate::tally::Tally;
 use crate::{supervisor, thread};
 
 /// How long a task that sends another waits for the broker.
@@ -272,7 +274,8 @@ async fn consume(
     registration: Registration,
 ) -> Result<(), RunError> {
     let stopping = config.stop.child_token();
-    let (ledger, receivers) = Ledger::new(config.slots, &config.queues);
+    let tally = Tally::of(config.registry.iter().map(|def| def.name));
+    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, tally);
     let ledger = Arc::new(ledger);
     let _abandoned = ledger.cancel_on_drop();
 
@@ -306,6 +309,7 @@ async fn consume(
         backend: Arc::clone(backend),
         ledger: Arc::clone(&ledger),
         node: Arc::clone(&config.node),
+        about: Arc::new(About::new(config)),
     };
     helpers.spawn(supervisor::restarted("responder", move || {
         responder.clone().run()

@@ -157,13 +157,18 @@ impl Inspect for RedisBroker {
         let mut answers = self.short.all(&asks).await?;
         let sessions = members(answers.pop().unwrap_or_default());
         let counts: Vec<u64> = answers.iter().map(|v| number(v).unwrap_or(0)).collect();
+        let lists = keys.ready.iter().chain([&keys.suspects]).zip(&counts);
+        let filled = lists
+            .filter(|(_, n)| **n > 0)
+            .map(|(list, _)| list.as_str());
+        let oldest_ms = self.oldest_ms(filled).await?;
         Ok(Depth {
             waiting: counts[..keys.ready.len()].iter().sum(),
             suspects: counts[keys.ready.len()],
             delayed: counts[keys.ready.len() + 1],
             dead: counts[keys.ready.len() + 2],
             in_flight: self.in_flight(&keys, &sessions).await?,
-            oldest_ms: None,
+            oldest_ms,
             paused: super::pause::paused(self, queue).await?,
         })
     }

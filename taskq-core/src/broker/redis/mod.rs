@@ -15,6 +15,7 @@ mod finish;
 mod inspect;
 mod keys;
 mod link;
+mod oldest;
 mod pause;
 mod records;
 mod scripts;
