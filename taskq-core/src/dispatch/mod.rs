@@ -73,8 +73,8 @@ impl Dispatcher {
 
     /// Sends one signature; `Ok` means accepted.
     ///
-    /// A signature without a queue goes to the one published for its task, else to `celery`.
-    /// A future dropped half way may or may not have sent it, and touches no other send.
+    /// What the signature leaves open its task says: the definition it was made from, else what workers published.
+    /// Without a queue from either it goes to `celery`. A future dropped half way may or may not have sent it, and touches no other send.
     ///
     /// # Errors
     /// What went wrong while the signature was built ([`ErrorKind::Invalid`]); [`ErrorKind::TooLarge`] over 1 MiB;
@@ -145,17 +145,19 @@ impl Dispatcher {
         answers
     }
 
-    /// Signature → message, with what the registry says where the signature says nothing.
-    async fn ready<R>(&self, signature: Signature<R>) -> Result<Prepared, Error> {
+    /// Signature → message, with what its task says where the signature says nothing.
+    async fn ready<R>(&self, mut signature: Signature<R>) -> Result<Prepared, Error> {
         if let Some(fault) = signature.fault {
             return Err(fault);
         }
-        let published = if signature.queue.is_none() || signature.ignore_result.is_none() {
-            self.inner.catalog.task(signature.task()).await?
-        } else {
-            None
+        let task = match signature.task.take() {
+            Some(known) => known,
+            None => {
+                let published = self.inner.catalog.task(signature.task()).await?;
+                published.unwrap_or_default()
+            }
         };
-        prepare(signature, published, crate::clock::now_ms())
+        prepare(signature, task, crate::clock::now_ms())
     }
 
     /// Hands messages to the lane of their queue and waits for their answer, until the deadline.

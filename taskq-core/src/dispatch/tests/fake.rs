@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
+use crate::task::TaskDef;
 
 /// Keeps what it is given. Each enqueue takes one permit from `gate` and then the next of `script`, or accepts.
 #[derive(Debug)]
@@ -79,17 +80,8 @@ impl Fake {
             .collect()
     }
 
-    pub(super) fn publish(&self, name: &str, queue: &str, ignore_result: bool) {
-        self.published.lock().unwrap().push(PublishedTask {
-            name: name.into(),
-            doc: String::new(),
-            params: Vec::new(),
-            queue: QueueName::new(queue).unwrap(),
-            max_retries: 3,
-            ignore_result,
-            seen: 0,
-            live: true,
-        });
+    pub(super) fn publish(&self, def: &TaskDef) {
+        self.published.lock().unwrap().push(def.into());
     }
 }
 
