@@ -12,6 +12,7 @@ use taskq_core::{Error, QueueName, Signature, TaskId};
 
 use crate::handle::TaskHandle;
 use crate::options::SendOptions;
+use crate::routes::Routes;
 
 /// A send is given up after this long, unless the builder says otherwise.
 pub const DEFAULT_SEND_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,6 +22,7 @@ pub const DEFAULT_SEND_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Client {
     pub(crate) backend: Arc<dyn Backend>,
     dispatcher: Dispatcher,
+    routes: Arc<Routes>,
 }
 
 impl Client {
@@ -40,8 +42,8 @@ impl Client {
 
     /// Sends one call; `Ok` means accepted: it ends in a final state or is still owed.
     ///
-    /// A signature without a queue goes to the queue that workers published for its task, else to `celery`.
-    /// Calls sent at the same time share their way to the broker.
+    /// It goes to the queue it names itself, else to that of the first [route](ClientBuilder::route) that fits its
+    /// task, else to its task's own (in its definition, or as workers published it), else to `celery`. Calls sent at the same time share their way to the broker.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what was wrong in the signature,
@@ -50,7 +52,7 @@ impl Client {
     /// [is transient](Error::is_transient) the call may still have been accepted: sent again under the same id
     /// it shares one record, and may run twice.
     pub async fn send<R>(&self, signature: Signature<R>) -> Result<TaskHandle<R>, Error> {
-        let sent = self.dispatcher.send(signature).await?;
+        let sent = self.dispatcher.send(self.routes.lead(signature)).await?;
         Ok(self.handle_of(sent))
     }
 
@@ -72,7 +74,8 @@ impl Client {
         &self,
         signatures: Vec<Signature<R>>,
     ) -> Vec<Result<TaskHandle<R>, Error>> {
-        let answers = self.dispatcher.send_many(signatures).await;
+        let signatures = signatures.into_iter().map(|call| self.routes.lead(call));
+        let answers = self.dispatcher.send_many(signatures.collect()).await;
         answers
             .into_iter()
             .map(|answer| answer.map(|sent| self.handle_of(sent)))
@@ -148,12 +151,14 @@ impl Client {
 #[derive(Debug, Clone)]
 pub struct ClientBuilder {
     send_deadline: Duration,
+    routes: Routes,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             send_deadline: DEFAULT_SEND_DEADLINE,
+            routes: Routes::default(),
         }
     }
 }
@@ -166,6 +171,31 @@ impl ClientBuilder {
     pub fn send_deadline(mut self, deadline: Duration) -> Self {
         self.send_deadline = deadline;
         self
+    }
+
+    /// Sends calls of the tasks whose name fits `pattern` to `queue`, unless a call names its queue itself.
+    ///
+    /// `*` stands for any characters, `?` for one, `[ab]` for one of these, as in Celery's `task_routes`; the whole
+    /// name must fit. Of several routes the first that fits counts, in the order they were given.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use taskq_client::{Client, SendOptions};
+    /// let client = Client::builder()
+    ///     .route("logistica.reporte_*", "reportes")?
+    ///     .route("logistica.*", "logistica")?
+    ///     .connect("memory://")
+    ///     .await?;
+    /// let handle = client.send_by_name("logistica.reporte_diario", (), (), SendOptions::default()).await?;
+    /// assert_eq!(handle.queue().unwrap().as_str(), "reportes");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what is no pattern or no queue's name.
+    pub fn route(mut self, pattern: &str, queue: &str) -> Result<Self, Error> {
+        self.routes.add(pattern, queue)?;
+        Ok(self)
     }
 
     /// Connects to the broker at `url`.
@@ -182,6 +212,7 @@ impl ClientBuilder {
         Client {
             dispatcher: Dispatcher::new(backend.clone(), self.send_deadline),
             backend,
+            routes: Arc::new(self.routes),
         }
     }
 }

@@ -24,6 +24,7 @@ mod client;
 mod handle;
 mod inspect;
 mod options;
+mod routes;
 mod wait;
 
 pub use client::{Client, ClientBuilder, DEFAULT_SEND_DEADLINE};
@@ -34,4 +35,6 @@ pub use wait::WaitError;
 
 pub use taskq_core::control::Command;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
-pub use taskq_core::{Error, ErrorKind, Failure, QueueName, Record, Signature, State, TaskId};
+pub use taskq_core::{
+    Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,
+};

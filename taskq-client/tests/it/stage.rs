@@ -86,19 +86,7 @@ impl Stage {
 
     /// A worker called `node` that answers every ping, or none.
     pub(crate) async fn worker(self: &Arc<Self>, node: &str, answers: bool) {
-        let card = WorkerCard {
-            id: TaskId::random().to_string(),
-            node: node.into(),
-            host: "bar".into(),
-            pid_space: String::new(),
-            pid: 7,
-            queues: vec![QueueName::default()],
-            slots: 1,
-            tasks: Vec::new(),
-            started: 0,
-            lease_ms: 10_000,
-            version: "0".into(),
-        };
+        let card = card(node);
         self.register(&card, &[], LONG).await.unwrap();
         let mut questions = self.listen().await.unwrap();
         let (stage, node) = (self.clone(), node.to_owned());
@@ -114,6 +102,23 @@ impl Stage {
                 }
             }
         });
+    }
+}
+
+/// The card of a worker called `node`.
+pub(crate) fn card(node: &str) -> WorkerCard {
+    WorkerCard {
+        id: TaskId::random().to_string(),
+        node: node.into(),
+        host: "bar".into(),
+        pid_space: String::new(),
+        pid: 7,
+        queues: vec![QueueName::default()],
+        slots: 1,
+        tasks: Vec::new(),
+        started: 0,
+        lease_ms: 10_000,
+        version: "0".into(),
     }
 }
 
