@@ -6,6 +6,7 @@ use super::Sent;
 use crate::broker::{Due, Outgoing};
 use crate::clock::whole_ms;
 use crate::error::Error;
+use crate::event::Told;
 use crate::record::Record;
 use crate::signature::{Expiry, Signature, TaskDefaults};
 use crate::state::State;
@@ -63,6 +64,8 @@ pub(super) fn prepare<R>(
             priority: message.priority,
             due,
             record,
+            once: None,
+            event: Some(Told::sent(&message)),
         },
         sent: Sent {
             id: message.id,
