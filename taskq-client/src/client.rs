@@ -43,7 +43,8 @@ impl Client {
     /// Sends one call; `Ok` means accepted: it ends in a final state or is still owed.
     ///
     /// It goes to the queue it names itself, else to that of the first [route](ClientBuilder::route) that fits its
-    /// task, else to its task's own (in its definition, or as workers published it), else to `celery`. Calls sent at the same time share their way to the broker.
+    /// task, else to its task's own (in its definition, or as workers published it), else to `celery`. If its
+    /// idempotency key is held by an earlier call, it is not put in, and the handle is that call's. Calls sent at the same time share their way to the broker.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what was wrong in the signature,

@@ -32,6 +32,7 @@ pub struct SendOptions {
     expires_at: Option<u64>,
     max_crashes: Option<u8>,
     on_crash: Option<OnCrash>,
+    idempotency_key: Option<(String, Duration)>,
 }
 
 impl SendOptions {
@@ -114,6 +115,14 @@ impl SendOptions {
         self
     }
 
+    /// Of the calls sent to one queue with the same key, only the first within `how_long` is put in: the others are
+    /// answered with a handle of it. The key has 1 to 256 bytes, `how_long` is 1 s to 30 days.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>, how_long: Duration) -> Self {
+        self.idempotency_key = Some((key.into(), how_long));
+        self
+    }
+
     pub(crate) fn signature<R>(
         self,
         name: &str,
@@ -171,6 +180,9 @@ impl SendOptions {
         }
         if let Some(on_crash) = self.on_crash {
             call = call.on_crash(on_crash);
+        }
+        if let Some((key, how_long)) = self.idempotency_key {
+            call = call.idempotency_key(key, how_long);
         }
         for (header, value) in self.headers {
             call = call.header(header, value);

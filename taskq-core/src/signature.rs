@@ -176,6 +176,28 @@ impl<R> Signature<R> {
         self
     }
 
+    /// Of the calls sent to one queue with the same key, only the first within `how_long` is put in: the others are
+    /// answered with its id, and what is sent again after an unclear failure runs once.
+    ///
+    /// The key has 1 to 256 bytes, and `how_long` is 1 s to 30 days, counted from the first call, whatever became of it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use taskq_core::Signature;
+    ///
+    /// let call = Signature::<()>::by_name("mail.welcome")
+    ///     .args(&[4_711])
+    ///     .idempotency_key("welcome-4711", Duration::from_secs(86_400));
+    /// # let _ = call;
+    /// ```
+    pub fn idempotency_key(mut self, key: impl Into<String>, how_long: Duration) -> Self {
+        match options::once(&self.message.task, key.into(), how_long) {
+            Ok(once) => self.chosen.once = Some(once),
+            Err(error) => self.blame(error),
+        }
+        self
+    }
+
     pub(crate) fn parent(mut self, parent: TaskId, root: TaskId) -> Self {
         self.message.parent_id = Some(parent);
         self.message.root_id = Some(root);

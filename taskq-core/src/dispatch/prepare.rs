@@ -53,6 +53,7 @@ pub(super) fn prepare<R>(
         Record {
             created: Some(now_ms),
             due,
+            expires: message.expires,
             ..Record::new(message.id, &message.task, &queue, state)
         }
     });
@@ -64,7 +65,7 @@ pub(super) fn prepare<R>(
             priority: message.priority,
             due,
             record,
-            once: None,
+            once: chosen.once,
             event: Some(Told::sent(&message)),
         },
         sent: Sent {

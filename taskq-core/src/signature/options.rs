@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::broker::Once;
 use crate::error::Error;
 use crate::fleet::PublishedTask;
 use crate::id::QueueName;
@@ -17,6 +18,30 @@ pub(crate) struct Chosen {
     pub(crate) expires: Option<Expiry>,
     pub(crate) max_crashes: Option<u8>,
     pub(crate) on_crash: Option<OnCrash>,
+    pub(crate) once: Option<Once>,
+}
+
+/// An idempotency key is held at least this long.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+/// An idempotency key is held at most this long: 30 days.
+const LONGEST_HOLD: Duration = Duration::from_secs(30 * 86_400);
+/// An idempotency key has at most this many bytes.
+const MAX_KEY_BYTES: usize = 256;
+
+/// Checks what makes an idempotency key.
+pub(super) fn once(task: &str, key: String, held_for: Duration) -> Result<Once, Error> {
+    if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+        return Err(Error::invalid(format!(
+            "{task}: its idempotency key has {} bytes, allowed are 1 to {MAX_KEY_BYTES}: hash what is longer",
+            key.len()
+        )));
+    }
+    if !(SHORTEST_HOLD..=LONGEST_HOLD).contains(&held_for) {
+        return Err(Error::invalid(format!(
+            "{task}: its idempotency key is to be held for {held_for:?}, allowed are 1 s to 30 days"
+        )));
+    }
+    Ok(Once { key, held_for })
 }
 
 /// What a task says for its calls: its definition where the code is known, else what workers published.

@@ -1,6 +1,7 @@
 //! What the dispatcher promises, against a broker that does as it is told.
 
 mod fake;
+mod once;
 mod options;
 
 use std::sync::Arc;

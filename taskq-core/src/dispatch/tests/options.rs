@@ -151,6 +151,17 @@ async fn an_expiry_that_is_not_after_the_call_is_due_is_refused() {
 }
 
 #[tokio::test]
+async fn the_first_record_knows_when_it_expires() {
+    let fake = Fake::open();
+    let dispatcher = Dispatcher::new(fake.clone(), LONG);
+    let at = crate::clock::now_ms() + 60_000;
+    let call = Signature::<()>::by_name("plain").expires_at(at);
+    dispatcher.send(call).await.unwrap();
+    let batches = fake.batches.lock().unwrap();
+    assert_eq!(batches[0].1[0].record.as_ref().unwrap().expires, Some(at));
+}
+
+#[tokio::test]
 async fn started_needs_a_record_to_stand_in() {
     let sentence = refused(by_name().track_started(true).ignore_result(true)).await;
     assert!(sentence.contains("choose one"), "{sentence}");
