@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use taskq_core::broker::{self, Backend};
+use taskq_core::broker::{self, Backend, Results};
 use taskq_core::dispatch::{Dispatcher, Sent};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
-use taskq_core::{Error, QueueName, Signature, TaskId};
+use taskq_core::{Error, QueueName, Record, Signature, TaskId};
 
+use crate::ends::{Awaited, ends};
 use crate::handle::TaskHandle;
 use crate::options::SendOptions;
 use crate::routes::Routes;
+use crate::wait::{WaitError, answer};
 
 /// A send is given up after this long, unless the builder says otherwise.
 pub const DEFAULT_SEND_DEADLINE: Duration = Duration::from_secs(30);
@@ -112,6 +115,52 @@ impl Client {
     #[must_use]
     pub fn handle_in<R>(&self, id: TaskId, queue: QueueName) -> TaskHandle<R> {
         TaskHandle::new(self.backend.clone(), id, Some(queue), true)
+    }
+
+    /// Waits up to `timeout` for the ends of many calls together, and gives their results in the order asked.
+    ///
+    /// `calls` are handles, as [`send_many`](Self::send_many) gives them, or bare ids. Each is answered for itself,
+    /// as [`TaskHandle::wait`] would: one that failed, or has not ended in time, does not hide the results of the
+    /// others. It returns as soon as all have ended. A wait that is dropped leaves nothing behind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use std::time::Duration;
+    /// use taskq_client::{Client, Signature, WaitError};
+    /// let client = Client::connect("memory://").await?;
+    /// let calls = (0..3).map(|n| Signature::<i64>::by_name("math.square").args(&[n])).collect();
+    /// let handles: Vec<_> = client.send_many(calls).await.into_iter().collect::<Result<_, _>>()?;
+    ///
+    /// let squares: Vec<Result<i64, WaitError>> = client.wait_all(&handles, Duration::from_millis(10)).await;
+    /// // No worker runs here, so none has ended.
+    /// assert!(squares.iter().all(|s| matches!(s, Err(WaitError::TimedOut { .. }))));
+    /// # Ok(()) }
+    /// ```
+    pub async fn wait_all<R, I>(&self, calls: I, timeout: Duration) -> Vec<Result<R, WaitError>>
+    where
+        R: DeserializeOwned,
+        I: IntoIterator,
+        I::Item: Into<Awaited>,
+    {
+        let ends = self.wait_all_records(calls, timeout).await;
+        ends.into_iter().map(|end| answer(end?)).collect()
+    }
+
+    /// As [`wait_all`](Self::wait_all), but gives the final records, whatever their states.
+    ///
+    /// The only errors are [`WaitError::TimedOut`], [`WaitError::ResultsDisabled`] and [`WaitError::Broker`].
+    pub async fn wait_all_records<I>(
+        &self,
+        calls: I,
+        timeout: Duration,
+    ) -> Vec<Result<Record, WaitError>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Awaited>,
+    {
+        let results: Arc<dyn Results> = self.backend.clone();
+        let calls = calls.into_iter().map(Into::into).collect();
+        ends(&results, calls, timeout).await
     }
 
     /// The tasks that workers published within the last 7 days, by name.

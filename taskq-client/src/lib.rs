@@ -21,6 +21,7 @@
 //! ```
 
 mod client;
+mod ends;
 mod handle;
 mod inspect;
 mod options;
@@ -28,6 +29,7 @@ mod routes;
 mod wait;
 
 pub use client::{Client, ClientBuilder, DEFAULT_SEND_DEADLINE};
+pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
 pub use options::SendOptions;

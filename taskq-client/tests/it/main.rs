@@ -7,3 +7,4 @@ mod routing;
 mod sending;
 mod stage;
 mod waiting;
+mod waiting_for_all;
