@@ -17,24 +17,13 @@ use crate::id::QueueName;
 
 /// The stored form of a published task: the script puts `seen` before the rest.
 pub(super) fn published_json(task: &PublishedTask) -> Result<Vec<u8>, Error> {
-    #[derive(serde::Serialize)]
-    struct Stored<'a> {
-        name: &'a str,
-        doc: &'a str,
-        params: &'a [crate::fleet::PublishedParam],
-        queue: &'a QueueName,
-        max_retries: u32,
-        ignore_result: bool,
-    }
-    let stored = Stored {
-        name: &task.name,
-        doc: &task.doc,
-        params: &task.params,
-        queue: &task.queue,
-        max_retries: task.max_retries,
-        ignore_result: task.ignore_result,
-    };
-    serde_json::to_vec(&stored).map_err(|e| {
+    let stored = serde_json::to_value(task).and_then(|mut stored| {
+        if let Some(fields) = stored.as_object_mut() {
+            fields.remove("seen");
+        }
+        serde_json::to_vec(&stored)
+    });
+    stored.map_err(|e| {
         Error::new(
             ErrorKind::Protocol,
             format!("the task {} does not encode", task.name),
