@@ -211,8 +211,12 @@ impl Broker for RedisBroker {
         let Some(card) = card else { return Ok(()) };
         let mut gone =
             scripts::WITHDRAW.call([names.workers(), names.worker(worker), names.fleet_events()]);
+        let json = events::worker_json(&card).map_err(|e| {
+            Error::new(ErrorKind::Protocol, "a worker's card does not encode").because(e)
+        })?;
         gone.arg(format!("{} {}", card.id, card.node))
-            .arg(events::FLEET_EVENTS);
+            .arg(events::FLEET_EVENTS)
+            .arg(json);
         self.tell(&[gone]).await
     }
 }
