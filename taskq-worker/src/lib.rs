@@ -19,6 +19,7 @@ mod supervisor;
 mod thread;
 mod trouble;
 
+mod book;
 mod config;
 mod executor;
 mod fetcher;
@@ -29,8 +30,10 @@ mod node;
 mod pace;
 mod registration;
 mod responder;
+mod round;
 mod shutdown;
 mod sweeper;
+mod teller;
 mod verdict;
 mod worker;
 

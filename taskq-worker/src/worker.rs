@@ -24,6 +24,7 @@ use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
+use crate::teller::Teller;
 use crate::{supervisor, thread};
 
 /// How long a task that sends another waits for the broker.
@@ -258,7 +259,7 @@ async fn consume(
     registration: Registration,
 ) -> Result<(), RunError> {
     let stopping = config.stop.child_token();
-    let (ledger, receivers) = Ledger::new(config.slots, &config.queues);
+    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, Arc::clone(&config.node));
     let ledger = Arc::new(ledger);
     let _abandoned = ledger.cancel_on_drop();
 
@@ -267,6 +268,7 @@ async fn consume(
     let heartbeat = Heartbeat {
         consumer: Arc::clone(consumer),
         registration,
+        ledger: Arc::clone(&ledger),
     };
     let mut beats = heartbeat.start(beats_end.clone());
 
@@ -287,6 +289,13 @@ async fn consume(
     };
     helpers.spawn(supervisor::restarted("sweeper", move || {
         sweeper.clone().run()
+    }));
+    let teller = Teller {
+        consumer: Arc::clone(consumer),
+        ledger: Arc::clone(&ledger),
+    };
+    helpers.spawn(supervisor::restarted("teller", move || {
+        teller.clone().run()
     }));
     let responder = Responder {
         backend: Arc::clone(backend),
