@@ -10,6 +10,7 @@ mod blocked;
 mod cli;
 mod context;
 mod control;
+mod events;
 mod expiry;
 mod fetching;
 mod leases;
