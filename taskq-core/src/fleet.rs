@@ -35,6 +35,12 @@ pub struct WorkerCard {
     pub lease_ms: u64,
     /// Its version of taskq.
     pub version: String,
+    /// How many tasks it ran when it last renewed its registration.
+    #[serde(default)]
+    pub active: usize,
+    /// How many runs it had ended by then.
+    #[serde(default)]
+    pub processed: u64,
 }
 
 /// The lease of a worker that does not tell it: 10 s, the default.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod control;
 pub mod dispatch;
 mod error;
+pub mod event;
 pub mod fleet;
 mod id;
 pub mod message;

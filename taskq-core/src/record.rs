@@ -50,6 +50,9 @@ pub struct Record {
     /// When it is due to run (again), with SCHEDULED and RETRY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<u64>,
+    /// It does not run after this time; read then, it is REVOKED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 impl Record {
@@ -70,6 +73,7 @@ impl Record {
             started: None,
             finished: None,
             due: None,
+            expires: None,
         }
     }
 }

@@ -188,6 +188,7 @@ impl Ledger {
                 receipt,
                 end,
                 record,
+                event: None,
             },
             room: entry.room,
         };

@@ -45,7 +45,7 @@ pub use worker::{Builder, Worker};
 pub use taskq_core::__private;
 pub use taskq_core::{
     Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
-    Signature, State, TaskError, TaskId, broker, clock, control, dispatch, fleet, message, retry,
-    task,
+    Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
+    retry, task,
 };
 pub use tokio_util::sync::CancellationToken;

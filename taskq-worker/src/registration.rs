@@ -46,6 +46,8 @@ impl Registration {
             started: clock::now_ms(),
             lease_ms: ms(config.lease),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            active: 0,
+            processed: 0,
         };
         Self {
             backend,

@@ -210,6 +210,7 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
     let options = ConsumerOptions {
         queues: config.queues.clone(),
         lease: config.lease,
+        node: Arc::clone(&config.node),
     };
     let opened = patiently("opening the sessions", stop, || {
         backend.consume(options.clone())

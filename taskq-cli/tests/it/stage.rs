@@ -74,6 +74,8 @@ impl Stage {
             started: 0,
             lease_ms: 10_000,
             version: "0".into(),
+            active: 0,
+            processed: 0,
         };
         self.0.register(&card, &[], LONG).await.unwrap();
         let mut questions = self.0.listen().await.unwrap();
@@ -104,6 +106,8 @@ impl Stage {
             priority: 0,
             due: Due::Now,
             record: Some(record.clone()),
+            once: None,
+            event: None,
         };
         self.0
             .enqueue(&record.queue, &[outgoing], LONG)
@@ -116,6 +120,7 @@ impl Stage {
         let options = ConsumerOptions {
             queues: vec![queue.parse().unwrap()],
             lease: Duration::from_secs(60),
+            node: "stage".into(),
         };
         let consumer = self.0.consume(options).await.unwrap();
         loop {
@@ -144,6 +149,7 @@ impl Stage {
             receipt: delivery.receipt,
             end: End::Done,
             record: Some(record),
+            event: None,
         };
         consumer
             .finish(&delivery.queue, vec![verdict])

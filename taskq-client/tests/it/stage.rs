@@ -13,10 +13,11 @@ use taskq_client::{
 use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, End, Inspect,
-    Outgoing, Replies, Requests, Results, Verdict,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, End,
+    Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Verdict, Wanted, Watch,
 };
 use taskq_core::control::{Reply, Request};
+use taskq_core::event::{EventPage, EventPosition};
 
 pub(crate) const LONG: Duration = Duration::from_secs(3_600);
 
@@ -42,6 +43,7 @@ impl Stage {
         let options = ConsumerOptions {
             queues: vec![QueueName::new(queue).unwrap()],
             lease: Duration::from_secs(60),
+            node: "stage".into(),
         };
         let consumer = self.consume(options).await.unwrap();
         loop {
@@ -76,6 +78,7 @@ impl Stage {
             receipt: delivery.receipt,
             end,
             record: (!message.ignore_result).then_some(record),
+            event: None,
         };
         let finished = consumer
             .finish(&delivery.queue, vec![verdict])
@@ -98,6 +101,8 @@ impl Stage {
             started: 0,
             lease_ms: 10_000,
             version: "0".into(),
+            active: 0,
+            processed: 0,
         };
         self.register(&card, &[], LONG).await.unwrap();
         let mut questions = self.listen().await.unwrap();
@@ -130,6 +135,10 @@ impl Results for Stage {
         }
         self.memory.record(id, queue).await
     }
+
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        self.memory.watch(wanted, within).await
+    }
 }
 
 #[async_trait]
@@ -139,7 +148,7 @@ impl Broker for Stage {
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         self.memory.enqueue(queue, batch, deadline).await
     }
 
@@ -186,6 +195,18 @@ impl Inspect for Stage {
     async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
         self.memory.dead(queue, limit).await
     }
+
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        self.memory.totals(queue).await
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        self.memory.events(after, wait).await
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        self.memory.server().await
+    }
 }
 
 #[async_trait]
@@ -200,5 +221,13 @@ impl Control for Stage {
 
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.memory.reply(request, reply).await
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        self.memory.pause(queue, by, reason).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.memory.resume(queue).await
     }
 }

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::{Reply, Request};
 use crate::error::Error;
+use crate::event::{Attempt, EventPage, EventPosition, Told};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
@@ -43,18 +44,20 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// `Ok` means accepted: each message ends in a final state or is still owed. After an error of a kind that
     /// [is transient](Error::is_transient) the batch may still have been accepted; sending it again may run it twice.
     /// A record is written only where there is none, so the same id sent again does not forget its result.
-    /// At most 999 messages and 1 MiB beyond the first.
+    /// At most 999 messages and 1 MiB beyond the first. Those whose idempotency key is held by an earlier message are
+    /// not put in again: the answer names them.
     async fn enqueue(
         &self,
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error>;
+    ) -> Result<Accepted, Error>;
 
     /// Begins to consume: opens a session at each queue.
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error>;
 
     /// Tells the fleet that this worker runs, for the next `ttl`, and publishes its tasks. Repeated, it renews.
+    /// The first time it is told as worker-online, then as worker-heartbeat.
     async fn register(
         &self,
         card: &WorkerCard,
@@ -62,7 +65,7 @@ pub trait Broker: Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<(), Error>;
 
-    /// Tells the fleet that this worker is gone.
+    /// Tells the fleet that this worker is gone: worker-offline.
     async fn withdraw(&self, worker: &str) -> Result<(), Error>;
 }
 
@@ -81,12 +84,17 @@ pub trait Consumer: Debug + Send + Sync + 'static {
     /// Keeps trying while the broker is in trouble, until the session is lost; `Err` only for what no repeat mends.
     async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error>;
 
+    /// Tells that runs have begun which are still under way, and writes their STARTED records; only of deliveries that
+    /// are ours. At most 999. Told once at best: what an error swallowed is told by the verdict.
+    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error>;
+
     /// Renews the lease of every session. Sessions found lost cancel their deliveries.
     ///
     /// To be called every fifth of a lease, from a thread that tasks can not block.
     async fn beat(&self) -> Result<(), Error>;
 
-    /// Gives back what sessions past their lease held. To be called twice per lease.
+    /// Gives back what sessions past their lease held, and drops records, waiters and dead messages that are past their
+    /// time. To be called twice per lease.
     async fn sweep(&self) -> Result<Swept, Error>;
 
     /// The stop begins: no crash is charged from here on, whatever happens to the process.
@@ -103,7 +111,14 @@ pub trait Consumer: Debug + Send + Sync + 'static {
 #[async_trait]
 pub trait Results: Debug + Send + Sync + 'static {
     /// The record of `id`; without a queue all known queues are asked. `None`: never tracked, unknown or expired.
+    ///
+    /// A record that is not final and whose `expires` is past is answered as REVOKED.
     async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error>;
+
+    /// Waits for final records for up to `within`; at most 10,000 ids. Dropping the watch leaves nothing behind.
+    ///
+    /// A wake-up that got lost costs at most a second: what is awaited is read again that often.
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error>;
 }
 
 /// Reading what is there.
@@ -121,11 +136,21 @@ pub trait Inspect: Debug + Send + Sync + 'static {
     /// Every queue somebody sent to or listens at, by name.
     async fn queues(&self) -> Result<Vec<QueueName>, Error>;
 
-    /// What lies in one queue.
+    /// What lies in one queue, and whether it is paused.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, Error>;
 
     /// The newest `limit` (at most 1,000) of the dead set of one queue.
     async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error>;
+
+    /// What happened at one queue since it exists.
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error>;
+
+    /// The events behind `after`, of all queues and of the fleet: some thousand at most. With none there, waits for some
+    /// for up to `wait` and at most 5 s.
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error>;
+
+    /// What the broker is, and what its operator should know about its settings.
+    async fn server(&self) -> Result<ServerInfo, Error>;
 }
 
 /// Talking to running workers.
@@ -139,6 +164,21 @@ pub trait Control: Debug + Send + Sync + 'static {
 
     /// Answers a question.
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error>;
+
+    /// Stops all claims from a queue until it is resumed, restarts included. What is claimed runs on; sending goes on.
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error>;
+
+    /// Ends a pause; whether there was one.
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error>;
+}
+
+/// Final records, as they come.
+#[async_trait]
+pub trait Watch: Send {
+    /// The next task's final record, each once; `None` when all were answered or the time is over.
+    ///
+    /// Trouble of the broker is waited out; what is still in trouble when the time is over is an error.
+    async fn next(&mut self) -> Result<Option<Record>, Error>;
 }
 
 /// The answers to one question, as they come.
@@ -168,6 +208,26 @@ pub struct Outgoing {
     pub due: Due,
     /// The record to begin with (QUEUED or SCHEDULED); `None` when it is not tracked.
     pub record: Option<Record>,
+    /// Its idempotency key; `None`: it is put in whatever was put in before.
+    pub once: Option<Once>,
+    /// What is told as task-sent; `None`: nothing. It counts as sent all the same.
+    pub event: Option<Told>,
+}
+
+/// An idempotency key: of messages of one queue that carry the same key within its time, the first is put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The key, 1 to 256 bytes; unique per queue.
+    pub key: String,
+    /// For how long it is held, from the first message on.
+    pub held_for: Duration,
+}
+
+/// What an enqueue came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Messages that were not put in because their idempotency key is held: place in the batch, and the id that holds it.
+    pub duplicates: Vec<(usize, TaskId)>,
 }
 
 /// When a message may run, by the broker's clock.
@@ -189,6 +249,8 @@ pub struct ConsumerOptions {
     pub queues: Vec<QueueName>,
     /// How long a session outlives its last beat.
     pub lease: Duration,
+    /// The node name that its events carry.
+    pub node: Arc<str>,
 }
 
 /// A message that this process holds until its verdict, or until its session is lost.
@@ -228,6 +290,19 @@ pub struct Verdict {
     pub end: End,
     /// The record to write with it; `None` when it is not tracked. A final record is never overwritten.
     pub record: Option<Record>,
+    /// What is told of the attempt; `None`: nothing. It counts in the totals all the same.
+    pub event: Option<Attempt>,
+}
+
+/// A run that has begun and is still under way.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The delivery.
+    pub receipt: Receipt,
+    /// The STARTED record; `None` when the task does not ask for it.
+    pub record: Option<Record>,
+    /// What is told of the attempt.
+    pub event: Attempt,
 }
 
 /// What becomes of a message.
@@ -253,6 +328,11 @@ pub enum End {
         /// Why, in a sentence.
         reason: String,
     },
+    /// It is over without a run: REVOKED.
+    Revoked {
+        /// Its time was over.
+        expired: bool,
+    },
 }
 
 /// What a finish came to.
@@ -274,7 +354,7 @@ pub struct Swept {
 }
 
 /// What lies in one queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Depth {
     /// Ready to be claimed.
     pub waiting: u64,
@@ -286,6 +366,65 @@ pub struct Depth {
     pub in_flight: u64,
     /// In the dead set.
     pub dead: u64,
+    /// For how long the oldest of those that wait has existed, ms: by what its message or id tells. `None`: nothing
+    /// waits, or nothing tells.
+    pub oldest_ms: Option<u64>,
+    /// The queue is paused.
+    pub paused: Option<Paused>,
+}
+
+/// Why nothing is claimed from a queue.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Paused {
+    /// Who paused it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when: ms since the epoch.
+    pub since: u64,
+}
+
+/// What happened at one queue since it exists: exact, and never trimmed. What another program pushed is not in `sent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Totals {
+    /// Messages accepted.
+    pub sent: u64,
+    /// Ended as SUCCESS.
+    pub succeeded: u64,
+    /// Ended as FAILURE.
+    pub failed: u64,
+    /// Attempts that failed and were put off to run again.
+    pub retried: u64,
+    /// Ended as DEAD.
+    pub dead: u64,
+    /// Ended as REVOKED.
+    pub revoked: u64,
+    /// Crashes charged: one for each message that a lost session held.
+    pub crashed: u64,
+    /// Messages that came back to the queue: by a crash, a stop, or a session that was given up. Not the snoozed.
+    pub returned: u64,
+}
+
+/// A record that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The task.
+    pub id: TaskId,
+    /// Its queue; `None`: all known queues are asked.
+    pub queue: Option<QueueName>,
+}
+
+/// What the broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Its name, such as `redis`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// How long it took to answer.
+    pub round_trip: Duration,
+    /// Settings under which it does not keep its promises, each with the remedy.
+    pub warnings: Vec<String>,
 }
 
 /// An entry of the dead set.

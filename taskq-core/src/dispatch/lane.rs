@@ -180,7 +180,8 @@ impl Driver {
                         self.queue
                     ),
                 ))
-            });
+            })
+            .map(drop);
         if let Err(error) = &result {
             self.trouble.met(error);
         }

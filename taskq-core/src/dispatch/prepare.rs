@@ -4,6 +4,7 @@ use super::Sent;
 use super::catalog::Published;
 use crate::broker::{Due, Outgoing};
 use crate::error::Error;
+use crate::event::Told;
 use crate::record::Record;
 use crate::signature::Signature;
 use crate::state::State;
@@ -54,6 +55,8 @@ pub(super) fn prepare<R>(
             priority: message.priority,
             due: signature.due,
             record,
+            once: None,
+            event: Some(Told::sent(&message)),
         },
         sent: Sent {
             id: message.id,

@@ -107,6 +107,8 @@ pub(crate) async fn send(broker: &MemoryBroker, message: Message) -> TaskId {
         due: Due::Now,
         record: (!message.ignore_result)
             .then(|| Record::new(message.id, &message.task, &queue, State::Queued)),
+        once: None,
+        event: None,
     };
     broker.enqueue(&queue, &[outgoing], PATIENCE).await.unwrap();
     message.id

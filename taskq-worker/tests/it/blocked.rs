@@ -68,6 +68,7 @@ fn a_blocked_runtime_keeps_its_leases_and_still_stops() {
         let options = ConsumerOptions {
             queues: vec![celery()],
             lease: Duration::from_secs(1),
+            node: "rival".into(),
         };
         let rival = broker.consume(options).await.unwrap();
         let before = faults.beats.load(Ordering::SeqCst);
@@ -109,6 +110,7 @@ async fn rival_of(broker: &MemoryBroker) -> Arc<dyn Consumer> {
     let options = ConsumerOptions {
         queues: vec![celery()],
         lease: Duration::from_secs(1),
+        node: "rival".into(),
     };
     broker.consume(options).await.unwrap()
 }

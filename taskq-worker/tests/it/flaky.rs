@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
-    Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, Finished, Inspect,
-    Outgoing, Replies, Requests, Results, Swept, Verdict,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, Finished,
+    Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Start, Swept, Totals, Verdict,
+    Wanted, Watch,
 };
 use taskq_worker::control::{Reply, Request};
+use taskq_worker::event::{EventPage, EventPosition};
 use taskq_worker::fleet::{PublishedTask, WorkerCard};
 use taskq_worker::{Error, ErrorKind, QueueName, Record, TaskId};
 
@@ -91,7 +93,7 @@ impl Broker for Flaky {
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         self.inner.enqueue(queue, batch, deadline).await
     }
 
@@ -199,12 +201,21 @@ impl Consumer for FlakyConsumer {
             ms => Duration::from_millis(ms),
         }
     }
+
+    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
+        self.faults.reach()?;
+        self.inner.started(queue, runs).await
+    }
 }
 
 #[async_trait]
 impl Results for Flaky {
     async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
         self.inner.record(id, queue).await
+    }
+
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        self.inner.watch(wanted, within).await
     }
 }
 
@@ -234,6 +245,18 @@ impl Inspect for Flaky {
     async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
         self.inner.dead(queue, limit).await
     }
+
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        self.inner.totals(queue).await
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        self.inner.events(after, wait).await
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        self.inner.server().await
+    }
 }
 
 #[async_trait]
@@ -250,5 +273,13 @@ impl Control for Flaky {
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.faults.reach()?;
         self.inner.reply(request, reply).await
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        self.inner.pause(queue, by, reason).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.inner.resume(queue).await
     }
 }

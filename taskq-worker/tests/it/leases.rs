@@ -20,6 +20,7 @@ async fn rival(broker: &MemoryBroker) -> Arc<dyn Consumer> {
     let options = ConsumerOptions {
         queues: vec![celery()],
         lease: LEASE,
+        node: "rival".into(),
     };
     broker.consume(options).await.unwrap()
 }
@@ -42,6 +43,7 @@ async fn finish(rival: &dyn Consumer, delivery: &Delivery, id: taskq_worker::Tas
             result: Some(json(json!("the rival's"))),
             ..Record::new(id, "held", &celery(), State::Success)
         }),
+        event: None,
     };
     let finished = rival.finish(&celery(), vec![verdict]).await.unwrap();
     assert_eq!(finished.applied, 1);

@@ -159,5 +159,7 @@ fn tarjeta() -> WorkerCard {
         lease_ms: 10_000,
         started: 0,
         version: "0".into(),
+        active: 0,
+        processed: 0,
     }
 }

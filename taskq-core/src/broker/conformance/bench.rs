@@ -75,6 +75,8 @@ impl Bench {
             priority: message.priority,
             due: Due::Now,
             record: (!message.ignore_result).then_some(record),
+            once: None,
+            event: None,
         })
     }
 
@@ -123,7 +125,8 @@ impl Bench {
     /// # Errors
     /// The broker's.
     pub async fn enqueue(&self, batch: &[Outgoing]) -> Result<(), Error> {
-        self.broker.enqueue(&self.queue, batch, SEND_DEADLINE).await
+        let accepted = self.broker.enqueue(&self.queue, batch, SEND_DEADLINE);
+        accepted.await.map(drop)
     }
 
     /// Pushes bytes as a foreign producer.
@@ -150,6 +153,7 @@ impl Bench {
         let options = ConsumerOptions {
             queues: queues.to_vec(),
             lease: self.lease(),
+            node: "bench".into(),
         };
         self.broker.consume(options).await
     }

@@ -23,6 +23,8 @@ fn card(bench: &Bench, id: &str, node: &str, tasks: &[&str]) -> WorkerCard {
         started: 1_700_000_000_000,
         lease_ms: 10_000,
         version: "0.1.0".into(),
+        active: 0,
+        processed: 0,
     }
 }
 

@@ -178,6 +178,7 @@ pub async fn the_first_workers_lease_is_in_force(bench: Bench) -> Result<(), Err
     let options = ConsumerOptions {
         queues: vec![bench.queue.clone()],
         lease: bench.lease() * 2,
+        node: "bench".into(),
     };
     let second = bench.broker.consume(options).await?;
     assert_eq!(first.lease(), bench.lease());

@@ -84,5 +84,6 @@ fn with_record(delivery: &Delivery, end: End, state: State) -> Verdict {
         receipt: delivery.receipt,
         end,
         record,
+        event: None,
     }
 }

@@ -13,6 +13,7 @@ fn options(queue: &QueueName) -> ConsumerOptions {
     ConsumerOptions {
         queues: vec![queue.clone()],
         lease: Duration::from_secs(60),
+        node: "bench".into(),
     }
 }
 
@@ -33,6 +34,8 @@ async fn what_is_full_refuses_until_something_ends() {
         priority: 0,
         due: Due::Now,
         record: None,
+        once: None,
+        event: None,
     };
     let refused = broker
         .enqueue(&queue, std::slice::from_ref(&out), Duration::ZERO)
@@ -45,6 +48,7 @@ async fn what_is_full_refuses_until_something_ends() {
         receipt: got[0].receipt,
         end: End::Done,
         record: None,
+        event: None,
     };
     consumer.finish(&queue, vec![done]).await.unwrap();
     broker
@@ -66,6 +70,8 @@ async fn small_messages_are_bounded_by_their_number() {
             priority: 0,
             due: Due::Now,
             record: None,
+            once: None,
+            event: None,
         };
         999
     ];
@@ -106,6 +112,8 @@ async fn a_running_clock_brings_what_is_due_by_itself() {
         priority: 0,
         due: Due::In(Duration::from_millis(30)),
         record: None,
+        once: None,
+        event: None,
     };
     broker
         .enqueue(&queue, &[later], Duration::ZERO)

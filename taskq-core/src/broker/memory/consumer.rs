@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::store::reopen;
-use crate::broker::{Consumer, Delivery, Finished, Swept, Verdict};
+use crate::broker::{Consumer, Delivery, Finished, Start, Swept, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
 
@@ -150,5 +150,13 @@ impl Consumer for MemoryConsumer {
 
     fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+
+    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
+        let _ = (queue, runs);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }

@@ -9,7 +9,7 @@ use super::{MemoryBroker, Shared};
 use crate::broker::{Control, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
-use crate::id::TaskId;
+use crate::id::{QueueName, TaskId};
 
 /// So many questions and answers may wait for a slow reader.
 pub(super) const BACKLOG: usize = 1_024;
@@ -47,6 +47,22 @@ impl Control for MemoryBroker {
                 format!("the asker of {} has {BACKLOG} answers unread", request.id),
             )),
         }
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        let _ = (queue, by, reason);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        let _ = queue;
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }
 

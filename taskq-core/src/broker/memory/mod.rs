@@ -33,7 +33,7 @@ use self::clock::{Clock, ceil_ms};
 use self::consumer::MemoryConsumer;
 use self::session::Marked;
 use self::store::Store;
-use super::{Broker, Consumer, ConsumerOptions, Outgoing};
+use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing};
 use crate::control::Request;
 use crate::error::Error;
 use crate::fleet::{PublishedTask, WorkerCard};
@@ -72,10 +72,12 @@ const RAW_LIMIT: usize = 16 << 20;
 ///     priority: 0,
 ///     due: Due::In(Duration::from_secs(3600)),
 ///     record: None,
+///     once: None,
+///     event: None,
 /// };
 /// broker.enqueue(&queue, &[later], Duration::from_secs(3)).await?;
 ///
-/// let options = ConsumerOptions { queues: vec![queue], lease: Duration::from_secs(10) };
+/// let options = ConsumerOptions { queues: vec![queue], lease: Duration::from_secs(10), node: "w1".into() };
 /// let consumer = broker.consume(options).await?;
 /// assert!(consumer.claim(1, Duration::ZERO).await?.is_empty());
 /// broker.advance(Duration::from_secs(3600));
@@ -196,15 +198,17 @@ impl Broker for MemoryBroker {
         queue: &QueueName,
         batch: &[Outgoing],
         _deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         let now = self.shared.clock.now_ms();
         self.shared.lock().enqueue(queue, batch, now)?;
         self.shared.bell.notify_waiters();
-        Ok(())
+        Ok(Accepted::default())
     }
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
-        let ConsumerOptions { mut queues, lease } = options;
+        let ConsumerOptions {
+            mut queues, lease, ..
+        } = options;
         queues.sort();
         queues.dedup();
         if queues.is_empty() || lease.is_zero() {

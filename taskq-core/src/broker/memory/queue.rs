@@ -79,6 +79,8 @@ impl Queue {
             delayed: count(self.delayed.len()),
             in_flight: self.sessions.values().map(|s| count(s.held.len())).sum(),
             dead: count(self.dead.len()),
+            oldest_ms: None,
+            paused: None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! Reading what is there: records, queues, depths, the dead, the fleet.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::MemoryBroker;
-use crate::broker::{DeadMessage, Depth, Inspect, Results};
+use crate::broker::{DeadMessage, Depth, Inspect, Results, ServerInfo, Totals, Wanted, Watch};
 use crate::error::Error;
+use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
@@ -28,6 +31,14 @@ impl Results for MemoryBroker {
                 .find_map(|q| q.records.get(id, now)),
         }
         .cloned())
+    }
+
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        let _ = (wanted, within);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }
 
@@ -66,5 +77,28 @@ impl Inspect for MemoryBroker {
             q.dead.expire(now);
             q.dead.newest(limit.min(MAX_LISTED))
         }))
+    }
+
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        let _ = queue;
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        let _ = (after, wait);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }

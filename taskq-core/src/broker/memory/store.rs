@@ -193,7 +193,7 @@ impl Store {
             self.owed.remove(message.body.len());
             let mut due = now;
             match verdict.end {
-                End::Done => {}
+                End::Done | End::Revoked { .. } => {}
                 End::Retry { after, body } => {
                     due = now.saturating_add(ceil_ms(after));
                     self.owed.add(body.len());

@@ -165,7 +165,7 @@ fn place(verdicts: &[Verdict], barred: &Barred) -> Result<Placed, Error> {
     for verdict in verdicts {
         let wait = match verdict.end {
             End::Retry { after, .. } | End::Snooze(after) => after,
-            End::Done | End::Return | End::Dead { .. } => Duration::ZERO,
+            End::Done | End::Return | End::Dead { .. } | End::Revoked { .. } => Duration::ZERO,
         };
         if let Some(record) = &verdict.record {
             let bucket = !barred.from_bucket.contains(&record.id);
@@ -190,7 +190,7 @@ fn delayed(call: &mut Cmd, session: &Session, verdicts: &[Verdict]) {
             End::Snooze(after) => {
                 call.arg(ms(*after)).arg("").arg(tag);
             }
-            End::Done | End::Return | End::Dead { .. } => {}
+            End::Done | End::Return | End::Dead { .. } | End::Revoked { .. } => {}
         }
     }
 }

@@ -17,7 +17,7 @@ use super::finish::Finisher;
 use super::link::Link;
 use super::session::Seat;
 use super::sweep;
-use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Swept, Verdict};
+use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Start, Swept, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
 
@@ -168,5 +168,13 @@ impl Consumer for RedisConsumer {
             .map(|s| s.lease())
             .min()
             .unwrap_or_default()
+    }
+
+    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
+        let _ = (queue, runs);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }

@@ -15,6 +15,7 @@ use super::link::connect_error;
 use crate::broker::{Control, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
+use crate::id::QueueName;
 
 const SUBSCRIBE: Duration = Duration::from_secs(3);
 
@@ -126,5 +127,21 @@ impl Control for RedisBroker {
         }
         let publish = Self::publish(&request.reply_to, &reply)?;
         self.answerer.lock().await.seldom(&[publish]).await
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        let _ = (queue, by, reason);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        let _ = queue;
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }

@@ -1,6 +1,7 @@
 //! Reading what is there.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,8 +10,9 @@ use redis::{Cmd, Value, cmd};
 use super::RedisBroker;
 use super::scripts;
 use super::value::{array, bytes, members, number};
-use crate::broker::{DeadMessage, Depth, Inspect};
+use crate::broker::{DeadMessage, Depth, Inspect, ServerInfo, Totals};
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 use crate::id::QueueName;
 use crate::state::State;
@@ -162,6 +164,8 @@ impl Inspect for RedisBroker {
             delayed: counts[keys.ready.len() + 1],
             dead: counts[keys.ready.len() + 2],
             in_flight: self.in_flight(&keys, &sessions).await?,
+            oldest_ms: None,
+            paused: None,
         })
     }
 
@@ -184,6 +188,29 @@ impl Inspect for RedisBroker {
             dead.push(read_dead(member, at));
         }
         Ok(dead)
+    }
+
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        let _ = queue;
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        let _ = (after, wait);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }
 

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use redis::cmd;
 use tokio::sync::Mutex;
 
-use super::{Broker, Consumer, ConsumerOptions, Outgoing, Results};
+use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing, Results, Wanted, Watch};
 use crate::error::{Error, ErrorKind};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
@@ -148,8 +148,9 @@ impl Broker for RedisBroker {
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error> {
-        self.lanes.enqueue(queue, batch, deadline).await
+    ) -> Result<Accepted, Error> {
+        self.lanes.enqueue(queue, batch, deadline).await?;
+        Ok(Accepted::default())
     }
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
@@ -201,5 +202,13 @@ impl Broker for RedisBroker {
 impl Results for RedisBroker {
     async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
         records::read(self, id, queue).await
+    }
+
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        let _ = (wanted, within);
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this broker does not do that yet",
+        ))
     }
 }

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use crate::broker::{
-    Broker, Consumer, ConsumerOptions, Control, DeadMessage, Depth, Inspect, Outgoing, Replies,
-    Requests, Results,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Depth, Inspect, Outgoing,
+    Replies, Requests, Results, ServerInfo, Totals, Wanted, Watch,
 };
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
@@ -100,7 +101,7 @@ impl Broker for Fake {
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         self.begun.add_permits(1);
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
@@ -129,7 +130,7 @@ impl Broker for Fake {
             .lock()
             .unwrap()
             .push((queue.clone(), batch.to_vec()));
-        Ok(())
+        Ok(Accepted::default())
     }
 
     async fn consume(&self, _: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
@@ -154,6 +155,11 @@ impl Broker for Fake {
 impl Results for Fake {
     async fn record(&self, _: TaskId, _: Option<&QueueName>) -> Result<Option<Record>, Error> {
         Ok(None)
+    }
+
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        let _ = (wanted, within);
+        Err(Error::invalid("not in this test"))
     }
 }
 
@@ -188,6 +194,20 @@ impl Inspect for Fake {
     async fn dead(&self, _: &QueueName, _: usize) -> Result<Vec<DeadMessage>, Error> {
         Ok(Vec::new())
     }
+
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        let _ = queue;
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        let _ = (after, wait);
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        Err(Error::invalid("not in this test"))
+    }
 }
 
 #[async_trait]
@@ -201,6 +221,16 @@ impl Control for Fake {
     }
 
     async fn reply(&self, _: &Request, _: Reply) -> Result<(), Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        let _ = (queue, by, reason);
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        let _ = queue;
         Err(Error::invalid("not in this test"))
     }
 }

@@ -49,6 +49,7 @@ impl Process {
         let options = ConsumerOptions {
             queues: self.queues.clone(),
             lease: LEASE,
+            node: "w".into(),
         };
         let consumer = loop {
             match broker.consume(options.clone()).await {
@@ -313,6 +314,7 @@ impl Process {
             receipt,
             end,
             record,
+            event: None,
         };
         Judged { verdict, done }
     }

@@ -426,5 +426,7 @@ fn message(shared: &Shared, queue: &QueueName, n: usize) -> Outgoing {
             Due::Now
         },
         record: Some(Record::new(message.id, &message.task, queue, State::Queued)),
+        once: None,
+        event: None,
     }
 }

@@ -28,6 +28,8 @@ fn outgoing(queue: &QueueName) -> Outgoing {
         priority: 0,
         due: Due::Now,
         record: Some(Record::new(message.id, &message.task, queue, State::Queued)),
+        once: None,
+        event: None,
     }
 }
 
@@ -36,6 +38,7 @@ async fn consumer(broker: &RedisBroker, queues: &[&QueueName]) -> Arc<dyn Consum
     let options = ConsumerOptions {
         queues,
         lease: 10 * SECOND,
+        node: "w".into(),
     };
     broker.consume(options).await.unwrap()
 }
@@ -67,6 +70,7 @@ fn done(delivery: &Delivery) -> Verdict {
             &delivery.queue,
             State::Success,
         )),
+        event: None,
     }
 }
 

@@ -66,6 +66,7 @@ async fn a_close_does_not_strand_what_is_being_given_back() {
     let options = |lease| ConsumerOptions {
         queues: vec![q.clone()],
         lease,
+        node: "w".into(),
     };
     let held = broker.consume(options(SECOND)).await.unwrap();
     let sent = outgoing(&q);
