@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskq_core::broker::{Broker, Consumer, ConsumerOptions, Due, Inspect, Outgoing, Results};
+use taskq_core::broker::{
+    Accepted, Broker, Consumer, ConsumerOptions, Due, Inspect, Outgoing, Results,
+};
 use taskq_core::clock::now_ms;
 use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Error, QueueName, Record, State};
@@ -69,7 +71,7 @@ impl Broker for Mutant {
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         self.called();
         self.carried(batch);
         let queue = &self.spelled(queue);
@@ -82,13 +84,13 @@ impl Broker for Mutant {
                 for one in batch.chunks(1) {
                     self.inner.enqueue(queue, one, deadline).await?;
                 }
-                return Ok(());
+                return Ok(Accepted::default());
             }
             _ => {}
         }
-        self.inner.enqueue(queue, &batch, deadline).await?;
+        let accepted = self.inner.enqueue(queue, &batch, deadline).await?;
         self.note_sent(queue, &batch);
-        Ok(())
+        Ok(accepted)
     }
 
     async fn consume(&self, mut options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Inspect, Swept, Verdict,
+    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Inspect, Start, Swept, Verdict,
 };
 use taskq_core::{Error, Message, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -252,6 +252,7 @@ fn verdict(delivery: &Delivery, end: &End) -> Verdict {
         receipt: delivery.receipt,
         end: end.clone(),
         record: None,
+        event: None,
     }
 }
 
@@ -305,6 +306,15 @@ impl Consumer for MutantConsumer {
         self.broker.called();
         let queue = &self.broker.spelled(queue);
         self.end(queue, verdicts).await
+    }
+
+    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
+        self.broker.called();
+        let queue = &self.broker.spelled(queue);
+        for inner in self.inner() {
+            inner.started(queue, runs.clone()).await?;
+        }
+        Ok(())
     }
 
     async fn beat(&self) -> Result<(), Error> {

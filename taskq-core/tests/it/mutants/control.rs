@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use taskq_core::broker::{Control, Replies, Requests};
 use taskq_core::control::{Reply, Request};
-use taskq_core::{Error, ErrorKind};
+use taskq_core::{Error, ErrorKind, QueueName};
 
 use super::{Flaw, Mutant};
 
@@ -50,6 +50,16 @@ impl Control for Mutant {
             _ => {}
         }
         self.inner.reply(request, reply).await
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        self.called();
+        self.inner.pause(&self.spelled(queue), by, reason).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.called();
+        self.inner.resume(&self.spelled(queue)).await
     }
 }
 

@@ -124,6 +124,8 @@ impl Mutant {
             priority,
             due,
             record: None,
+            once: None,
+            event: None,
         })
     }
 

@@ -146,7 +146,7 @@ impl Mutant {
             if !self.notes().wardens.contains_key(queue) {
                 let at = ConsumerOptions {
                     queues: vec![queue.clone()],
-                    lease: options.lease,
+                    ..options.clone()
                 };
                 let warden = self.inner.consume(at).await?;
                 self.notes().wardens.insert(queue.clone(), warden);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskq_core::broker::{DeadMessage, Depth, Inspect, Results};
+use taskq_core::broker::{DeadMessage, Depth, Inspect, Results, ServerInfo, Totals, Wanted, Watch};
+use taskq_core::event::{EventPage, EventPosition};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
 
@@ -61,6 +62,11 @@ impl Results for Mutant {
             (Flaw::CrashOverwritesFinals, record) => self.dead_record(id, &queue).await?.or(record),
             (_, record) => record,
         })
+    }
+
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        self.called();
+        self.inner.watch(wanted, within).await
     }
 }
 
@@ -136,5 +142,20 @@ impl Inspect for Mutant {
             }
         }
         Ok(all)
+    }
+
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        self.called();
+        self.inner.totals(&self.spelled(queue)).await
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        self.called();
+        self.inner.events(after, wait).await
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        self.called();
+        self.inner.server().await
     }
 }
