@@ -76,6 +76,19 @@ impl Record {
             expires: None,
         }
     }
+
+    /// The record as it reads at `now` (ms, the broker's clock): what is past its time and not final is REVOKED.
+    #[must_use]
+    pub(crate) fn read_at(mut self, now: u64) -> Self {
+        if let Some(expires) = self.expires.filter(|at| *at < now)
+            && !self.state.is_final()
+        {
+            self.state = State::Revoked;
+            self.finished = Some(expires);
+            self.due = None;
+        }
+        self
+    }
 }
 
 fn unknown_id() -> TaskId {

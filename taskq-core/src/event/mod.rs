@@ -8,6 +8,9 @@
 mod celery;
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

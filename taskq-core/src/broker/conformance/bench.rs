@@ -8,6 +8,7 @@ use crate::broker::{
     Backend, Consumer, ConsumerOptions, Delivery, Depth, Due, Finished, Outgoing, Swept, Verdict,
 };
 use crate::error::Error;
+use crate::event::{Attempt, Event, EventPosition, Fact, TaskEvent};
 use crate::id::{QueueName, TaskId};
 use crate::message::Message;
 use crate::record::Record;
@@ -298,6 +299,44 @@ impl Bench {
         self.broker.depth(&self.queue).await
     }
 
+    /// Everything that was told and is still kept, page by page.
+    ///
+    /// # Panics
+    /// When the broker says that some of it was missed.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn told(&self) -> Result<Vec<Event>, Error> {
+        let mut told = Vec::new();
+        let mut position = EventPosition::oldest();
+        loop {
+            let page = self.broker.events(&position, Duration::ZERO).await?;
+            assert!(!page.missed, "events were missed");
+            if page.events.is_empty() {
+                return Ok(told);
+            }
+            told.extend(page.events);
+            position = page.next;
+        }
+    }
+
+    /// Everything that was told about tasks.
+    ///
+    /// # Panics
+    /// As [`told`](Self::told).
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn told_of_tasks(&self) -> Result<Vec<TaskEvent>, Error> {
+        let told = self.told().await?.into_iter();
+        Ok(told
+            .filter_map(|event| match event.fact {
+                Fact::Task(task) => Some(*task),
+                Fact::Worker(_) => None,
+            })
+            .collect())
+    }
+
     /// The broker's time, as a claim tells it: ms since the epoch.
     ///
     /// # Errors
@@ -326,5 +365,17 @@ pub(super) fn decoded(delivery: &Delivery) -> Message {
     match Message::decode(&delivery.body) {
         Ok(message) => message,
         Err(e) => panic!("{:?} should be a message: {e}", delivery.body),
+    }
+}
+
+/// What a worker tells of a run whose beginning was told before.
+pub(super) fn attempt(delivery: &Delivery) -> Attempt {
+    Attempt {
+        message: Arc::new(decoded(delivery)),
+        received: None,
+        started: None,
+        runtime: None,
+        said: None,
+        traceback: None,
     }
 }

@@ -98,11 +98,52 @@ fn verdict(dice: &mut Dice, delivery: &Delivery) -> Result<Verdict, Error> {
     })
 }
 
+/// The age of the oldest message that waits, by its own time of sending; claimed ones do not wait.
+pub async fn the_oldest_that_waits_tells_its_age(bench: Bench) -> Result<(), Error> {
+    let now = bench.broker_time().await?;
+    let (mut old, mut young) = (Bench::message(0)?, Bench::message(1)?);
+    old.enqueued_at = Some(now - 90_000);
+    young.enqueued_at = Some(now - 30_000);
+    bench.send_message(&old).await?;
+    bench.send_message(&young).await?;
+    let about = |age: Option<u64>, at: u64| age.is_some_and(|a| (at..at + 20_000).contains(&a));
+    let age = bench.depth().await?.oldest_ms;
+    assert!(about(age, 90_000), "{age:?}");
+    bench.advance(MINUTE).await?;
+    let age = bench.depth().await?.oldest_ms;
+    assert!(about(age, 150_000), "{age:?}");
+    let consumer = bench.consumer().await?;
+    bench.deliver(&consumer, 1).await?;
+    let age = bench.depth().await?.oldest_ms;
+    assert!(about(age, 90_000), "{age:?}");
+    bench.deliver(&consumer, 1).await?;
+    assert_eq!(bench.depth().await?.oldest_ms, None);
+    Ok(())
+}
+
+/// A message that does not tell when it was sent is as old as its id; one whose id tells nothing has no age.
+pub async fn an_id_tells_the_age_of_its_message(bench: Bench) -> Result<(), Error> {
+    let mut foreign = Bench::message(0)?;
+    foreign.id = "0198c0de-0000-4000-8000-000000000001".parse()?;
+    bench.push_raw(0, &foreign.encode()?).await?;
+    assert_eq!(bench.depth().await?.oldest_ms, None);
+    let consumer = bench.consumer().await?;
+    bench.deliver(&consumer, 1).await?;
+    bench.push_raw(0, &Bench::message(1)?.encode()?).await?;
+    bench.advance(MINUTE).await?;
+    let age = bench.depth().await?.oldest_ms;
+    assert!(
+        age.is_some_and(|a| (60_000..120_000).contains(&a)),
+        "{age:?}"
+    );
+    Ok(())
+}
+
 /// The same numbers in every run: xorshift.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -10,7 +10,7 @@ const TTL: Duration = Duration::from_secs(600);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-fn card(bench: &Bench, id: &str, node: &str, tasks: &[&str]) -> WorkerCard {
+pub(super) fn card(bench: &Bench, id: &str, node: &str, tasks: &[&str]) -> WorkerCard {
     WorkerCard {
         id: id.into(),
         node: node.into(),

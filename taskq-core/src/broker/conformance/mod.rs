@@ -24,11 +24,20 @@ pub mod control;
 pub mod crash;
 pub mod depth;
 pub mod enqueue;
+pub mod events;
+pub mod expires;
 pub mod finish;
 pub mod fleet;
 pub mod lease;
+pub mod once;
+pub mod pause;
 pub mod records;
+pub mod retention;
+pub mod server;
+pub mod started;
+pub mod totals;
 mod verdicts;
+pub mod watch;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -235,8 +244,102 @@ macro_rules! __conformance_cases {
             depth {
                 every_place_is_counted
                 nothing_accepted_is_ever_missing
+                the_oldest_that_waits_tells_its_age
+                an_id_tells_the_age_of_its_message
                 the_newest_dead_come_first
                 queues_are_known_by_sender_and_by_listener
+            }
+            once {
+                a_held_key_keeps_the_second_message_out
+                a_duplicate_leaves_no_trace
+                within_a_batch_the_first_of_a_key_wins
+                a_key_is_free_when_its_time_is_over
+                duplicates_do_not_hold_a_key_for_longer
+                a_key_outlives_its_task
+                a_key_belongs_to_its_queue
+                a_key_has_1_to_256_bytes
+            }
+            started {
+                a_run_that_began_reads_started
+                a_start_without_a_record_writes_none
+                a_start_is_told_once
+                the_start_of_a_lost_delivery_does_not_count
+                the_start_of_anothers_delivery_does_not_count
+                a_start_overwrites_no_final_record
+                a_start_moves_no_message
+            }
+            events {
+                what_is_sent_is_told
+                what_is_not_told_is_no_event
+                a_verdict_tells_the_whole_run
+                a_success_is_told
+                a_failure_is_told
+                a_retry_is_told
+                a_snooze_is_told
+                a_dead_task_is_told
+                a_return_is_told
+                a_revocation_is_told
+                a_lost_verdict_tells_nothing
+                a_crash_is_told
+                the_last_crash_is_told
+                what_a_close_gives_back_is_told
+                a_reader_goes_on_where_it_stopped
+                a_position_can_be_stored
+                a_reader_of_what_is_new_skips_what_was
+                a_new_queue_is_read_from_its_beginning
+                many_events_come_in_pages
+                an_event_wakes_a_waiting_reader
+                a_workers_life_is_told
+                a_lapsed_worker_is_told_offline_once
+            }
+            totals {
+                every_end_counts_in_its_place
+                a_crash_counts_for_each_message
+                the_last_crash_counts_as_dead
+                a_close_counts_no_crash
+                a_lost_verdict_counts_nothing
+                what_others_push_is_not_counted_as_sent
+                totals_belong_to_their_queue
+                totals_are_exact_whatever_happens
+            }
+            watch {
+                what_is_final_already_is_answered
+                a_verdict_wakes_a_watch
+                each_is_answered_once
+                a_task_wanted_twice_is_answered_once
+                a_watch_ends_when_its_time_is_over
+                a_retry_is_not_answered
+                a_task_that_crashed_for_good_is_answered
+                a_watch_finds_the_queue_by_itself
+                every_watch_is_answered
+                a_dropped_next_loses_nothing
+                a_watch_is_bounded
+            }
+            expires {
+                before_its_time_a_record_reads_as_written
+                past_its_time_a_record_reads_revoked
+                a_final_record_does_not_expire
+                an_expired_record_is_answered_to_a_watch
+                the_expired_message_is_still_owed
+            }
+            pause {
+                a_paused_queue_gives_nothing
+                a_pause_stops_its_own_queue_only
+                what_is_claimed_outlives_a_pause
+                a_paused_queue_promotes_nothing
+                a_pause_holds_suspects_too
+                resume_wakes_a_waiting_claim
+                an_unknown_queue_is_not_paused
+                the_depth_tells_of_a_pause
+                a_pause_lasts
+            }
+            retention {
+                past_its_time_nothing_is_left
+                the_dead_are_kept_for_a_week
+                a_sweep_keeps_what_is_not_past_its_time
+            }
+            server {
+                a_broker_has_a_name_and_a_version
             }
         }
     };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
-use super::Shared;
 use super::store::reopen;
+use super::{BATCH_LIMIT, Shared};
 use crate::broker::{Consumer, Delivery, Finished, Start, Swept, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
@@ -20,6 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct MemoryConsumer {
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
+    /// The node name that its events carry.
+    pub(super) node: Arc<str>,
     pub(super) queues: Vec<QueueName>,
     pub(super) lease_ms: u64,
     /// Which queue is asked first; moves with each claim, so that no full queue hides another.
@@ -36,6 +38,15 @@ impl MemoryConsumer {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.queues.len().max(1);
         let (later, first) = self.queues.split_at(turn);
         first.iter().chain(later).collect()
+    }
+
+    fn check_ours(&self, queue: &QueueName) -> Result<(), Error> {
+        if self.queues.contains(queue) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "this consumer does not listen at queue {queue}: name the queue that the delivery came from"
+        )))
     }
 
     /// Claims at once; else says when the next message is due, if that comes by itself.
@@ -85,15 +96,29 @@ impl Consumer for MemoryConsumer {
     }
 
     async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error> {
-        if !self.queues.contains(queue) {
+        self.check_ours(queue)?;
+        let now = self.shared.clock.now_ms();
+        let mut store = self.shared.lock();
+        let finished = store.finish(self.number, &self.node, queue, verdicts, now);
+        drop(store);
+        self.shared.bell.notify_waiters();
+        Ok(finished)
+    }
+
+    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
+        self.check_ours(queue)?;
+        if runs.len() > BATCH_LIMIT {
             return Err(Error::invalid(format!(
-                "this consumer does not listen at queue {queue}: finish a delivery through the queue it came from"
+                "{} runs are too many for one call: tell of at most {BATCH_LIMIT} at once",
+                runs.len()
             )));
         }
         let now = self.shared.clock.now_ms();
-        let finished = self.shared.lock().finish(self.number, queue, verdicts, now);
+        let mut store = self.shared.lock();
+        store.started(self.number, &self.node, queue, runs, now);
+        drop(store);
         self.shared.bell.notify_waiters();
-        Ok(finished)
+        Ok(())
     }
 
     async fn beat(&self) -> Result<(), Error> {
@@ -113,11 +138,14 @@ impl Consumer for MemoryConsumer {
     async fn sweep(&self) -> Result<Swept, Error> {
         let now = self.shared.clock.now_ms();
         let mut all = Swept::default();
+        let mut store = self.shared.lock();
         for name in &self.queues {
-            let swept = self.shared.lock().sweep(self.number, name, now);
+            let swept = store.sweep(self.number, &self.node, name, now);
             all.returned += swept.returned;
             all.dead += swept.dead;
         }
+        store.expire(now);
+        drop(store);
         self.shared.bell.notify_waiters();
         Ok(all)
     }
@@ -141,7 +169,7 @@ impl Consumer for MemoryConsumer {
         let mut store = self.shared.lock();
         self.retired.store(true, Ordering::SeqCst);
         for name in &self.queues {
-            store.close(self.number, name, now);
+            store.close(self.number, &self.node, name, now);
         }
         drop(store);
         self.shared.bell.notify_waiters();
@@ -150,13 +178,5 @@ impl Consumer for MemoryConsumer {
 
     fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
-    }
-
-    async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
-        let _ = (queue, runs);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
     }
 }

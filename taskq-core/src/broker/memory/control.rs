@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{MemoryBroker, Shared};
-use crate::broker::{Control, Replies, Requests};
+use crate::broker::{Control, Paused, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
+use crate::event::cut_text;
 use crate::id::{QueueName, TaskId};
 
 /// So many questions and answers may wait for a slow reader.
@@ -50,19 +51,20 @@ impl Control for MemoryBroker {
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        let _ = (queue, by, reason);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let paused = Paused {
+            by: cut_text(by).into(),
+            reason: cut_text(reason).into(),
+            since: self.shared.clock.now_ms(),
+        };
+        self.shared.lock().pause(queue, paused)
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        let _ = queue;
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let mut store = self.shared.lock();
+        let paused = store.queues.get_mut(queue).and_then(|q| q.paused.take());
+        drop(store);
+        self.shared.bell.notify_waiters();
+        Ok(paused.is_some())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::stream::{Stream, Tale};
 use crate::error::{Error, ErrorKind};
+use crate::event::{WorkerEvent, WorkerEventKind};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 
 const MAX_WORKERS: usize = 10_000;
@@ -14,6 +16,7 @@ pub(super) struct Fleet {
     workers: BTreeMap<String, (WorkerCard, u64)>,
     /// By name.
     tasks: BTreeMap<String, PublishedTask>,
+    pub(super) stream: Stream,
 }
 
 impl Fleet {
@@ -37,6 +40,12 @@ impl Fleet {
                 ),
             ));
         }
+        let kind = if known {
+            WorkerEventKind::Heartbeat
+        } else {
+            WorkerEventKind::Online
+        };
+        self.tell(kind, card, now);
         let until = now.saturating_add(ttl_ms);
         self.workers.insert(card.id.clone(), (card.clone(), until));
         for task in tasks {
@@ -50,8 +59,11 @@ impl Fleet {
         Ok(())
     }
 
-    pub(super) fn withdraw(&mut self, worker: &str) {
-        self.workers.remove(worker);
+    pub(super) fn withdraw(&mut self, worker: &str, now: u64) {
+        self.expire(now);
+        if let Some((card, _)) = self.workers.remove(worker) {
+            self.tell(WorkerEventKind::Offline, &card, now);
+        }
     }
 
     pub(super) fn workers(&mut self, now: u64) -> Vec<WorkerCard> {
@@ -83,9 +95,30 @@ impl Fleet {
         }
     }
 
-    fn expire(&mut self, now: u64) {
-        self.workers.retain(|_, (_, until)| *until > now);
+    /// Drops what is past its time; a worker whose registration has lapsed is told offline.
+    pub(super) fn expire(&mut self, now: u64) {
+        let lapsed: Vec<WorkerCard> = self
+            .workers
+            .extract_if(.., |_, (_, until)| *until <= now)
+            .map(|(_, (card, _))| card)
+            .collect();
+        for card in &lapsed {
+            self.tell(WorkerEventKind::Offline, card, now);
+        }
         self.tasks
             .retain(|_, task| task.seen.saturating_add(PUBLISHED_FOR_MS) > now);
+        self.stream.expire(now);
+    }
+
+    fn tell(&mut self, kind: WorkerEventKind, card: &WorkerCard, now: u64) {
+        let event = WorkerEvent {
+            kind,
+            node: card.node.as_str().into(),
+            pid: card.pid,
+            active: card.active,
+            processed: card.processed,
+            version: card.version.as_str().into(),
+        };
+        self.stream.tell(Tale::Worker(Box::new(event)), now);
     }
 }

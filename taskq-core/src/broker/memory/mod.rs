@@ -9,12 +9,17 @@ mod fleet;
 
 mod consumer;
 mod dead;
+mod events;
+mod finish;
 mod give;
+mod once;
 mod queue;
 mod reads;
 mod records;
 mod session;
 mod store;
+mod stream;
+mod waiters;
 
 #[cfg(test)]
 mod bounds;
@@ -37,7 +42,7 @@ use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing};
 use crate::control::Request;
 use crate::error::Error;
 use crate::fleet::{PublishedTask, WorkerCard};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
 use crate::message::MAX_BYTES;
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -53,7 +58,8 @@ const RAW_LIMIT: usize = 16 << 20;
 
 /// A broker inside this process. Cheap to clone; clones are the same broker.
 ///
-/// It holds at most 1,000,000 messages of 1 GiB together in 1,000 queues; beyond that it refuses at once.
+/// It holds at most 1,000,000 messages of 1 GiB together in 1,000 queues; beyond that it refuses at once. So it does
+/// beyond 100,000 idempotency keys in a queue. Of each queue's events it keeps a day, 10,000 or 8 MiB, whatever is least.
 ///
 /// # Example
 /// ```
@@ -92,8 +98,12 @@ pub struct MemoryBroker {
 struct Shared {
     store: Mutex<Store>,
     clock: Clock,
-    /// Rung whenever a waiting claim may find something.
+    /// New with each broker: positions in the events of another are not ours.
+    id: TaskId,
+    /// Rung whenever a waiting claim, or a waiting reader of events, may find something.
     bell: Notify,
+    /// Rung when the clock is moved: records turn REVOKED by time alone.
+    moved: Notify,
     questions: broadcast::Sender<Request>,
 }
 
@@ -142,6 +152,7 @@ impl MemoryBroker {
     pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by);
         self.shared.bell.notify_waiters();
+        self.shared.moved.notify_waiters();
     }
 
     /// Puts bytes at the back of a list of `queue` as they are, as a producer that knows nothing of taskq would.
@@ -177,7 +188,9 @@ impl MemoryBroker {
             shared: Arc::new(Shared {
                 store: Mutex::default(),
                 clock,
+                id: TaskId::random(),
                 bell: Notify::new(),
+                moved: Notify::new(),
                 questions: broadcast::Sender::new(control::BACKLOG),
             }),
         }
@@ -200,14 +213,16 @@ impl Broker for MemoryBroker {
         _deadline: Duration,
     ) -> Result<Accepted, Error> {
         let now = self.shared.clock.now_ms();
-        self.shared.lock().enqueue(queue, batch, now)?;
+        let accepted = self.shared.lock().enqueue(queue, batch, now)?;
         self.shared.bell.notify_waiters();
-        Ok(Accepted::default())
+        Ok(accepted)
     }
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
         let ConsumerOptions {
-            mut queues, lease, ..
+            mut queues,
+            lease,
+            node,
         } = options;
         queues.sort();
         queues.dedup();
@@ -221,6 +236,7 @@ impl Broker for MemoryBroker {
         Ok(Arc::new(MemoryConsumer {
             shared: self.shared.clone(),
             number,
+            node,
             queues,
             lease_ms,
             turn: AtomicUsize::new(0),
@@ -236,11 +252,16 @@ impl Broker for MemoryBroker {
     ) -> Result<(), Error> {
         let now = self.shared.clock.now_ms();
         let mut store = self.shared.lock();
-        store.fleet.register(card, tasks, ceil_ms(ttl), now)
+        store.fleet.register(card, tasks, ceil_ms(ttl), now)?;
+        drop(store);
+        self.shared.bell.notify_waiters();
+        Ok(())
     }
 
     async fn withdraw(&self, worker: &str) -> Result<(), Error> {
-        self.shared.lock().fleet.withdraw(worker);
+        let now = self.shared.clock.now_ms();
+        self.shared.lock().fleet.withdraw(worker, now);
+        self.shared.bell.notify_waiters();
         Ok(())
     }
 }

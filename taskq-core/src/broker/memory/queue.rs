@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::dead::DeadSet;
+use super::once::Keys;
 use super::records::Records;
 use super::session::{Marked, Session};
-use crate::broker::Depth;
+use super::stream::Stream;
+use crate::broker::{Depth, Paused, Totals};
+use crate::message::Message;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -19,6 +22,10 @@ pub(super) struct Queue {
     pub(super) sessions: BTreeMap<u64, Session>,
     pub(super) dead: DeadSet,
     pub(super) records: Records,
+    pub(super) keys: Keys,
+    pub(super) stream: Stream,
+    pub(super) totals: Totals,
+    pub(super) paused: Option<Paused>,
 }
 
 impl Queue {
@@ -66,8 +73,18 @@ impl Queue {
         self.suspects.pop_front()
     }
 
+    /// When a claim is worth another look by itself; of a paused queue never.
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.delayed.keys().next().map(|(due, _)| *due)
+        let (due, _) = self.delayed.keys().next()?;
+        self.paused.is_none().then_some(*due)
+    }
+
+    /// Drops what is past its time.
+    pub(super) fn expire(&mut self, now: u64) {
+        self.dead.expire(now);
+        self.records.expire(now);
+        self.keys.expire(now);
+        self.stream.expire(now);
     }
 
     pub(super) fn depth(&mut self, now: u64) -> Depth {
@@ -79,9 +96,21 @@ impl Queue {
             delayed: count(self.delayed.len()),
             in_flight: self.sessions.values().map(|s| count(s.held.len())).sum(),
             dead: count(self.dead.len()),
-            oldest_ms: None,
-            paused: None,
+            oldest_ms: self.oldest().map(|since| now.saturating_sub(since)),
+            paused: self.paused.clone(),
         }
+    }
+
+    /// Since when the oldest of those that wait exists: the next one of a list is its oldest.
+    fn oldest(&self) -> Option<u64> {
+        let lists = self.ready.iter().chain([&self.suspects]);
+        lists
+            .filter_map(|list| {
+                let message = Message::decode(&list.front()?.body).ok()?;
+                let created = message.id.created_second().map(|s| s * 1000);
+                message.enqueued_at.or(created)
+            })
+            .min()
     }
 
     fn list(&mut self, priority: u8) -> &mut VecDeque<Marked> {

@@ -1,10 +1,13 @@
-//! Reading what is there: records, queues, depths, the dead, the fleet.
+//! Reading what is there: records, queues, depths, totals, the dead, the fleet, and what was told.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
 
 use super::MemoryBroker;
+use super::waiters::MemoryWatch;
 use crate::broker::{DeadMessage, Depth, Inspect, Results, ServerInfo, Totals, Wanted, Watch};
 use crate::error::Error;
 use crate::event::{EventPage, EventPosition};
@@ -14,6 +17,9 @@ use crate::record::Record;
 
 /// `dead` answers at most this many.
 const MAX_LISTED: usize = 1_000;
+
+/// `events` waits at most this long, whatever it was asked for.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Results for MemoryBroker {
@@ -29,16 +35,11 @@ impl Results for MemoryBroker {
                 .queues
                 .values_mut()
                 .find_map(|q| q.records.get(id, now)),
-        }
-        .cloned())
+        })
     }
 
     async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        let _ = (wanted, within);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        Ok(Box::new(MemoryWatch::new(&self.shared, wanted, within)?))
     }
 }
 
@@ -80,25 +81,45 @@ impl Inspect for MemoryBroker {
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        let _ = queue;
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let store = self.shared.lock();
+        Ok(store
+            .queues
+            .get(queue)
+            .map_or_else(Totals::default, |q| q.totals))
     }
 
     async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        let _ = (after, wait);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+        let mut after = after.clone();
+        loop {
+            // Armed before the look: what is told between look and wait is not missed.
+            let mut bell = pin!(self.shared.bell.notified());
+            bell.as_mut().enable();
+            let page = {
+                let now = self.shared.clock.now_ms();
+                let mut store = self.shared.lock();
+                // A fleet that is gone whole has nobody but its watcher to tell of it.
+                store.fleet.expire(now);
+                let place = store.place(self.shared.id, &after);
+                store.page(place)
+            };
+            if !page.events.is_empty() || page.missed || Instant::now() >= deadline {
+                return Ok(page);
+            }
+            after = page.next;
+            // Rung or timed out, it looks again.
+            drop(timeout_at(deadline, bell).await);
+        }
     }
 
     async fn server(&self) -> Result<ServerInfo, Error> {
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let asked = Instant::now();
+        drop(self.shared.lock());
+        Ok(ServerInfo {
+            name: "memory".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            round_trip: asked.elapsed(),
+            warnings: Vec::new(),
+        })
     }
 }

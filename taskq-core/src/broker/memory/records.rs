@@ -32,7 +32,7 @@ impl Records {
         }
     }
 
-    /// What a verdict or a sweep writes: a final record stands for ever.
+    /// What a verdict, a start or a sweep writes: a final record stands for ever.
     pub(super) fn write(&mut self, record: Record, now: u64, due: u64) {
         self.expire(now);
         let stands = self.by_id.get(&record.id);
@@ -41,9 +41,20 @@ impl Records {
         }
     }
 
-    pub(super) fn get(&mut self, id: TaskId, now: u64) -> Option<&Record> {
+    /// The record as it reads now.
+    pub(super) fn get(&mut self, id: TaskId, now: u64) -> Option<Record> {
         self.expire(now);
-        self.by_id.get(&id).map(|k| &k.record)
+        self.by_id.get(&id).map(|k| k.record.clone().read_at(now))
+    }
+
+    /// The record if it reads as final now.
+    pub(super) fn get_final(&mut self, id: TaskId, now: u64) -> Option<Record> {
+        self.get(id, now).filter(|r| r.state.is_final())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty() && self.by_deadline.is_empty() && self.bytes == 0
     }
 
     /// Retention counts from `due`, where that lies in the future: a record outlives its task's wait.
@@ -67,7 +78,7 @@ impl Records {
         }
     }
 
-    fn expire(&mut self, now: u64) {
+    pub(super) fn expire(&mut self, now: u64) {
         while self.by_deadline.first().is_some_and(|(at, _)| *at <= now) {
             self.drop_first();
         }

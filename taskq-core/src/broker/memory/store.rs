@@ -1,4 +1,4 @@
-//! Everything the broker holds, behind one lock: in, out, ended, given back.
+//! Everything the broker holds, behind one lock; what goes in and out.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,11 +9,14 @@ use super::clock::ceil_ms;
 use super::fleet::Fleet;
 use super::queue::Queue;
 use super::session::{Marked, Session};
-use crate::broker::{DeadMessage, Delivery, Due, End, Finished, Outgoing, Receipt, Verdict};
+use super::stream::Tale;
+use super::waiters::Waiters;
+use crate::broker::{Accepted, Delivery, Due, Outgoing, Paused, Receipt};
 use crate::control::Reply;
 use crate::error::{Error, ErrorKind};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
 use crate::message::MAX_BYTES;
+use crate::record::Record;
 
 pub(super) const MAX_MESSAGES: usize = 1_000_000;
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 30;
@@ -26,9 +29,29 @@ pub(super) struct Store {
     pub(super) fleet: Fleet,
     /// Where answers go, by `reply_to`; each leaves with its asker.
     pub(super) askers: HashMap<String, mpsc::Sender<Reply>>,
+    pub(super) waiters: Waiters,
     owed: Usage,
     tags: u64,
     consumers: u64,
+}
+
+/// One queue, and what all queues share.
+#[derive(Debug)]
+pub(super) struct At<'a> {
+    pub(super) queue: &'a mut Queue,
+    pub(super) owed: &'a mut Usage,
+    waiters: &'a mut Waiters,
+}
+
+impl At<'_> {
+    /// Writes what a verdict, a start or a sweep says, and wakes those who wait for it.
+    pub(super) fn write(&mut self, name: &QueueName, record: Record, now: u64, due: u64) {
+        let ended = record.state.is_final().then_some(record.id);
+        self.queue.records.write(record, now, due);
+        if let Some(id) = ended {
+            self.waiters.ring(id, name);
+        }
+    }
 }
 
 /// What is accepted and not ended, over all queues.
@@ -39,7 +62,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    fn add(&mut self, bytes: usize) {
+    pub(super) fn add(&mut self, bytes: usize) {
         self.messages += 1;
         self.bytes += bytes;
     }
@@ -56,11 +79,24 @@ impl Store {
         name: &QueueName,
         batch: &[Outgoing],
         now: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         check_batch(batch)?;
         self.check_room(batch.len(), batch.iter().map(|m| m.body.len()).sum())?;
         let queue = queue_mut(&mut self.queues, name)?;
-        for out in batch {
+        let keys = batch.iter().filter_map(|out| out.once.as_ref());
+        queue.keys.check(keys, now)?;
+        let mut accepted = Accepted::default();
+        for (place, out) in batch.iter().enumerate() {
+            let once = out.once.as_ref();
+            if let Some(holder) = once.and_then(|once| queue.keys.take(once, out.id, now)) {
+                accepted.duplicates.push((place, holder));
+                continue;
+            }
+            queue.totals.sent += 1;
+            if let Some(told) = &out.event {
+                let tale = Tale::Task(Box::new(told.clone()), None);
+                queue.stream.tell(tale, now);
+            }
             let due = match out.due {
                 Due::Now => now,
                 Due::In(wait) => now.saturating_add(ceil_ms(wait)),
@@ -79,7 +115,7 @@ impl Store {
             };
             queue.push(message, due, now);
         }
-        Ok(())
+        Ok(accepted)
     }
 
     /// What came from elsewhere: no record, no check but the room.
@@ -132,6 +168,9 @@ impl Store {
                 continue;
             };
             reopen(queue, consumer, lease_ms, now);
+            if queue.paused.is_some() {
+                continue;
+            }
             queue.promote(super::BATCH_LIMIT, now);
             while got.len() < max {
                 let first = got.is_empty();
@@ -167,68 +206,43 @@ impl Store {
         got
     }
 
-    pub(super) fn finish(
-        &mut self,
-        consumer: u64,
-        name: &QueueName,
-        mut verdicts: Vec<Verdict>,
-        now: u64,
-    ) -> Finished {
-        let mut finished = Finished::default();
-        let Some(queue) = self.queues.get_mut(name) else {
-            finished.lost = verdicts.len();
-            return finished;
-        };
-        // In the order of the claims, whatever order the runs ended in.
-        verdicts.sort_by_key(|v| v.receipt.tag);
-        let mut returned = Vec::new();
-        for verdict in verdicts {
-            // No tag is given twice, so what another holds, or held before a loss, is not found here.
-            let session = queue.sessions.get_mut(&consumer);
-            let Some(message) = session.and_then(|s| s.release(verdict.receipt.tag)) else {
-                finished.lost += 1;
-                continue;
-            };
-            finished.applied += 1;
-            self.owed.remove(message.body.len());
-            let mut due = now;
-            match verdict.end {
-                End::Done | End::Revoked { .. } => {}
-                End::Retry { after, body } => {
-                    due = now.saturating_add(ceil_ms(after));
-                    self.owed.add(body.len());
-                    queue.push(Marked { body, ..message }, due, now);
-                }
-                End::Snooze(after) => {
-                    due = now.saturating_add(ceil_ms(after));
-                    self.owed.add(message.body.len());
-                    queue.push(message, due, now);
-                }
-                End::Return => {
-                    self.owed.add(message.body.len());
-                    returned.push(message);
-                }
-                End::Dead { state, reason } => queue.dead.push(DeadMessage {
-                    body: message.body,
-                    state,
-                    reason,
-                    at: now,
-                }),
-            }
-            if let Some(record) = verdict.record {
-                queue.records.write(record, now, due);
-            }
-        }
-        returned
-            .into_iter()
-            .rev()
-            .for_each(|message| queue.put_back(message));
-        finished
+    /// A known queue, and what all queues share.
+    pub(super) fn at(&mut self, name: &QueueName) -> Option<At<'_>> {
+        Some(At {
+            queue: self.queues.get_mut(name)?,
+            owed: &mut self.owed,
+            waiters: &mut self.waiters,
+        })
     }
 
-    pub(super) fn queue_and_owed(&mut self, name: &QueueName) -> Option<(&mut Queue, &mut Usage)> {
-        let queue = self.queues.get_mut(name)?;
-        Some((queue, &mut self.owed))
+    /// The record of `id` if it reads as final; without a queue all are asked.
+    pub(super) fn final_record(
+        &mut self,
+        id: TaskId,
+        queue: Option<&QueueName>,
+        now: u64,
+    ) -> Option<Record> {
+        match queue {
+            Some(name) => self.queues.get_mut(name)?.records.get_final(id, now),
+            None => {
+                let mut records = self.queues.values_mut().map(|q| &mut q.records);
+                records.find_map(|r| r.get_final(id, now))
+            }
+        }
+    }
+
+    /// Stops all claims from a queue.
+    pub(super) fn pause(&mut self, name: &QueueName, paused: Paused) -> Result<(), Error> {
+        queue_mut(&mut self.queues, name)?.paused = Some(paused);
+        Ok(())
+    }
+
+    /// Drops what is past its time, everywhere.
+    pub(super) fn expire(&mut self, now: u64) {
+        self.fleet.expire(now);
+        for queue in self.queues.values_mut() {
+            queue.expire(now);
+        }
     }
 
     fn check_room(&self, messages: usize, bytes: usize) -> Result<(), Error> {
