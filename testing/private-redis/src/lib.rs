@@ -31,23 +31,38 @@ impl RedisServer {
     /// When there is no redis-server in PATH, or it does not start: a test can not go on without.
     #[must_use]
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        match Self::try_start() {
+            Ok(server) => server,
+            Err(why) => {
+                panic!(
+                    "no redis-server: {why}; `scripts/test --install` installs what the tests need"
+                )
+            }
+        }
+    }
+
+    /// The same for a program, which tells its user why there is none.
+    ///
+    /// # Errors
+    /// There is no redis-server in PATH, or it does not start.
+    pub fn try_start() -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|e| format!("no temporary folder: {e}"))?;
         let mut last = String::new();
         // Between the choice of a port and its use another process may take it.
         for _ in 0..5 {
             let port = free_port();
             match launch(port, folder.path()) {
                 Ok(child) => {
-                    return Self {
+                    return Ok(Self {
                         child: Some(child),
                         port,
                         folder,
-                    };
+                    });
                 }
                 Err(why) => last = why,
             }
         }
-        panic!("no redis-server: {last}; `scripts/test --install` installs what the tests need");
+        Err(last)
     }
 
     /// Its port on 127.0.0.1.
