@@ -25,7 +25,7 @@ async fn a_full_server_refuses_sends_alone_and_draining_it_recovers_them() {
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     for part in [
         "OOM",
-        "it is out of memory: drain queues or raise maxmemory",
+        "it is out of memory: drain queues, keep fewer results (ignore_result) or raise maxmemory",
     ] {
         assert!(error.to_string().contains(part), "{part}: {error}");
     }
