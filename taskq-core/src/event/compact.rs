@@ -330,7 +330,7 @@ mod tests {
             received: Some(1_000_000 - n as u64),
             started: Some(1_000_000 + n as u64),
             root_id: Some(message.id),
-            requeued: n % 2 == 0,
+            requeued: n.is_multiple_of(2),
             ..Told::sent(&message)
         }
     }
