@@ -19,6 +19,8 @@ mod supervisor;
 mod thread;
 mod trouble;
 
+mod about;
+mod book;
 mod config;
 mod executor;
 mod fetcher;
@@ -29,8 +31,11 @@ mod node;
 mod pace;
 mod registration;
 mod responder;
+mod round;
 mod shutdown;
 mod sweeper;
+mod tally;
+mod teller;
 mod verdict;
 mod worker;
 

@@ -54,6 +54,7 @@ fn the_record_table_is_the_record() {
     });
     record.worker = Some("w1@here".into());
     (record.started, record.finished, record.due) = (Some(1), Some(2), Some(3));
+    record.expires = Some(4);
     let json = serde_json::to_string(&record).unwrap();
     assert!(json.starts_with(r#"{"state":"SUCCESS","#), "{json}");
     let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap();
