@@ -45,6 +45,24 @@ struct Own {
     retired: bool,
 }
 
+/// What had happened when a claim began.
+struct Since {
+    now: Duration,
+    returns: usize,
+    resumes: usize,
+}
+
+impl Since {
+    fn now(broker: &Mutant) -> Self {
+        let notes = broker.notes();
+        Self {
+            now: notes.now,
+            returns: notes.returns,
+            resumes: notes.resumes,
+        }
+    }
+}
+
 impl MutantConsumer {
     pub(super) async fn open(
         broker: Mutant,
@@ -219,11 +237,12 @@ impl MutantConsumer {
     }
 
     /// Whether a claim that began at `then` misses what happened since.
-    fn sleeps_through(&self, then: (Duration, usize)) -> bool {
+    fn sleeps_through(&self, then: &Since) -> bool {
         let notes = self.broker.notes();
         match self.broker.flaw {
-            Flaw::SleepsThroughWhatBecomesDue => notes.now != then.0,
-            Flaw::SleepsThroughReturns => notes.returns != then.1,
+            Flaw::SleepsThroughWhatBecomesDue => notes.now != then.now,
+            Flaw::SleepsThroughReturns => notes.returns != then.returns,
+            Flaw::SleepsThroughAResume => notes.resumes != then.resumes,
             _ => false,
         }
     }
@@ -316,13 +335,13 @@ impl Consumer for MutantConsumer {
         if ended {
             return Ok(Vec::new());
         }
-        let then = (self.broker.now(), self.broker.notes().returns);
+        let then = Since::now(&self.broker);
         let mut got = self.look(max).await?;
         let mut turn = 0;
-        while got.is_empty() && turn < wait && !self.sleeps_through(then) {
+        while got.is_empty() && turn < wait && !self.sleeps_through(&then) {
             turns(1).await;
             turn += 1;
-            if !self.sleeps_through(then) {
+            if !self.sleeps_through(&then) {
                 got = self.look(max).await?;
             }
         }

@@ -74,6 +74,7 @@ impl Control for Mutant {
 
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
         self.called("resume");
+        self.notes().resumes += 1;
         let was_paused = self.inner.resume(&self.spelled(queue)).await?;
         Ok(was_paused || self.flaw == Flaw::SaysItWasPaused)
     }

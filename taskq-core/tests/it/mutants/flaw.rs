@@ -260,6 +260,8 @@ flaws! {
         PromotesWhilePaused,
         /// A pause does not hold suspects.
         ForgetsSuspectsInAPause,
+        /// A claim that waits is not woken by the end of a pause.
+        SleepsThroughAResume,
         /// Resuming says that there was a pause.
         SaysItWasPaused,
         /// Nobody is told of a pause.

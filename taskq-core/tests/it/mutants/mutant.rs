@@ -79,6 +79,8 @@ pub(super) struct Notes {
     pub(super) docs: BTreeMap<String, String>,
     /// How often a message was returned.
     pub(super) returns: usize,
+    /// How often a pause was ended.
+    pub(super) resumes: usize,
     pub(super) listeners: usize,
     /// Every question that was heard.
     pub(super) questions: Vec<Request>,
