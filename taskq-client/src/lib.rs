@@ -35,6 +35,7 @@ pub use inspect::Answers;
 pub use options::SendOptions;
 pub use wait::WaitError;
 
+pub use taskq_core::broker::Depth;
 pub use taskq_core::control::Command;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::{

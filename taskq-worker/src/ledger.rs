@@ -10,6 +10,8 @@ use taskq_core::{Message, QueueName, Record};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::tally::Tally;
+
 /// Verdicts that may wait for their acknowledgement beside those of running tasks.
 const UNACKNOWLEDGED: usize = 512;
 
@@ -21,6 +23,7 @@ pub(crate) struct Ledger {
     size: usize,
     finishers: HashMap<QueueName, mpsc::Sender<Settled>>,
     lost: AtomicU64,
+    tally: Tally,
 }
 
 #[derive(Debug)]
@@ -64,6 +67,7 @@ impl Ledger {
     pub(crate) fn new(
         slots: usize,
         queues: &[QueueName],
+        tally: Tally,
     ) -> (Self, Vec<(QueueName, mpsc::Receiver<Settled>)>) {
         let size = slots + UNACKNOWLEDGED;
         let mut finishers = HashMap::new();
@@ -80,6 +84,7 @@ impl Ledger {
             size,
             finishers,
             lost: AtomicU64::new(0),
+            tally,
         };
         (ledger, receivers)
     }
@@ -146,6 +151,11 @@ impl Ledger {
         self.lost.fetch_add(n as u64, Ordering::Relaxed);
     }
 
+    /// What has been run and how it ended.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Tells every run that it no longer counts; their futures are dropped.
     pub(crate) fn cancel_all(&self) {
         // Cancelling wakes tasks that come here: not under the lock.
@@ -183,6 +193,7 @@ impl Ledger {
             self.count_lost(1);
             return false;
         }
+        self.tally.ends(&end);
         let settled = Settled {
             verdict: Verdict {
                 receipt,
@@ -238,6 +249,7 @@ impl Held {
 
     /// The task's function starts.
     pub(crate) fn runs(&self, run: Run) {
+        self.ledger.tally.begins(&run.message.task);
         if let Some(entry) = self.ledger.entries().get_mut(&self.receipt) {
             entry.run = Some(run);
         }

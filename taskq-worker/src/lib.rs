@@ -19,6 +19,7 @@ mod supervisor;
 mod thread;
 mod trouble;
 
+mod about;
 mod config;
 mod executor;
 mod fetcher;
@@ -31,6 +32,7 @@ mod registration;
 mod responder;
 mod shutdown;
 mod sweeper;
+mod tally;
 mod verdict;
 mod worker;
 
