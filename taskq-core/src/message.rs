@@ -50,7 +50,7 @@ pub struct Message {
     pub max_retries: Option<u32>,
     /// Not before this time.
     pub eta: Option<u64>,
-    /// Not after this time. Not built yet.
+    /// It does not begin to run after this time: it is REVOKED.
     pub expires: Option<u64>,
     /// Hard limit of one run. Not built yet.
     pub time_limit: Option<u64>,
@@ -60,7 +60,7 @@ pub struct Message {
     pub priority: u8,
     /// True: no record is kept.
     pub ignore_result: bool,
-    /// True: STARTED is written when it starts. Not built yet.
+    /// True: STARTED is written when it starts.
     pub track_started: bool,
     /// It is DEAD when it has taken its process down this often, 1 to 9.
     pub max_crashes: Option<u8>,
@@ -223,10 +223,8 @@ impl Message {
     #[must_use]
     pub fn unbuilt_option(&self) -> Option<&'static str> {
         let options = [
-            ("expires", self.expires.is_some()),
             ("time_limit", self.time_limit.is_some()),
             ("soft_time_limit", self.soft_time_limit.is_some()),
-            ("track_started", self.track_started),
         ];
         options.into_iter().find(|o| o.1).map(|o| o.0)
     }

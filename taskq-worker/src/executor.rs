@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use taskq_core::broker::{Delivery, End};
+use taskq_core::broker::{Delivery, Verdict};
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{Arguments, BadSignature, Registry, Running, State, TaskDef, TaskResult};
 use taskq_core::{Context, Failure, Message, Outcome, clock};
@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::ledger::{Held, Run};
 use crate::report;
 use crate::supervisor::last_words;
-use crate::verdict::{self, Call, Ending};
+use crate::verdict::{self, Began, Call, Ending};
 
 /// Task names in the reason of an unknown one.
 const NAMES_TOLD: usize = 10;
@@ -62,21 +62,35 @@ impl Executor {
                 let ending = verdict::undecodable(&error, &delivery, &self.node);
                 drop(slot);
                 report::unreadable(&error, &delivery);
-                held.settle(ending.end, ending.record);
+                held.settle(|receipt| ending.verdict(receipt));
                 return;
             }
         };
         let span = report::span(&message, &delivery);
-        let started = Instant::now();
+        let mut call = Call {
+            message: &message,
+            queue: &delivery.queue,
+            crashes: delivery.crashes,
+            worker: &self.node,
+            received: clock::now_ms(),
+            began: None,
+        };
         let end = self
-            .pipeline(&delivery, &message, &held)
+            .pipeline(&delivery, &mut call, &held)
             .instrument(span)
             .await;
         drop(slot);
         let counts = match end {
-            Ok(ending) => settle(held, &message, &delivery, ending, started),
-            Err(Cut::Ends(ending)) => settle(held, &message, &delivery, *ending, started),
-            Err(Cut::Back) => held.settle(End::Return, None),
+            Ok(ending) => settle(held, call, ending),
+            Err(Cut::Ends(ending)) => settle(held, call, *ending),
+            Err(Cut::Back) => {
+                let ending = call.cut();
+                if ending.error.is_some() {
+                    settle(held, call, ending)
+                } else {
+                    held.settle(|receipt| ending.verdict(receipt))
+                }
+            }
         };
         if !counts {
             report::uncounted(&message, &delivery);
@@ -86,32 +100,24 @@ impl Executor {
     async fn pipeline(
         &self,
         delivery: &Delivery,
-        message: &Arc<Message>,
+        call: &mut Call<'_>,
         held: &Held,
     ) -> Result<Ending, Cut> {
-        let mut call = Call {
-            message,
-            delivery,
-            worker: &self.node,
-            started: None,
-        };
-        honours_options(call)?;
-        is_due(call)?;
-        let def = self.find(call)?;
-        let _alone = self.last_life(call, held).await?;
+        let claimed = Instant::now();
+        honours_options(*call)?;
+        is_in_time(*call, delivery, claimed)?;
+        is_due(*call, delivery)?;
+        let def = self.find(*call)?;
+        let alone = self.last_life(*call, delivery, held).await?;
+        if alone.is_some() {
+            // That may have taken its time.
+            is_in_time(*call, delivery, claimed)?;
+        }
         if self.stopping.is_cancelled() || held.cancelled().is_cancelled() {
             return Err(Cut::Back);
         }
-        let started_ms = clock::now_ms();
-        call.started = Some(started_ms);
-        held.runs(Run {
-            message: Arc::clone(message),
-            queue: delivery.queue.clone(),
-            started_ms,
-            started: Instant::now(),
-        });
         let context = Context::new(
-            message,
+            call.message,
             delivery.crashes,
             delivery.queue.clone(),
             Arc::clone(&self.node),
@@ -119,10 +125,21 @@ impl Executor {
             self.state.clone(),
             Some(self.dispatcher.clone()),
         );
-        let outcome = match start(def, context, message) {
-            Ok(Ok(running)) => perform(running, held.cancelled()).await?,
+        let began = Began::now();
+        call.began = Some(began);
+        let outcome = match start(def, context, call.message) {
+            Ok(Ok(running)) => {
+                held.runs(Run {
+                    message: Arc::clone(call.message),
+                    queue: delivery.queue.clone(),
+                    crashes: delivery.crashes,
+                    received: call.received,
+                    began,
+                });
+                perform(running, held.cancelled()).await?
+            }
             Ok(Err(bad)) => {
-                call.started = None;
+                call.began = None;
                 return Err(call.dead("BadSignature", bad.0).into());
             }
             Err(outcome) => outcome,
@@ -152,12 +169,13 @@ impl Executor {
     async fn last_life(
         &self,
         call: Call<'_>,
+        delivery: &Delivery,
         held: &Held,
     ) -> Result<Option<SemaphorePermit<'_>>, Cut> {
-        let crashes = call.delivery.crashes;
+        let crashes = delivery.crashes;
         // One crash more than it has had would be its last. A limit of 1 alone makes no suspect: it never crashed.
         let last = crashes > 0 && crashes.saturating_add(1) >= call.message.crash_limit();
-        if !call.delivery.suspect && !last {
+        if !delivery.suspect && !last {
             return Ok(None);
         }
         tokio::select! {
@@ -169,23 +187,30 @@ impl Executor {
     }
 }
 
-fn settle(
-    held: Held,
-    message: &Message,
-    delivery: &Delivery,
-    ending: Ending,
-    started: Instant,
-) -> bool {
-    let runtime = started.elapsed();
+fn settle(held: Held, call: Call<'_>, ending: Ending) -> bool {
+    let Ending {
+        end,
+        record,
+        event,
+        state,
+        error,
+        again,
+        runtime,
+    } = ending;
     let told = report::Told {
-        state: ending.state,
-        error: ending.error,
-        again: ending.again,
-        ran: ending.ran,
+        state,
+        error,
+        again,
+        runtime,
     };
-    let counts = held.settle(ending.end, ending.record);
+    let counts = held.settle(|receipt| Verdict {
+        receipt,
+        end,
+        record,
+        event,
+    });
     if counts {
-        report::ended(message, delivery, &told, runtime);
+        report::ended(call.message, call.queue, &told);
     }
     counts
 }
@@ -202,11 +227,23 @@ fn honours_options(call: Call<'_>) -> Result<(), Cut> {
     }
 }
 
+/// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.
+fn is_in_time(call: Call<'_>, delivery: &Delivery, claimed: Instant) -> Result<(), Cut> {
+    let Some(expires) = call.message.expires else {
+        return Ok(());
+    };
+    let since = u64::try_from(claimed.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if delivery.claimed_at.saturating_add(since) > expires {
+        return Err(call.expired().into());
+    }
+    Ok(())
+}
+
 /// A message that was pushed by hand before its time.
-fn is_due(call: Call<'_>) -> Result<(), Cut> {
+fn is_due(call: Call<'_>, delivery: &Delivery) -> Result<(), Cut> {
     match call.message.eta {
-        Some(eta) if eta > call.delivery.claimed_at => {
-            let wait = Duration::from_millis(eta - call.delivery.claimed_at);
+        Some(eta) if eta > delivery.claimed_at => {
+            let wait = Duration::from_millis(eta - delivery.claimed_at);
             Err(call.snooze(wait).into())
         }
         _ => Ok(()),

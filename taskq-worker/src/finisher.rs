@@ -92,5 +92,9 @@ fn weight(verdict: &Verdict) -> usize {
         });
         256 + result + error
     });
-    64 + body + record
+    let event = verdict.event.as_ref().map_or(0, |e| {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |t| t.len());
+        64 + text(&e.said) + text(&e.traceback)
+    });
+    64 + body + record + event
 }

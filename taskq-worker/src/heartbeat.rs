@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::within;
 use crate::error::RunError;
+use crate::ledger::Ledger;
 use crate::pace::share_of_lease;
 use crate::registration::Registration;
 use crate::supervisor;
@@ -19,6 +20,7 @@ use crate::trouble::Trouble;
 pub(crate) struct Heartbeat {
     pub(crate) consumer: Arc<dyn Consumer>,
     pub(crate) registration: Registration,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl Heartbeat {
@@ -29,7 +31,8 @@ impl Heartbeat {
     ) -> impl Future<Output = Result<(), RunError>> + Send + Unpin {
         thread::run("taskq-beat", move || async move {
             let renewals = supervisor::restarted("registration", || {
-                self.registration.clone().run(Arc::clone(&self.consumer))
+                let registration = self.registration.clone();
+                registration.run(Arc::clone(&self.consumer), Arc::clone(&self.ledger))
             });
             tokio::select! {
                 () = end.cancelled() => {}

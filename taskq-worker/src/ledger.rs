@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use taskq_core::broker::{Delivery, End, Receipt, Verdict};
+use taskq_core::event::Attempt;
 use taskq_core::{Message, QueueName, Record};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::book::{Book, Entry, Key, Telling, When};
+use crate::round::Round;
 use crate::tally::Tally;
+use crate::verdict::{Began, Call};
 
 /// Verdicts that may wait for their acknowledgement beside those of running tasks.
 const UNACKNOWLEDGED: usize = 512;
@@ -18,21 +22,16 @@ const UNACKNOWLEDGED: usize = 512;
 /// Who takes a delivery's entry out settles it: once, by the run that ended or by the stop that gives it back.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    entries: Mutex<HashMap<Receipt, Entry>>,
+    book: Mutex<Book>,
+    /// Rings when there is a first run to be told of.
+    begun: Notify,
     room: Arc<Semaphore>,
     size: usize,
     finishers: HashMap<QueueName, mpsc::Sender<Settled>>,
     lost: AtomicU64,
     tally: Tally,
-}
-
-#[derive(Debug)]
-struct Entry {
-    queue: QueueName,
-    lost: CancellationToken,
-    cancelled: CancellationToken,
-    room: OwnedSemaphorePermit,
-    run: Option<Run>,
+    /// The node name that verdicts carry.
+    node: Arc<str>,
 }
 
 /// A task function under way.
@@ -40,8 +39,9 @@ struct Entry {
 pub(crate) struct Run {
     pub(crate) message: Arc<Message>,
     pub(crate) queue: QueueName,
-    pub(crate) started_ms: u64,
-    pub(crate) started: Instant,
+    pub(crate) crashes: u8,
+    pub(crate) received: u64,
+    pub(crate) began: Began,
 }
 
 /// A verdict on its way to the broker. Its room in the ledger is free again when this is dropped.
@@ -49,6 +49,41 @@ pub(crate) struct Run {
 pub(crate) struct Settled {
     verdict: Verdict,
     room: OwnedSemaphorePermit,
+}
+
+impl Run {
+    fn call<'a>(&'a self, worker: &'a str) -> Call<'a> {
+        Call {
+            message: &self.message,
+            queue: &self.queue,
+            crashes: self.crashes,
+            worker,
+            received: self.received,
+            began: Some(self.began),
+        }
+    }
+
+    /// Whether its record says STARTED.
+    pub(crate) fn says_started(&self) -> bool {
+        self.call("").says_started()
+    }
+
+    /// The record that says that it runs, if it is to have one.
+    pub(crate) fn record(&self, worker: &str) -> Option<Record> {
+        self.call(worker).started()
+    }
+
+    /// What is told of it while it is under way.
+    pub(crate) fn event(&self) -> Attempt {
+        Attempt {
+            message: Arc::clone(&self.message),
+            received: Some(self.received),
+            started: Some(self.began.ms),
+            runtime: None,
+            said: None,
+            traceback: None,
+        }
+    }
 }
 
 impl Settled {
@@ -67,6 +102,7 @@ impl Ledger {
     pub(crate) fn new(
         slots: usize,
         queues: &[QueueName],
+        node: Arc<str>,
         tally: Tally,
     ) -> (Self, Vec<(QueueName, mpsc::Receiver<Settled>)>) {
         let size = slots + UNACKNOWLEDGED;
@@ -79,11 +115,13 @@ impl Ledger {
             receivers.push((queue.clone(), receive));
         }
         let ledger = Self {
-            entries: Mutex::default(),
+            book: Mutex::default(),
+            begun: Notify::new(),
             room: Arc::new(Semaphore::new(size)),
             size,
             finishers,
             lost: AtomicU64::new(0),
+            node,
             tally,
         };
         (ledger, receivers)
@@ -96,18 +134,13 @@ impl Ledger {
 
     /// Enters a delivery.
     pub(crate) fn enter(self: &Arc<Self>, delivery: &Delivery, room: OwnedSemaphorePermit) -> Held {
-        let cancelled = delivery.lost.child_token();
-        let entry = Entry {
-            queue: delivery.queue.clone(),
-            lost: delivery.lost.clone(),
-            cancelled: cancelled.clone(),
-            room,
-            run: None,
-        };
-        self.entries().insert(delivery.receipt, entry);
+        let (receipt, queue) = (delivery.receipt, delivery.queue.clone());
+        let entry = Entry::new(receipt, queue, delivery.lost.clone(), room);
+        let cancelled = entry.cancelled.clone();
+        let key = self.book().enter(entry);
         Held {
             ledger: Arc::clone(self),
-            receipt: delivery.receipt,
+            key,
             cancelled,
             open: true,
         }
@@ -115,18 +148,22 @@ impl Ledger {
 
     /// What runs right now, longest first.
     pub(crate) fn running(&self) -> Vec<Run> {
-        let mut runs: Vec<Run> = self
-            .entries()
-            .values()
-            .filter_map(|e| e.run.clone())
-            .collect();
-        runs.sort_by_key(|r| r.started);
+        let book = self.book();
+        let mut runs: Vec<Run> = book.entries().filter_map(|e| e.run.clone()).collect();
+        drop(book);
+        runs.sort_by_key(|r| r.began.at);
         runs
+    }
+
+    /// How many functions are under way, and how many have ended.
+    pub(crate) fn load(&self) -> (usize, u64) {
+        let book = self.book();
+        (book.running(), book.processed())
     }
 
     /// Deliveries without a verdict.
     pub(crate) fn open(&self) -> usize {
-        self.entries().len()
+        self.book().len()
     }
 
     /// Deliveries whose verdict is not acknowledged, those without one included.
@@ -159,11 +196,7 @@ impl Ledger {
     /// Tells every run that it no longer counts; their futures are dropped.
     pub(crate) fn cancel_all(&self) {
         // Cancelling wakes tasks that come here: not under the lock.
-        let tokens: Vec<_> = self
-            .entries()
-            .values()
-            .map(|e| e.cancelled.clone())
-            .collect();
+        let tokens: Vec<_> = self.book().entries().map(|e| e.cancelled.clone()).collect();
         for token in tokens {
             token.cancel();
         }
@@ -176,31 +209,110 @@ impl Ledger {
 
     /// Gives back everything that has no verdict yet.
     pub(crate) fn return_all(&self) {
-        let entries: Vec<_> = self.entries().drain().collect();
-        for (receipt, entry) in entries {
-            self.hand_over(receipt, entry, End::Return, None);
+        let entries = self.book().drain();
+        for entry in entries {
+            self.give_back(entry);
         }
     }
 
-    fn settle(&self, receipt: Receipt, end: End, record: Option<Record>) -> bool {
-        let entry = self.entries().remove(&receipt);
-        let Some(entry) = entry else { return false };
-        self.hand_over(receipt, entry, end, record)
+    /// Rings when a first run is to be told of.
+    pub(crate) async fn begun(&self) {
+        self.begun.notified().await;
     }
 
-    fn hand_over(&self, receipt: Receipt, entry: Entry, end: End, record: Option<Record>) -> bool {
+    /// Since when the first of the runs that nobody was told of is under way: of those to be told of at once, or of all.
+    pub(crate) fn oldest_untold(&self, when: When) -> Option<Instant> {
+        self.book().oldest(when)
+    }
+
+    /// Takes up to `most` runs to be told of: those to be told of at once, and those that run since `until` or longer.
+    pub(crate) fn untold(self: &Arc<Self>, until: Instant, most: usize) -> Vec<Round> {
+        let mut rounds: HashMap<QueueName, Round> = HashMap::new();
+        let mut book = self.book();
+        for _ in 0..most {
+            let Some((key, entry)) = book.next_untold(until) else {
+                break;
+            };
+            let Some(run) = entry.run.clone() else {
+                continue;
+            };
+            let before = std::mem::replace(&mut entry.telling, Telling::UnderWay);
+            rounds
+                .entry(run.queue.clone())
+                .or_insert_with(|| Round::new(Arc::clone(self), run.queue.clone()))
+                .add(key, run, before == Telling::No);
+        }
+        drop(book);
+        rounds.into_values().collect()
+    }
+
+    /// A run's telling is over: what has ended meanwhile gets its verdict now. `again`: its record is still to be written.
+    pub(crate) fn telling_over(&self, key: Key, telling: Telling, again: bool) {
+        let mut book = self.book();
+        let Some(entry) = book.get_mut(key) else {
+            return;
+        };
+        entry.telling = telling;
+        if let Some(verdict) = entry.parked.take() {
+            let entry = book.remove(key);
+            drop(book);
+            if let Some(entry) = entry {
+                self.hand_over(entry, *verdict);
+            }
+        } else if again {
+            book.again(key);
+        }
+    }
+
+    pub(crate) fn node(&self) -> &str {
+        &self.node
+    }
+
+    fn settle(&self, key: Key, verdict: Verdict) -> bool {
+        let mut book = self.book();
+        let Some(entry) = book.get_mut(key) else {
+            return false;
+        };
+        if entry.telling == Telling::UnderWay && !entry.lost.is_cancelled() {
+            entry.parked = Some(Box::new(verdict));
+            book.ends(key);
+            return true;
+        }
+        let entry = book.remove(key);
+        drop(book);
+        entry.is_some_and(|entry| self.hand_over(entry, verdict))
+    }
+
+    /// Without a verdict of its run.
+    fn give_back(&self, mut entry: Entry) {
+        let receipt = entry.receipt;
+        let verdict = match (entry.parked.take(), &entry.run) {
+            (Some(parked), _) => *parked,
+            (None, Some(run)) => run.call(&self.node).cut().verdict(receipt),
+            // It never got to run: what it says is not known here.
+            (None, None) => Verdict {
+                receipt,
+                end: End::Return,
+                record: None,
+                event: None,
+            },
+        };
+        self.hand_over(entry, verdict);
+    }
+
+    fn hand_over(&self, entry: Entry, mut verdict: Verdict) -> bool {
         if entry.lost.is_cancelled() {
             self.count_lost(1);
             return false;
         }
-        self.tally.ends(&end);
+        self.tally.ends(&verdict.end);
+        if let Some(event) = &mut verdict.event
+            && matches!(entry.telling, Telling::Done | Telling::UnderWay)
+        {
+            (event.received, event.started) = (None, None);
+        }
         let settled = Settled {
-            verdict: Verdict {
-                receipt,
-                end,
-                record,
-                event: None,
-            },
+            verdict,
             room: entry.room,
         };
         let handed = self
@@ -216,9 +328,9 @@ impl Ledger {
         handed
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Receipt, Entry>> {
+    fn book(&self) -> MutexGuard<'_, Book> {
         // No code that can panic runs under the lock.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -236,7 +348,7 @@ impl Drop for CancelOnDrop {
 #[derive(Debug)]
 pub(crate) struct Held {
     ledger: Arc<Ledger>,
-    receipt: Receipt,
+    key: Key,
     cancelled: CancellationToken,
     open: bool,
 }
@@ -250,22 +362,31 @@ impl Held {
     /// The task's function starts.
     pub(crate) fn runs(&self, run: Run) {
         self.ledger.tally.begins(&run.message.task);
-        if let Some(entry) = self.ledger.entries().get_mut(&self.receipt) {
-            entry.run = Some(run);
+        let when = if run.says_started() {
+            When::AtOnce
+        } else {
+            When::IfLong
+        };
+        let first = self.ledger.book().begins(self.key, run, when);
+        if first {
+            self.ledger.begun.notify_one();
         }
     }
 
     /// Hands the verdict over; false when it can not count any more: lost, or given back by the stop.
-    pub(crate) fn settle(mut self, end: End, record: Option<Record>) -> bool {
+    pub(crate) fn settle(mut self, verdict: impl FnOnce(Receipt) -> Verdict) -> bool {
         self.open = false;
-        self.ledger.settle(self.receipt, end, record)
+        self.ledger.settle(self.key, verdict(self.key.receipt()))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.open {
-            self.ledger.settle(self.receipt, End::Return, None);
+            let entry = self.ledger.book().remove(self.key);
+            if let Some(entry) = entry {
+                self.ledger.give_back(entry);
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod thread;
 mod trouble;
 
 mod about;
+mod book;
 mod config;
 mod executor;
 mod fetcher;
@@ -30,9 +31,11 @@ mod node;
 mod pace;
 mod registration;
 mod responder;
+mod round;
 mod shutdown;
 mod sweeper;
 mod tally;
+mod teller;
 mod verdict;
 mod worker;
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
+use crate::ledger::Ledger;
 use crate::pace::share_of_lease;
 use crate::trouble::Trouble;
 
@@ -119,12 +120,13 @@ impl Registration {
     }
 
     /// Renews it until dropped, for as long as the lease in force: twice per lease, and sooner after a failure.
-    pub(crate) async fn run(mut self, consumer: Arc<dyn Consumer>) {
+    pub(crate) async fn run(mut self, consumer: Arc<dyn Consumer>, ledger: Arc<Ledger>) {
         let mut trouble = Trouble::new("renewing the registration");
         let mut published = Instant::now();
         loop {
             // The sessions may have been opened with another lease than the card was registered with.
             self.card.lease_ms = ms(consumer.lease());
+            (self.card.active, self.card.processed) = ledger.load();
             let began = Instant::now();
             let publish = published.elapsed() >= PUBLISH;
             let tasks: &[PublishedTask] = if publish { &self.tasks } else { &[] };

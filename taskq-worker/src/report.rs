@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskq_core::broker::Delivery;
 use taskq_core::message::Undecodable;
-use taskq_core::{Failure, Message, State};
+use taskq_core::{Failure, Message, QueueName, State};
 use tracing::{Span, info, info_span, warn};
 
 /// What a task came to.
@@ -13,8 +13,8 @@ pub(crate) struct Told {
     pub(crate) state: State,
     pub(crate) error: Option<Failure>,
     pub(crate) again: Option<Duration>,
-    /// Whether the function was started.
-    pub(crate) ran: bool,
+    /// How long the function ran, if it did.
+    pub(crate) runtime: Option<Duration>,
 }
 
 /// The span of one run. It costs nothing while its level is off.
@@ -29,18 +29,23 @@ pub(crate) fn span(message: &Message, delivery: &Delivery) -> Span {
 }
 
 /// The line at a task's end.
-pub(crate) fn ended(message: &Message, delivery: &Delivery, told: &Told, runtime: Duration) {
+pub(crate) fn ended(message: &Message, queue: &QueueName, told: &Told) {
     let Message { id, task, .. } = message;
     // What never ran is told with the attempts before, as in its record.
-    let attempt = message.retries.saturating_add(told.ran.into());
-    let (state, queue) = (told.state, &delivery.queue);
+    let attempt = message
+        .retries
+        .saturating_add(told.runtime.is_some().into());
+    let state = told.state;
     // Whole microseconds: more digits are noise.
-    let runtime_ms = runtime.as_micros() as f64 / 1e3;
+    let runtime_ms = told.runtime.unwrap_or_default().as_micros() as f64 / 1e3;
     let error = told
         .error
         .as_ref()
         .map(|e| format!("{}: {}", e.kind, e.message));
     match (&error, told.again) {
+        (None, None) if state == State::Revoked => {
+            info!(%id, task, %queue, attempt, %state, "{task} {state}, it was not run: its time was over");
+        }
         (None, None) => {
             info!(%id, task, %queue, runtime_ms, attempt, %state, "{task} {state} in {runtime_ms:.1} ms");
         }
@@ -50,7 +55,7 @@ pub(crate) fn ended(message: &Message, delivery: &Delivery, told: &Told, runtime
         (Some(error), Some(wait)) => {
             warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}: attempt {attempt} failed ({error}), the next is in {wait:.1?}");
         }
-        (Some(error), None) if !told.ran => {
+        (Some(error), None) if told.runtime.is_none() => {
             warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}, it was not run: {error}");
         }
         (Some(error), None) => {

@@ -86,8 +86,8 @@ fn active(run: &Run) -> ActiveTask {
         kwargs: shown(message.kwargs.as_deref().map_or("{}", |k| k.get())),
         queue: run.queue.to_string(),
         attempt: message.attempt(),
-        time_start: run.started_ms as f64 / 1e3,
-        runtime_s: clock::now_ms().saturating_sub(run.started_ms) as f64 / 1e3,
+        time_start: run.began.ms as f64 / 1e3,
+        runtime_s: clock::now_ms().saturating_sub(run.began.ms) as f64 / 1e3,
     }
 }
 

@@ -1,13 +1,15 @@
 //! From what became of a call to its verdict and record: pure, but for the clock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use taskq_core::broker::{Delivery, End};
-use taskq_core::message::{MAX_BYTES, Undecodable};
+use taskq_core::broker::{Delivery, End, Receipt, Verdict};
+use taskq_core::event::{self, cut_text};
+use taskq_core::message::{MAX_BYTES, OnCrash, Undecodable};
 use taskq_core::retry::Attempt;
 use taskq_core::task::{TaskDef, TaskResult};
-use taskq_core::{Failure, Message, Outcome, Record, State, TaskId};
+use taskq_core::{Failure, Message, Outcome, QueueName, Record, State, TaskId};
 
 use crate::supervisor::last_words;
 
@@ -16,49 +18,93 @@ use crate::supervisor::last_words;
 pub(crate) struct Ending {
     pub(crate) end: End,
     pub(crate) record: Option<Record>,
+    pub(crate) event: Option<event::Attempt>,
     /// The state its task is in then.
     pub(crate) state: State,
     /// What went wrong, if something did.
     pub(crate) error: Option<Failure>,
     /// When it runs again, if it does.
     pub(crate) again: Option<Duration>,
-    /// Whether the function was started.
-    pub(crate) ran: bool,
+    /// How long the function ran, if it did.
+    pub(crate) runtime: Option<Duration>,
 }
 
 /// A message that could be read, and what is known of its run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
-    pub(crate) message: &'a Message,
-    pub(crate) delivery: &'a Delivery,
+    pub(crate) message: &'a Arc<Message>,
+    pub(crate) queue: &'a QueueName,
+    pub(crate) crashes: u8,
     pub(crate) worker: &'a str,
-    /// When the function started (ms since the epoch); `None`: it never did.
-    pub(crate) started: Option<u64>,
+    /// When it was read (ms since the epoch).
+    pub(crate) received: u64,
+    /// When the function began; `None`: it never did.
+    pub(crate) began: Option<Began>,
+}
+
+/// A moment, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began {
+    /// Ms since the epoch.
+    pub(crate) ms: u64,
+    pub(crate) at: Instant,
+}
+
+impl Began {
+    pub(crate) fn now() -> Self {
+        Self {
+            ms: taskq_core::clock::now_ms(),
+            at: Instant::now(),
+        }
+    }
+}
+
+impl Ending {
+    /// The verdict on the delivery `receipt`.
+    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
+        Verdict {
+            receipt,
+            end: self.end,
+            record: self.record,
+            event: self.event,
+        }
+    }
 }
 
 /// The ending of a message that can not be read.
 pub(crate) fn undecodable(error: &Undecodable, delivery: &Delivery, worker: &str) -> Ending {
     let reason = format!("the message can not be read: {}", error.reason);
     let failure = Failure::new("Undecodable", &reason);
-    let record = error.id.filter(|id| *id != TaskId::NIL).map(|id| Record {
+    let known = error.id.filter(|id| *id != TaskId::NIL);
+    let task = error.task.as_deref().unwrap_or_default();
+    let record = known.map(|id| Record {
         error: Some(failure.clone()),
         crashes: delivery.crashes.into(),
         worker: Some(worker.to_owned()),
         finished: Some(taskq_core::clock::now_ms()),
-        ..Record::new(
-            id,
-            error.task.as_deref().unwrap_or_default(),
-            &delivery.queue,
-            State::Dead,
-        )
+        ..Record::new(id, task, &delivery.queue, State::Dead)
+    });
+    // Who asks what became of it knows its id; whoever sent it without one can not be told.
+    let event = known.map(|id| {
+        let mut message = Message::new(task);
+        message.id = id;
+        event::Attempt {
+            message: Arc::new(message),
+            received: None,
+            started: None,
+            runtime: None,
+            said: None,
+            traceback: None,
+        }
     });
     Ending {
         end: dead(State::Dead, reason),
         record,
+        event,
         state: State::Dead,
         error: Some(failure),
         again: None,
-        ran: false,
+        runtime: None,
     }
 }
 
@@ -76,15 +122,15 @@ impl Call<'_> {
                 ))
             }
             Outcome::Done(result) => Ending {
-                end: End::Done,
+                event: Some(event::Attempt {
+                    said: Some(cut_text(result.get())),
+                    ..self.attempt()
+                }),
                 record: self.record(State::Success).map(|r| Record {
                     result: Some(result),
                     ..r
                 }),
-                state: State::Success,
-                error: None,
-                again: None,
-            ran: self.started.is_some(),
+                ..self.ending(End::Done, State::Success)
             },
             Outcome::Retry { after, error } => match self.delay(def, after, &error) {
                 Ok(delay) => self.retry(delay, error),
@@ -99,67 +145,142 @@ impl Call<'_> {
     /// DEAD without an answer of the function.
     pub(crate) fn dead(self, kind: &str, reason: String) -> Ending {
         let failure = Failure::new(kind, reason);
+        let end = dead(State::Dead, failure.message.clone());
         Ending {
-            end: dead(State::Dead, failure.message.clone()),
             record: self.record(State::Dead).map(|r| Record {
                 error: Some(failure.clone()),
                 ..r
             }),
-            state: State::Dead,
+            // Its event says the reason that stands in the dead set.
+            event: Some(self.attempt()),
             error: Some(failure),
-            again: None,
-            ran: self.started.is_some(),
+            ..self.ending(end, State::Dead)
         }
     }
 
     /// Not yet; costs no attempt.
     pub(crate) fn snooze(self, after: Duration) -> Ending {
         Ending {
-            end: End::Snooze(after),
             record: self.record(State::Scheduled).map(|r| Record {
                 attempts: self.message.retries,
                 due: Some(due(after)),
                 ..r
             }),
-            state: State::Scheduled,
-            error: None,
+            event: Some(self.attempt()),
             again: Some(after),
-            ran: self.started.is_some(),
+            ..self.ending(End::Snooze(after), State::Scheduled)
         }
     }
 
-    fn failed(self, error: Failure) -> Ending {
+    /// Its time was over before it ran.
+    pub(crate) fn expired(self) -> Ending {
         Ending {
-            end: dead(State::Failure, format!("{}: {}", error.kind, error.message)),
+            record: self.record(State::Revoked),
+            event: Some(self.attempt()),
+            ..self.ending(End::Revoked { expired: true }, State::Revoked)
+        }
+    }
+
+    /// It is cut off, or never got to run, and goes back: unless it has begun and must not begin twice.
+    pub(crate) fn cut(self) -> Ending {
+        if self.began.is_some() && self.message.on_crash == OnCrash::Dead {
+            let reason =
+                "its worker stopped while it ran, and on_crash = \"dead\" forbids a second run";
+            return self.dead("WorkerStopped", reason.to_owned());
+        }
+        // A record that says STARTED is not true any more.
+        let record = self.says_started().then(|| self.record(State::Queued));
+        Ending {
+            record: record.flatten().map(|r| Record {
+                attempts: self.message.retries,
+                started: None,
+                ..r
+            }),
+            event: Some(self.attempt()),
+            ..self.ending(End::Return, State::Queued)
+        }
+    }
+
+    /// Whether its record says STARTED while it runs.
+    ///
+    /// That of a message that expires does, whatever it asks for: a record that does not tell that it runs reads as
+    /// REVOKED when that time is past.
+    pub(crate) fn says_started(self) -> bool {
+        let m = self.message;
+        self.began.is_some() && !m.ignore_result && (m.track_started || m.expires.is_some())
+    }
+
+    /// The record that says that it runs, if it is to have one.
+    pub(crate) fn started(self) -> Option<Record> {
+        self.says_started()
+            .then(|| self.record(State::Started))
+            .flatten()
+    }
+
+    fn failed(self, error: Failure) -> Ending {
+        let reason = said(&error);
+        Ending {
             record: self.record(State::Failure).map(|r| Record {
                 error: Some(error.clone()),
                 ..r
             }),
-            state: State::Failure,
+            event: Some(self.attempt_with(&reason, &error)),
             error: Some(error),
-            again: None,
-            ran: self.started.is_some(),
+            ..self.ending(dead(State::Failure, reason), State::Failure)
         }
     }
 
     fn retry(self, after: Duration, error: Failure) -> Ending {
-        let mut next = self.message.clone();
+        let mut next = Message::clone(self.message);
         next.retries = next.retries.saturating_add(1);
         let body = match next.encode() {
             Ok(wire) => wire.into(),
             Err(e) => return self.dead("MessageTooLarge", format!("it can not be retried: {e}")),
         };
         Ending {
-            end: End::Retry { after, body },
             record: self.record(State::Retry).map(|r| Record {
                 error: Some(error.clone()),
                 due: Some(due(after)),
                 ..r
             }),
-            state: State::Retry,
+            event: Some(self.attempt_with(&said(&error), &error)),
             error: Some(error),
             again: Some(after),
-            ran: self.started.is_some(),
+            ..self.ending(End::Retry { after, body }, State::Retry)
+        }
+    }
+
+    /// An ending of which nothing is stored or told yet.
+    fn ending(self, end: End, state: State) -> Ending {
+        Ending {
+            end,
+            record: None,
+            event: None,
+            state,
+            error: None,
+            again: None,
+            runtime: self.began.map(|began| began.at.elapsed()),
+        }
+    }
+
+    /// What is told of it in any case.
+    fn attempt(self) -> event::Attempt {
+        event::Attempt {
+            message: Arc::clone(self.message),
+            received: Some(self.received),
+            started: self.began.map(|began| began.ms),
+            runtime: self.began.map(|began| began.at.elapsed()),
+            said: None,
+            traceback: None,
+        }
+    }
+
+    /// What is told of one that went wrong.
+    fn attempt_with(self, said: &str, error: &Failure) -> event::Attempt {
+        event::Attempt {
+            said: Some(cut_text(said)),
+            traceback: (!error.chain.is_empty()).then(|| cut_text(&error.chain.join("\n"))),
+            ..self.attempt()
         }
     }
 
@@ -198,18 +319,25 @@ impl Call<'_> {
         if m.ignore_result {
             return None;
         }
-        let base = Record::new(m.id, &m.task, &self.delivery.queue, state);
+        let base = Record::new(m.id, &m.task, self.queue, state);
+        let waits = !state.is_final() && state != State::Started;
         Some(Record {
             // The attempts so far; this one counts once the function has started.
-            attempts: m.retries.saturating_add(self.started.is_some().into()),
-            crashes: self.delivery.crashes.into(),
+            attempts: m.retries.saturating_add(self.began.is_some().into()),
+            crashes: self.crashes.into(),
             worker: Some(self.worker.to_owned()),
             created: m.enqueued_at.or(base.created),
-            started: self.started,
+            started: self.began.map(|began| began.ms),
             finished: state.is_final().then(taskq_core::clock::now_ms),
+            expires: m.expires.filter(|_| waits),
             ..base
         })
     }
+}
+
+/// What went wrong, in a line.
+fn said(error: &Failure) -> String {
+    format!("{}: {}", error.kind, error.message)
 }
 
 fn dead(state: State, reason: String) -> End {

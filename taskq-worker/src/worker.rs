@@ -26,6 +26,7 @@ use crate::responder::Responder;
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
 use crate::tally::Tally;
+use crate::teller::Teller;
 use crate::{supervisor, thread};
 
 /// How long a task that sends another waits for the broker.
@@ -275,7 +276,8 @@ async fn consume(
 ) -> Result<(), RunError> {
     let stopping = config.stop.child_token();
     let tally = Tally::of(config.registry.iter().map(|def| def.name));
-    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, tally);
+    let node = Arc::clone(&config.node);
+    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, node, tally);
     let ledger = Arc::new(ledger);
     let _abandoned = ledger.cancel_on_drop();
 
@@ -284,6 +286,7 @@ async fn consume(
     let heartbeat = Heartbeat {
         consumer: Arc::clone(consumer),
         registration,
+        ledger: Arc::clone(&ledger),
     };
     let mut beats = heartbeat.start(beats_end.clone());
 
@@ -304,6 +307,13 @@ async fn consume(
     };
     helpers.spawn(supervisor::restarted("sweeper", move || {
         sweeper.clone().run()
+    }));
+    let teller = Teller {
+        consumer: Arc::clone(consumer),
+        ledger: Arc::clone(&ledger),
+    };
+    helpers.spawn(supervisor::restarted("teller", move || {
+        teller.clone().run()
     }));
     let responder = Responder {
         backend: Arc::clone(backend),

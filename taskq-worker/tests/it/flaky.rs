@@ -1,7 +1,7 @@
 //! A broker whose calls fail, hang or are counted at the test's will.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +31,16 @@ pub(crate) struct Faults {
     pub(crate) refuses_verdicts: AtomicBool,
     /// Verdicts are not acknowledged.
     pub(crate) hold_verdicts: AtomicBool,
+    /// Runs that began are told to nobody, though the answer says otherwise.
+    pub(crate) deaf_to_starts: AtomicBool,
+    /// So many calls that tell of runs find nobody.
+    pub(crate) loses_starts: AtomicUsize,
+    /// Calls that tell of runs are not answered.
+    pub(crate) hold_starts: AtomicBool,
+    /// What was to be told of runs under way, in that order, lost calls included.
+    pub(crate) starts: Mutex<Vec<Start>>,
+    /// The verdicts, in the order in which they came.
+    pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
     /// The next claim panics.
@@ -71,6 +81,16 @@ impl Faults {
         let before = self.refused.load(Ordering::SeqCst);
         self.down.store(true, Ordering::SeqCst);
         until(async || (self.refused.load(Ordering::SeqCst) > before + 2).then_some(())).await;
+    }
+
+    /// What was to be told of runs under way, so far.
+    pub(crate) fn starts(&self) -> Vec<Start> {
+        self.starts.lock().unwrap().clone()
+    }
+
+    /// The verdicts so far.
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        self.verdicts.lock().unwrap().clone()
     }
 
     pub(crate) fn come_back(&self) {
@@ -163,7 +183,10 @@ impl Consumer for FlakyConsumer {
         {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        self.inner.finish(queue, verdicts).await
+        let copy = verdicts.clone();
+        let finished = self.inner.finish(queue, verdicts).await?;
+        self.faults.verdicts.lock().unwrap().extend(copy);
+        Ok(finished)
     }
 
     async fn beat(&self) -> Result<(), Error> {
@@ -203,7 +226,21 @@ impl Consumer for FlakyConsumer {
     }
 
     async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
-        self.faults.reach()?;
+        let faults = &self.faults;
+        faults.reach()?;
+        faults.starts.lock().unwrap().extend(runs.clone());
+        while faults.hold_starts.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let lost = |n: usize| n.checked_sub(1);
+        let update =
+            |left: &AtomicUsize| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost);
+        if update(&faults.loses_starts).is_ok() {
+            return Err(Error::new(ErrorKind::Unreachable, "nobody at test:1"));
+        }
+        if faults.deaf_to_starts.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         self.inner.started(queue, runs).await
     }
 }

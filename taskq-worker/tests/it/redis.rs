@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use private_redis::RedisServer;
 use serde_json::json;
-use taskq_core::broker::{self, Backend};
+use taskq_core::broker::{self, Backend, Due, Outgoing};
 use taskq_core::dispatch::Dispatcher;
-use taskq_worker::{Record, Signature, State, TaskId};
+use taskq_worker::message::OnCrash;
+use taskq_worker::{Message, QueueName, Record, Signature, State, TaskId};
 
 use crate::process::Process;
 
@@ -43,6 +44,37 @@ impl Stage {
             .kwargs(&kwargs)
             .queue("celery");
         self.dispatcher.send(call).await.unwrap().id
+    }
+
+    /// Sends a call with options that no signature has.
+    async fn send_with(&self, message: Message) -> TaskId {
+        let queue = QueueName::default();
+        let outgoing = Outgoing {
+            id: message.id,
+            body: message.encode().unwrap().into(),
+            priority: 0,
+            due: Due::Now,
+            record: Some(Record::new(
+                message.id,
+                &message.task,
+                &queue,
+                State::Queued,
+            )),
+            once: None,
+            event: None,
+        };
+        let sent = self.backend.enqueue(&queue, &[outgoing], PATIENCE).await;
+        sent.unwrap();
+        message.id
+    }
+
+    async fn until_in_flight(&self, n: u64) {
+        let since = Instant::now();
+        let queue = QueueName::default();
+        while self.backend.depth(&queue).await.unwrap().in_flight < n {
+            assert!(since.elapsed() < PATIENCE, "the worker does not begin");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn record(&self, id: TaskId) -> Record {
@@ -124,6 +156,69 @@ async fn what_aborts_its_process_is_dead_after_three_crashes_and_its_neighbours_
         records[1..].iter().all(|r| r.state == State::Success),
         "{records:?}"
     );
+}
+
+#[tokio::test]
+async fn what_may_take_its_process_down_less_often_is_dead_sooner() {
+    let stage = Stage::new().await;
+    let mut booms = Vec::new();
+    for limit in [1, 2] {
+        let mut boom = Message::new("boom");
+        boom.max_crashes = Some(limit);
+        booms.push(stage.send_with(boom).await);
+    }
+    let start = || stage.worker(&["-c", "1"]);
+    let (mut worker, mut deaths) = (start(), 0);
+    let records = stage
+        .finals(&booms, || {
+            if worker.child.try_wait().unwrap().is_some() {
+                deaths += 1;
+                worker = start();
+            }
+        })
+        .await;
+    let ends: Vec<_> = records.iter().map(|r| (r.state, r.crashes)).collect();
+    assert_eq!(ends, [(State::Dead, 1), (State::Dead, 2)]);
+    assert_eq!(deaths, 3, "each took down no more than its share");
+}
+
+fn nap(ms: u64, on_crash: OnCrash) -> Message {
+    let mut message = Message::new("nap");
+    message.args = Some(serde_json::value::to_raw_value(&[ms]).unwrap());
+    message.on_crash = on_crash;
+    message
+}
+
+#[tokio::test]
+async fn an_at_most_once_run_whose_process_is_killed_is_dead_and_its_neighbour_runs_again() {
+    let stage = Stage::new().await;
+    let once = stage.send_with(nap(600, OnCrash::Dead)).await;
+    let again = stage.send_with(nap(600, OnCrash::Requeue)).await;
+    let mut worker = stage.worker(&["-c", "2"]);
+    stage.until_in_flight(2).await;
+    worker.child.kill().unwrap();
+    let _heir = stage.worker(&["-c", "2", "-n", "heir@%h"]);
+    let records = stage.finals(&[once, again], || {}).await;
+    assert_eq!((records[0].state, records[0].crashes), (State::Dead, 1));
+    assert_eq!(records[0].error.as_ref().unwrap().kind, "WorkerCrashed");
+    assert_eq!((records[1].state, records[1].crashes), (State::Success, 1));
+}
+
+#[tokio::test]
+async fn a_warm_stop_gives_back_what_may_run_again_and_ends_what_may_not() {
+    let stage = Stage::new().await;
+    let once = stage.send_with(nap(60_000, OnCrash::Dead)).await;
+    let again = stage.send_with(nap(60_000, OnCrash::Requeue)).await;
+    let worker = stage.worker(&["-c", "2", "--grace", "0"]);
+    stage.until_in_flight(2).await;
+    worker.signal("TERM");
+    let (status, log) = worker.end();
+    assert_eq!(status, Some(0), "{log}");
+    let depth = stage.backend.depth(&QueueName::default()).await.unwrap();
+    assert_eq!((depth.waiting, depth.in_flight, depth.dead), (1, 0, 1));
+    let record = stage.record(once).await;
+    assert_eq!((record.state, record.crashes), (State::Dead, 0));
+    assert_eq!(stage.record(again).await.state, State::Queued);
 }
 
 #[tokio::test]

@@ -56,29 +56,44 @@ impl RedisServer {
     /// As [`start`](Self::start).
     #[must_use]
     pub fn start_with(options: &[&str]) -> Self {
+        match Self::try_start_with(options) {
+            Ok(server) => server,
+            Err(why) => {
+                panic!(
+                    "no redis-server: {why}; `scripts/test --install` installs what the tests need"
+                )
+            }
+        }
+    }
+
+    /// The same for a program, which tells its user why there is none.
+    ///
+    /// # Errors
+    /// There is no redis-server in PATH, or it does not start.
+    pub fn try_start() -> Result<Self, String> {
+        Self::try_start_with(&[])
+    }
+
+    fn try_start_with(options: &[&str]) -> Result<Self, String> {
         let options: Vec<String> = options.iter().map(|&o| o.to_owned()).collect();
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::tempdir().map_err(|e| format!("no temporary folder: {e}"))?;
         let mut last = String::new();
         // Between the choice of a port and its use another process may take it.
         for _ in 0..5 {
             let port = free_port();
-            let mut child = spawn(port, folder.path(), &options);
-            match answers(port, &mut child, "+PONG") {
-                Ok(()) => {
-                    return Self {
+            match launch(port, folder.path(), &options) {
+                Ok(child) => {
+                    return Ok(Self {
                         child: Some(child),
                         port,
                         folder,
                         options,
-                    };
+                    });
                 }
-                Err(why) => {
-                    end(child);
-                    last = why;
-                }
+                Err(why) => last = why,
             }
         }
-        panic!("no redis-server: {last}; `scripts/test --install` installs what the tests need");
+        Err(last)
     }
 
     /// Its port on 127.0.0.1.
@@ -139,7 +154,8 @@ impl RedisServer {
         self.kill();
         let until = Instant::now() + PATIENCE;
         loop {
-            let mut child = spawn(self.port, self.folder.path(), &self.options);
+            let spawned = spawn(self.port, self.folder.path(), &self.options);
+            let mut child = spawned.expect("redis-server, as at the first start");
             match answers(self.port, &mut child, answer) {
                 Ok(()) => {
                     self.child = Some(child);
@@ -281,7 +297,19 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-fn spawn(port: u16, folder: &Path, options: &[String]) -> Child {
+/// Starts one and waits until it answers.
+fn launch(port: u16, folder: &Path, options: &[String]) -> Result<Child, String> {
+    let mut child = spawn(port, folder, options)?;
+    match answers(port, &mut child, "+PONG") {
+        Ok(()) => Ok(child),
+        Err(why) => {
+            end(child);
+            Err(why)
+        }
+    }
+}
+
+fn spawn(port: u16, folder: &Path, options: &[String]) -> Result<Child, String> {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--dir"])
@@ -290,7 +318,7 @@ fn spawn(port: u16, folder: &Path, options: &[String]) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("redis-server in PATH: `scripts/test --install` installs what the tests need")
+        .map_err(|e| format!("redis-server does not start ({e}); is it in PATH?"))
 }
 
 fn end(mut child: Child) {

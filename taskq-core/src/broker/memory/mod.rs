@@ -58,7 +58,8 @@ const RAW_LIMIT: usize = 16 << 20;
 
 /// A broker inside this process. Cheap to clone; clones are the same broker.
 ///
-/// It holds at most 1,000,000 messages of 1 GiB together in 1,000 queues; beyond that it refuses at once.
+/// It holds at most 1,000,000 messages of 1 GiB together in 1,000 queues; beyond that it refuses at once. So it does
+/// beyond 100,000 idempotency keys in a queue. Of each queue's events it keeps a day, 10,000 or 8 MiB, whatever is least.
 ///
 /// # Example
 /// ```

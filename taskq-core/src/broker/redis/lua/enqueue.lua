@@ -13,9 +13,9 @@ local number, messages, buckets, own, keyed =
   tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local once, at = 17 + buckets + own, 9 + 4 * messages
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
-local wrong = mistyped(3, 4, 'zset') or mistyped(5, 14, 'list') or mistyped(15, 15, 'hash')
-  or mistyped(16, 16, 'stream') or mistyped(17, 17, 'hash')
+local wrong = mistyped(15, 15, 'hash') or mistyped(16, 16, 'stream') or mistyped(17, 17, 'hash')
   or mistyped(18, 17 + buckets, 'hash') or mistyped(18 + buckets, once + keyed, 'string')
+if not wrong and buckets > 0 then wrong = mistyped(4, 4, 'zset') end
 if wrong then return wrong end
 
 -- What is held by another message is not put in; of two in one batch the first holds it.
@@ -54,6 +54,10 @@ for i = 0, messages - 1 do
     end
   end
 end
+-- Only the keys that this batch writes: each look costs.
+if #delayed > 0 then wrong = mistyped(3, 3, 'zset') end
+for priority in pairs(ready) do wrong = wrong or mistyped(5 + priority, 5 + priority, 'list') end
+if wrong then return wrong end
 local ring = next(ready) ~= nil
 for priority, list in pairs(ready) do redis.call('LPUSH', KEYS[5 + priority], unpack(list)) end
 if #delayed > 0 then

@@ -1,0 +1,439 @@
+//! The book: the ledger's entries in numbered places, and in which order their runs are to be told of.
+//!
+//! Every step takes the same short time however many entries there are, for it is taken under the ledger's lock: a run
+//! that nobody was told of yet is a link of a list that runs through the places.
+
+use std::time::Instant;
+
+use taskq_core::QueueName;
+use taskq_core::broker::{Receipt, Verdict};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::Run;
+
+/// A delivery that has no verdict yet, or one that waits for its run to be told of.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) receipt: Receipt,
+    pub(crate) queue: QueueName,
+    pub(crate) lost: CancellationToken,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) room: OwnedSemaphorePermit,
+    /// The function under way.
+    pub(crate) run: Option<Run>,
+    pub(crate) telling: Telling,
+    /// What became of it while it was being told of: so that nothing is told twice, it waits until that is over.
+    pub(crate) parked: Option<Box<Verdict>>,
+    links: Option<Links>,
+}
+
+/// Whether the broker was told that the run began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// Not yet: its verdict tells it, if that comes first.
+    No,
+    /// The call is under way.
+    UnderWay,
+    /// Yes.
+    Done,
+    /// It could not be told: its verdict tells it.
+    Failed,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        receipt: Receipt,
+        queue: QueueName,
+        lost: CancellationToken,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            receipt,
+            queue,
+            cancelled: lost.child_token(),
+            lost,
+            room,
+            run: None,
+            telling: Telling::No,
+            parked: None,
+            links: None,
+        }
+    }
+}
+
+/// Where an entry stands. A place is given again; the receipt tells whether it still is the same entry's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    place: usize,
+    receipt: Receipt,
+}
+
+impl Key {
+    pub(crate) fn receipt(self) -> Receipt {
+        self.receipt
+    }
+}
+
+/// When a run is to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// At once: its record says STARTED.
+    AtOnce,
+    /// When it turns out to be a longer one.
+    IfLong,
+}
+
+/// Before and after an entry in the list it is in.
+#[derive(Debug, Clone, Copy)]
+struct Links {
+    list: When,
+    before: Option<usize>,
+    after: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    first: Option<usize>,
+    last: Option<usize>,
+}
+
+/// The entries.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    places: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    at_once: List,
+    if_long: List,
+    running: usize,
+    processed: u64,
+}
+
+impl Book {
+    /// As many as have room in the ledger: places are used again.
+    pub(crate) fn enter(&mut self, entry: Entry) -> Key {
+        let receipt = entry.receipt;
+        let place = self.free.pop().unwrap_or(self.places.len());
+        match self.places.get_mut(place) {
+            Some(empty) => *empty = Some(entry),
+            None => self.places.push(Some(entry)),
+        }
+        Key { place, receipt }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Entry> {
+        self.places
+            .get_mut(key.place)?
+            .as_mut()
+            .filter(|e| e.receipt == key.receipt)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Entry> {
+        let runs = self.get_mut(key)?.run.is_some();
+        if runs {
+            self.count_end();
+        }
+        self.unlink(key.place);
+        self.free.push(key.place);
+        self.places[key.place].take()
+    }
+
+    /// Everything, and nothing is left.
+    pub(crate) fn drain(&mut self) -> Vec<Entry> {
+        let keys: Vec<_> = self
+            .iter()
+            .map(|(place, e)| Key {
+                place,
+                receipt: e.receipt,
+            })
+            .collect();
+        keys.into_iter().filter_map(|k| self.remove(k)).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.iter().map(|(_, entry)| entry)
+    }
+
+    /// How many functions are under way.
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// How many have ended.
+    pub(crate) fn processed(&self) -> u64 {
+        self.processed
+    }
+
+    /// A function begins. Answers whether it is the first to be told of then.
+    pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> bool {
+        let Some(entry) = self.get_mut(key) else {
+            return false;
+        };
+        entry.run = Some(run);
+        self.running += 1;
+        let first = self.list(when).first.is_none();
+        self.link(key.place, when);
+        first
+    }
+
+    /// A function has ended.
+    pub(crate) fn ends(&mut self, key: Key) {
+        let run = self.get_mut(key).and_then(|entry| entry.run.take());
+        if run.is_some() {
+            self.count_end();
+        }
+    }
+
+    /// It could not be told, and is to be again.
+    pub(crate) fn again(&mut self, key: Key) {
+        if self.get_mut(key).is_some_and(|e| e.run.is_some()) {
+            self.link(key.place, When::AtOnce);
+        }
+    }
+
+    /// Since when the longest of those that nobody was told of runs.
+    pub(crate) fn oldest(&self, when: When) -> Option<Instant> {
+        let list = match when {
+            When::AtOnce => &self.at_once,
+            When::IfLong => &self.if_long,
+        };
+        let entry = self.places.get(list.first?)?.as_ref()?;
+        entry.run.as_ref().map(|run| run.began.at)
+    }
+
+    /// Takes the next to be told of out of its list; of the long ones, one that runs since `until` or longer.
+    pub(crate) fn next_untold(&mut self, until: Instant) -> Option<(Key, &mut Entry)> {
+        let place = match (self.at_once.first, self.if_long.first) {
+            (Some(place), _) => place,
+            (None, Some(place)) if self.oldest(When::IfLong)? <= until => place,
+            (None, _) => return None,
+        };
+        self.unlink(place);
+        let entry = self.places.get_mut(place)?.as_mut()?;
+        let receipt = entry.receipt;
+        Some((Key { place, receipt }, entry))
+    }
+
+    fn count_end(&mut self) {
+        self.running -= 1;
+        self.processed += 1;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        let places = self.places.iter().enumerate();
+        places.filter_map(|(place, entry)| Some((place, entry.as_ref()?)))
+    }
+
+    fn list(&mut self, when: When) -> &mut List {
+        match when {
+            When::AtOnce => &mut self.at_once,
+            When::IfLong => &mut self.if_long,
+        }
+    }
+
+    /// Puts a place last in a list.
+    fn link(&mut self, place: usize, list: When) {
+        self.unlink(place);
+        let before = self.list(list).last.replace(place);
+        if let Some(entry) = &mut self.places[place] {
+            entry.links = Some(Links {
+                list,
+                before,
+                after: None,
+            });
+        }
+        match before {
+            Some(before) => self.set_after(before, Some(place)),
+            None => self.list(list).first = Some(place),
+        }
+    }
+
+    /// Takes a place out of the list it is in.
+    fn unlink(&mut self, place: usize) {
+        let links = self.places[place].as_mut().and_then(|e| e.links.take());
+        let Some(links) = links else { return };
+        match links.before {
+            Some(before) => self.set_after(before, links.after),
+            None => self.list(links.list).first = links.after,
+        }
+        match links.after {
+            Some(after) => self.set_before(after, links.before),
+            None => self.list(links.list).last = links.before,
+        }
+    }
+
+    fn set_after(&mut self, place: usize, after: Option<usize>) {
+        if let Some(links) = self.places[place].as_mut().and_then(|e| e.links.as_mut()) {
+            links.after = after;
+        }
+    }
+
+    fn set_before(&mut self, place: usize, before: Option<usize>) {
+        if let Some(links) = self.places[place].as_mut().and_then(|e| e.links.as_mut()) {
+            links.before = before;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use taskq_core::Message;
+    use taskq_core::broker::memory::MemoryBroker;
+    use taskq_core::broker::{Broker, ConsumerOptions, Delivery};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::verdict::Began;
+
+    /// Deliveries with receipts of their own.
+    async fn deliveries(n: usize) -> Vec<Delivery> {
+        let broker = MemoryBroker::new();
+        for _ in 0..n {
+            let body = Message::new("t").encode().expect("small");
+            broker
+                .push_raw(&QueueName::default(), 0, body)
+                .expect("room");
+        }
+        let options = ConsumerOptions {
+            queues: vec![QueueName::default()],
+            lease: Duration::from_secs(10),
+            node: "w@test".into(),
+        };
+        let consumer = broker.consume(options).await.expect("a consumer");
+        consumer.claim(n, Duration::ZERO).await.expect("a claim")
+    }
+
+    fn entry(delivery: &Delivery, rooms: &Arc<Semaphore>) -> Entry {
+        let room = Arc::clone(rooms).try_acquire_owned().expect("room");
+        Entry::new(
+            delivery.receipt,
+            delivery.queue.clone(),
+            delivery.lost.clone(),
+            room,
+        )
+    }
+
+    fn run() -> Run {
+        Run {
+            message: Arc::new(Message::new("t")),
+            queue: QueueName::default(),
+            crashes: 0,
+            received: 0,
+            began: Began::now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_given_again_is_not_the_first_ones_any_more() {
+        let rooms = Arc::new(Semaphore::new(9));
+        let of = deliveries(2).await;
+        let mut book = Book::default();
+        let first = book.enter(entry(&of[0], &rooms));
+        assert!(book.remove(first).is_some());
+        let second = book.enter(entry(&of[1], &rooms));
+        assert_eq!(first.place, second.place);
+        assert!(book.remove(first).is_none() && book.get_mut(first).is_none());
+        assert_eq!(book.len(), 1);
+        assert!(book.remove(second).is_some());
+        assert_eq!(rooms.available_permits(), 9);
+    }
+
+    /// The lists against two plain queues, through many steps in an order by chance.
+    #[tokio::test]
+    async fn runs_are_told_of_in_their_order_and_those_at_once_first() {
+        let rooms = Arc::new(Semaphore::new(999));
+        let of = deliveries(400).await;
+        let mut fresh = of.iter();
+        let mut book = Book::default();
+        let (mut at_once, mut if_long) = (VecDeque::new(), VecDeque::new());
+        let mut told: Vec<Key> = Vec::new();
+        let mut seed = 7_u64;
+        let mut chance = move |n: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(seed >> 33).expect("64 bits") % n
+        };
+        let later = Instant::now() + Duration::from_secs(60);
+        let mut ended = 0;
+        for _ in 0..2_000 {
+            match chance(5) {
+                0 | 1 => {
+                    let Some(delivery) = fresh.next() else {
+                        continue;
+                    };
+                    let key = book.enter(entry(delivery, &rooms));
+                    let (when, list) = match chance(2) {
+                        0 => (When::AtOnce, &mut at_once),
+                        _ => (When::IfLong, &mut if_long),
+                    };
+                    assert_eq!(book.begins(key, run(), when), list.is_empty());
+                    list.push_back(key);
+                }
+                2 => {
+                    let expected = at_once.pop_front().or_else(|| if_long.pop_front());
+                    let got = book.next_untold(later).map(|(key, _)| key);
+                    assert_eq!(got, expected);
+                    told.extend(got);
+                }
+                3 => {
+                    let list = match chance(3) {
+                        0 => &mut at_once,
+                        1 => &mut if_long,
+                        _ => {
+                            // One that was told of ends, or is to be told of again.
+                            let Some(key) = told.pop() else { continue };
+                            if chance(2) == 0 {
+                                book.again(key);
+                                at_once.push_back(key);
+                            } else {
+                                assert!(book.remove(key).is_some());
+                                ended += 1;
+                            }
+                            continue;
+                        }
+                    };
+                    if !list.is_empty() {
+                        let key = list.remove(chance(list.len())).expect("it is there");
+                        assert!(book.remove(key).is_some());
+                        ended += 1;
+                    }
+                }
+                _ => {
+                    let all = at_once.len() + if_long.len() + told.len();
+                    assert_eq!((book.len(), book.running()), (all, all));
+                    assert_eq!(book.processed(), ended);
+                    assert_eq!(book.entries().count(), all);
+                    assert_eq!(book.oldest(When::IfLong).is_none(), if_long.is_empty());
+                }
+            }
+        }
+        assert!(ended > 100, "{ended} ended");
+        assert!(book.places.len() < of.len(), "places are used again");
+        let left = book.len();
+        assert_eq!(book.drain().len(), left);
+        assert_eq!(rooms.available_permits(), 999);
+        assert!(book.next_untold(later).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_short_run_is_not_told_of_yet() {
+        let rooms = Arc::new(Semaphore::new(9));
+        let of = deliveries(1).await;
+        let mut book = Book::default();
+        let key = book.enter(entry(&of[0], &rooms));
+        let before = Instant::now();
+        book.begins(key, run(), When::IfLong);
+        let began = book.oldest(When::IfLong).expect("it runs");
+        assert!(began >= before);
+        let earlier = began.checked_sub(Duration::from_millis(1));
+        assert!(book.next_untold(earlier.expect("not the first")).is_none());
+        assert!(book.next_untold(began).is_some());
+    }
+}

@@ -1,0 +1,238 @@
+//! A round of telling: runs of one queue that the broker is told of in one call.
+
+use std::sync::Arc;
+
+use taskq_core::QueueName;
+use taskq_core::broker::Start;
+
+use crate::book::{Key, Telling};
+use crate::ledger::{Ledger, Run};
+
+/// The runs of one round. Dropped before its outcome is known, it counts as failed: no verdict waits for ever.
+#[derive(Debug)]
+pub(crate) struct Round {
+    ledger: Arc<Ledger>,
+    queue: QueueName,
+    runs: Vec<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    key: Key,
+    run: Run,
+    /// False: a call before this one failed, and its verdict tells it.
+    events: bool,
+}
+
+impl Round {
+    pub(crate) fn new(ledger: Arc<Ledger>, queue: QueueName) -> Self {
+        Self {
+            ledger,
+            queue,
+            runs: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, key: Key, run: Run, events: bool) {
+        self.runs.push(Told { key, run, events });
+    }
+
+    /// Where they came from.
+    pub(crate) fn queue(&self) -> &QueueName {
+        &self.queue
+    }
+
+    /// What the broker is to be told.
+    pub(crate) fn starts(&self) -> Vec<Start> {
+        let start = |told: &Told| {
+            let mut event = told.run.event();
+            if !told.events {
+                (event.received, event.started) = (None, None);
+            }
+            Start {
+                receipt: told.key.receipt(),
+                record: told.run.record(self.ledger.node()),
+                event,
+            }
+        };
+        self.runs.iter().map(start).collect()
+    }
+
+    /// The broker knows.
+    pub(crate) fn succeeded(mut self) {
+        for told in self.runs.drain(..) {
+            let telling = if told.events {
+                Telling::Done
+            } else {
+                Telling::Failed
+            };
+            self.ledger.telling_over(told.key, telling, false);
+        }
+    }
+
+    /// It does not: the verdicts tell it. Records that say STARTED are to be written `again` while their runs last.
+    pub(crate) fn failed(mut self, again: bool) {
+        self.give_up(again);
+    }
+
+    fn give_up(&mut self, again: bool) {
+        for told in self.runs.drain(..) {
+            let again = again && told.run.says_started();
+            self.ledger.telling_over(told.key, Telling::Failed, again);
+        }
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        self.give_up(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use taskq_core::Message;
+    use taskq_core::broker::memory::MemoryBroker;
+    use taskq_core::broker::{Broker, ConsumerOptions};
+    use taskq_core::event::Attempt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ledger::{Held, Settled};
+    use crate::tally::Tally;
+    use crate::verdict::{Began, Call};
+
+    struct Scene {
+        ledger: Arc<Ledger>,
+        held: Held,
+        run: Run,
+        verdicts: mpsc::Receiver<Settled>,
+    }
+
+    /// One run that has begun.
+    async fn scene(track_started: bool) -> Scene {
+        let (broker, queue) = (MemoryBroker::new(), QueueName::default());
+        let mut message = Message::new("t");
+        message.track_started = track_started;
+        let body = message.encode().expect("small");
+        broker.push_raw(&queue, 0, body).expect("room");
+        let options = ConsumerOptions {
+            queues: vec![queue.clone()],
+            lease: Duration::from_secs(10),
+            node: "w@test".into(),
+        };
+        let consumer = broker.consume(options).await.expect("a consumer");
+        let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
+        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
+        let ledger = Arc::new(ledger);
+        let room = Arc::clone(ledger.room()).try_acquire_owned();
+        let held = ledger.enter(&deliveries[0], room.expect("room"));
+        let run = Run {
+            message: Arc::new(message),
+            queue: deliveries[0].queue.clone(),
+            crashes: 0,
+            received: 1,
+            began: Began::now(),
+        };
+        held.runs(run.clone());
+        Scene {
+            ledger,
+            held,
+            run,
+            verdicts: receivers.remove(0).1,
+        }
+    }
+
+    impl Scene {
+        fn round(&self) -> Round {
+            let mut rounds = self.ledger.untold(Instant::now(), 9);
+            assert_eq!(rounds.len(), 1);
+            rounds.remove(0)
+        }
+
+        /// Ends the run; what comes of it is the channel's.
+        fn end(self) -> mpsc::Receiver<Settled> {
+            let call = Call {
+                message: &self.run.message,
+                queue: &self.run.queue,
+                crashes: 0,
+                worker: "w@test",
+                received: self.run.received,
+                began: Some(self.run.began),
+            };
+            assert!(self.held.settle(|receipt| call.expired().verdict(receipt)));
+            assert_eq!(self.ledger.load(), (0, 1));
+            self.verdicts
+        }
+    }
+
+    fn told(verdicts: &mut mpsc::Receiver<Settled>) -> Option<bool> {
+        let (verdict, _room) = verdicts.try_recv().ok()?.split();
+        let Attempt {
+            received, started, ..
+        } = verdict.event?;
+        assert_eq!(received.is_some(), started.is_some());
+        Some(started.is_some())
+    }
+
+    #[tokio::test]
+    async fn what_ends_while_it_is_told_of_waits_for_the_outcome_and_is_told_once() {
+        for works in [true, false] {
+            let scene = scene(false).await;
+            let round = scene.round();
+            let mut verdicts = scene.end();
+            assert_eq!(told(&mut verdicts), None, "it waits");
+            if works {
+                round.succeeded();
+            } else {
+                round.failed(true);
+            }
+            assert_eq!(told(&mut verdicts), Some(!works));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_that_is_given_up_half_way_lets_the_verdicts_go() {
+        let scene = scene(true).await;
+        let round = scene.round();
+        let mut verdicts = scene.end();
+        drop(round);
+        assert_eq!(told(&mut verdicts), Some(true));
+    }
+
+    #[tokio::test]
+    async fn a_stop_lets_go_of_what_waits() {
+        let scene = scene(false).await;
+        let (ledger, round) = (Arc::clone(&scene.ledger), scene.round());
+        let mut verdicts = scene.end();
+        ledger.return_all();
+        assert_eq!(told(&mut verdicts), Some(false), "told once at best");
+        round.succeeded();
+        assert_eq!(told(&mut verdicts), None);
+        assert_eq!(ledger.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn of_a_start_that_was_not_recorded_only_the_record_is_tried_again() {
+        let scene = scene(true).await;
+        let round = scene.round();
+        assert!(round.starts()[0].event.started.is_some());
+        round.failed(true);
+        let round = scene.round();
+        let start = round.starts().remove(0);
+        assert!(start.record.is_some() && start.event.started.is_none());
+        round.succeeded();
+        assert_eq!(told(&mut scene.end()), Some(true));
+    }
+
+    #[tokio::test]
+    async fn what_no_repeat_mends_is_not_repeated() {
+        for (tracked, again) in [(true, false), (false, true)] {
+            let scene = scene(tracked).await;
+            scene.round().failed(again);
+            assert!(scene.ledger.untold(Instant::now(), 9).is_empty());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The teller: tells the broker of runs that are still under way, those of longer tasks and those whose record is to say
+//! STARTED.
+//!
+//! A short run costs it nothing but a place in a list: its verdict tells everything.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use taskq_core::Error;
+use taskq_core::broker::Consumer;
+
+use crate::book::When;
+use crate::deadline::within;
+use crate::ledger::Ledger;
+use crate::round::Round;
+use crate::trouble::Trouble;
+
+/// A run that lasts so long is told of while it is under way.
+const LONG: Duration = Duration::from_millis(100);
+/// Rounds for the long ones are at least so far apart.
+const APART: Duration = Duration::from_millis(50);
+/// The most that one round tells of.
+const MOST: usize = 999;
+/// What ends meanwhile waits so long at most for its verdict.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Tells for one worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Teller {
+    pub(crate) consumer: Arc<dyn Consumer>,
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+impl Teller {
+    /// Tells until dropped. What came while a call was under way goes together with the next.
+    pub(crate) async fn run(self) {
+        let mut trouble = Trouble::new("telling what runs");
+        let mut last = Instant::now();
+        loop {
+            self.something_to_tell(last + APART).await;
+            last = Instant::now();
+            let since = last.checked_sub(LONG).unwrap_or(last);
+            let rounds = self.ledger.untold(since, MOST);
+            let told = join_all(rounds.into_iter().map(|round| self.tell(round))).await;
+            match told.into_iter().find_map(Result::err) {
+                None => trouble.over(),
+                Some(error) => tokio::time::sleep(trouble.failed(&error)).await,
+            }
+        }
+    }
+
+    /// Returns when a run is to be told of; for the long ones not before `paced`.
+    async fn something_to_tell(&self, paced: Instant) {
+        loop {
+            if self.ledger.oldest_untold(When::AtOnce).is_some() {
+                return;
+            }
+            let due = self.ledger.oldest_untold(When::IfLong);
+            let Some(due) = due.map(|began| (began + LONG).max(paced)) else {
+                self.ledger.begun().await;
+                continue;
+            };
+            if due <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                () = self.ledger.begun() => {}
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+        }
+    }
+
+    async fn tell(&self, round: Round) -> Result<(), Error> {
+        let call = self.consumer.started(round.queue(), round.starts());
+        match within(LIMIT, "started", call).await {
+            Ok(()) => {
+                round.succeeded();
+                Ok(())
+            }
+            Err(error) => {
+                round.failed(error.is_transient());
+                Err(error)
+            }
+        }
+    }
+}
