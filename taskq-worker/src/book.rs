@@ -84,6 +84,17 @@ pub(crate) enum When {
     IfLong,
 }
 
+/// What is to be told of next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Something at once.
+    AtOnce,
+    /// One that runs since then, when it has become a longer one.
+    IfLong(Instant),
+    /// Nothing: who asked is rung.
+    Nothing,
+}
+
 /// Before and after an entry in the list it is in.
 #[derive(Debug, Clone, Copy)]
 struct Links {
@@ -105,6 +116,8 @@ pub(crate) struct Book {
     free: Vec<usize>,
     at_once: List,
     if_long: List,
+    /// Nothing was to be told of when the teller looked last.
+    idle: bool,
     running: usize,
     processed: u64,
 }
@@ -168,16 +181,17 @@ impl Book {
         self.processed
     }
 
-    /// A function begins. Answers whether it is the first to be told of then.
+    /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> bool {
         let Some(entry) = self.get_mut(key) else {
             return false;
         };
         entry.run = Some(run);
         self.running += 1;
+        let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
-        first
+        idle || (first && when == When::AtOnce)
     }
 
     /// A function has ended.
@@ -195,13 +209,24 @@ impl Book {
         }
     }
 
+    /// What is to be told of next.
+    pub(crate) fn look(&mut self) -> Next {
+        self.idle = false;
+        if self.at_once.first.is_some() {
+            return Next::AtOnce;
+        }
+        match self.longest() {
+            Some(since) => Next::IfLong(since),
+            None => {
+                self.idle = true;
+                Next::Nothing
+            }
+        }
+    }
+
     /// Since when the longest of those that nobody was told of runs.
-    pub(crate) fn oldest(&self, when: When) -> Option<Instant> {
-        let list = match when {
-            When::AtOnce => &self.at_once,
-            When::IfLong => &self.if_long,
-        };
-        let entry = self.places.get(list.first?)?.as_ref()?;
+    fn longest(&self) -> Option<Instant> {
+        let entry = self.places.get(self.if_long.first?)?.as_ref()?;
         entry.run.as_ref().map(|run| run.began.at)
     }
 
@@ -209,7 +234,7 @@ impl Book {
     pub(crate) fn next_untold(&mut self, until: Instant) -> Option<(Key, &mut Entry)> {
         let place = match (self.at_once.first, self.if_long.first) {
             (Some(place), _) => place,
-            (None, Some(place)) if self.oldest(When::IfLong)? <= until => place,
+            (None, Some(place)) if self.longest()? <= until => place,
             (None, _) => return None,
         };
         self.unlink(place);
@@ -361,7 +386,7 @@ mod tests {
             usize::try_from(seed >> 33).expect("64 bits") % n
         };
         let later = Instant::now() + Duration::from_secs(60);
-        let mut ended = 0;
+        let (mut ended, mut idle) = (0, false);
         for _ in 0..2_000 {
             match chance(5) {
                 0 | 1 => {
@@ -373,7 +398,9 @@ mod tests {
                         0 => (When::AtOnce, &mut at_once),
                         _ => (When::IfLong, &mut if_long),
                     };
-                    assert_eq!(book.begins(key, run(), when), list.is_empty());
+                    let rings = idle || (when == When::AtOnce && list.is_empty());
+                    assert_eq!(book.begins(key, run(), when), rings);
+                    idle = false;
                     list.push_back(key);
                 }
                 2 => {
@@ -410,7 +437,12 @@ mod tests {
                     assert_eq!((book.len(), book.running()), (all, all));
                     assert_eq!(book.processed(), ended);
                     assert_eq!(book.entries().count(), all);
-                    assert_eq!(book.oldest(When::IfLong).is_none(), if_long.is_empty());
+                    idle = at_once.is_empty() && if_long.is_empty();
+                    match book.look() {
+                        Next::AtOnce => assert!(!at_once.is_empty()),
+                        Next::IfLong(_) => assert!(at_once.is_empty() && !if_long.is_empty()),
+                        Next::Nothing => assert!(idle),
+                    }
                 }
             }
         }
@@ -430,7 +462,9 @@ mod tests {
         let key = book.enter(entry(&of[0], &rooms));
         let before = Instant::now();
         book.begins(key, run(), When::IfLong);
-        let began = book.oldest(When::IfLong).expect("it runs");
+        let Next::IfLong(began) = book.look() else {
+            panic!("it runs");
+        };
         assert!(began >= before);
         let earlier = began.checked_sub(Duration::from_millis(1));
         assert!(book.next_untold(earlier.expect("not the first")).is_none());

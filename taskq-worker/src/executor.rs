@@ -103,7 +103,8 @@ impl Executor {
         call: &mut Call<'_>,
         held: &Held,
     ) -> Result<Ending, Cut> {
-        let claimed = Instant::now();
+        // The time of a message that never expires costs nothing.
+        let claimed = call.message.expires.map(|_| Instant::now());
         honours_options(*call)?;
         is_in_time(*call, delivery, claimed)?;
         is_due(*call, delivery)?;
@@ -228,8 +229,8 @@ fn honours_options(call: Call<'_>) -> Result<(), Cut> {
 }
 
 /// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.
-fn is_in_time(call: Call<'_>, delivery: &Delivery, claimed: Instant) -> Result<(), Cut> {
-    let Some(expires) = call.message.expires else {
+fn is_in_time(call: Call<'_>, delivery: &Delivery, claimed: Option<Instant>) -> Result<(), Cut> {
+    let (Some(expires), Some(claimed)) = (call.message.expires, claimed) else {
         return Ok(());
     };
     let since = u64::try_from(claimed.elapsed().as_millis()).unwrap_or(u64::MAX);

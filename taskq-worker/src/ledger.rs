@@ -11,7 +11,7 @@ use taskq_core::{Message, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Book, Entry, Key, Telling, When};
+use crate::book::{Book, Entry, Key, Next, Telling, When};
 use crate::round::Round;
 use crate::tally::Tally;
 use crate::verdict::{Began, Call};
@@ -23,7 +23,7 @@ const UNACKNOWLEDGED: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     book: Mutex<Book>,
-    /// Rings when there is a first run to be told of.
+    /// Rings for the teller.
     begun: Notify,
     room: Arc<Semaphore>,
     size: usize,
@@ -215,14 +215,14 @@ impl Ledger {
         }
     }
 
-    /// Rings when a first run is to be told of.
-    pub(crate) async fn begun(&self) {
-        self.begun.notified().await;
+    /// What is to be told of next; of nothing, [`begun`](Self::begun) tells when that changes.
+    pub(crate) fn look(&self) -> Next {
+        self.book().look()
     }
 
-    /// Since when the first of the runs that nobody was told of is under way: of those to be told of at once, or of all.
-    pub(crate) fn oldest_untold(&self, when: When) -> Option<Instant> {
-        self.book().oldest(when)
+    /// Rings when a run is to be told of at once, or when there was none at all.
+    pub(crate) async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Takes up to `most` runs to be told of: those to be told of at once, and those that run since `until` or longer.
@@ -367,8 +367,8 @@ impl Held {
         } else {
             When::IfLong
         };
-        let first = self.ledger.book().begins(self.key, run, when);
-        if first {
+        let ring = self.ledger.book().begins(self.key, run, when);
+        if ring {
             self.ledger.begun.notify_one();
         }
     }

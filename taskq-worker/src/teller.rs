@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use taskq_core::Error;
 use taskq_core::broker::Consumer;
 
-use crate::book::When;
+use crate::book::Next;
 use crate::deadline::within;
 use crate::ledger::Ledger;
 use crate::round::Round;
@@ -53,14 +53,15 @@ impl Teller {
     /// Returns when a run is to be told of; for the long ones not before `paced`.
     async fn something_to_tell(&self, paced: Instant) {
         loop {
-            if self.ledger.oldest_untold(When::AtOnce).is_some() {
-                return;
-            }
-            let due = self.ledger.oldest_untold(When::IfLong);
-            let Some(due) = due.map(|began| (began + LONG).max(paced)) else {
-                self.ledger.begun().await;
-                continue;
+            let since = match self.ledger.look() {
+                Next::AtOnce => return,
+                Next::IfLong(since) => since,
+                Next::Nothing => {
+                    self.ledger.begun().await;
+                    continue;
+                }
             };
+            let due = (since + LONG).max(paced);
             if due <= Instant::now() {
                 return;
             }

@@ -60,6 +60,24 @@ impl Began {
 }
 
 impl Ending {
+    /// The same, telling this of it.
+    fn saying(mut self, said: Box<str>) -> Self {
+        if let Some(event) = &mut self.event {
+            event.said = Some(said);
+        }
+        self
+    }
+
+    /// The same, telling what went wrong.
+    fn blaming(mut self, error: Failure, said: &str) -> Self {
+        let causes = (!error.chain.is_empty()).then(|| cut_text(&error.chain.join("\n")));
+        if let Some(event) = &mut self.event {
+            event.traceback = causes;
+        }
+        self.error = Some(error);
+        self.saying(cut_text(said))
+    }
+
     /// The verdict on the delivery `receipt`.
     pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
         Verdict {
@@ -121,17 +139,17 @@ impl Call<'_> {
                     ),
                 ))
             }
-            Outcome::Done(result) => Ending {
-                event: Some(event::Attempt {
-                    said: Some(cut_text(result.get())),
-                    ..self.attempt()
-                }),
-                record: self.record(State::Success).map(|r| Record {
-                    result: Some(result),
-                    ..r
-                }),
-                ..self.ending(End::Done, State::Success)
-            },
+            Outcome::Done(result) => {
+                let ending = self.ending(End::Done, State::Success);
+                let ending = ending.saying(cut_text(result.get()));
+                Ending {
+                    record: self.record(State::Success).map(|r| Record {
+                        result: Some(result),
+                        ..r
+                    }),
+                    ..ending
+                }
+            }
             Outcome::Retry { after, error } => match self.delay(def, after, &error) {
                 Ok(delay) => self.retry(delay, error),
                 Err(error) => self.failed(error),
@@ -152,7 +170,6 @@ impl Call<'_> {
                 ..r
             }),
             // Its event says the reason that stands in the dead set.
-            event: Some(self.attempt()),
             error: Some(failure),
             ..self.ending(end, State::Dead)
         }
@@ -166,7 +183,6 @@ impl Call<'_> {
                 due: Some(due(after)),
                 ..r
             }),
-            event: Some(self.attempt()),
             again: Some(after),
             ..self.ending(End::Snooze(after), State::Scheduled)
         }
@@ -176,7 +192,6 @@ impl Call<'_> {
     pub(crate) fn expired(self) -> Ending {
         Ending {
             record: self.record(State::Revoked),
-            event: Some(self.attempt()),
             ..self.ending(End::Revoked { expired: true }, State::Revoked)
         }
     }
@@ -196,7 +211,6 @@ impl Call<'_> {
                 started: None,
                 ..r
             }),
-            event: Some(self.attempt()),
             ..self.ending(End::Return, State::Queued)
         }
     }
@@ -219,14 +233,14 @@ impl Call<'_> {
 
     fn failed(self, error: Failure) -> Ending {
         let reason = said(&error);
+        let record = self.record(State::Failure).map(|r| Record {
+            error: Some(error.clone()),
+            ..r
+        });
+        let ending = self.ending(dead(State::Failure, reason.clone()), State::Failure);
         Ending {
-            record: self.record(State::Failure).map(|r| Record {
-                error: Some(error.clone()),
-                ..r
-            }),
-            event: Some(self.attempt_with(&reason, &error)),
-            error: Some(error),
-            ..self.ending(dead(State::Failure, reason), State::Failure)
+            record,
+            ..ending.blaming(error, &reason)
         }
     }
 
@@ -237,50 +251,39 @@ impl Call<'_> {
             Ok(wire) => wire.into(),
             Err(e) => return self.dead("MessageTooLarge", format!("it can not be retried: {e}")),
         };
+        let record = self.record(State::Retry).map(|r| Record {
+            error: Some(error.clone()),
+            due: Some(due(after)),
+            ..r
+        });
+        let ending = self.ending(End::Retry { after, body }, State::Retry);
+        let said = said(&error);
         Ending {
-            record: self.record(State::Retry).map(|r| Record {
-                error: Some(error.clone()),
-                due: Some(due(after)),
-                ..r
-            }),
-            event: Some(self.attempt_with(&said(&error), &error)),
-            error: Some(error),
+            record,
             again: Some(after),
-            ..self.ending(End::Retry { after, body }, State::Retry)
+            ..ending.blaming(error, &said)
         }
     }
 
-    /// An ending of which nothing is stored or told yet.
+    /// An ending of which nothing is stored yet, and nothing told but the attempt.
     fn ending(self, end: End, state: State) -> Ending {
-        Ending {
-            end,
-            record: None,
-            event: None,
-            state,
-            error: None,
-            again: None,
-            runtime: self.began.map(|began| began.at.elapsed()),
-        }
-    }
-
-    /// What is told of it in any case.
-    fn attempt(self) -> event::Attempt {
-        event::Attempt {
+        let runtime = self.began.map(|began| began.at.elapsed());
+        let event = event::Attempt {
             message: Arc::clone(self.message),
             received: Some(self.received),
             started: self.began.map(|began| began.ms),
-            runtime: self.began.map(|began| began.at.elapsed()),
+            runtime,
             said: None,
             traceback: None,
-        }
-    }
-
-    /// What is told of one that went wrong.
-    fn attempt_with(self, said: &str, error: &Failure) -> event::Attempt {
-        event::Attempt {
-            said: Some(cut_text(said)),
-            traceback: (!error.chain.is_empty()).then(|| cut_text(&error.chain.join("\n"))),
-            ..self.attempt()
+        };
+        Ending {
+            end,
+            record: None,
+            event: Some(event),
+            state,
+            error: None,
+            again: None,
+            runtime,
         }
     }
 
