@@ -9,8 +9,8 @@
 local number, messages, buckets, own = tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
 if number <= last then return 'APPLIED' end
-local wrong = mistyped(3, 4, 'zset') or mistyped(5, 14, 'list')
-  or mistyped(15, 14 + buckets, 'hash') or mistyped(15 + buckets, 14 + buckets + own, 'string')
+local wrong = mistyped(15, 14 + buckets, 'hash') or mistyped(15 + buckets, 14 + buckets + own, 'string')
+if not wrong and buckets > 0 then wrong = mistyped(4, 4, 'zset') end
 if wrong then return wrong end
 
 local ready, delayed, earliest = {}, {}, nil
@@ -27,6 +27,10 @@ for i = 0, messages - 1 do
     ready[priority] = list
   end
 end
+-- Only the keys that this batch writes: each look costs.
+if #delayed > 0 then wrong = mistyped(3, 3, 'zset') end
+for priority in pairs(ready) do wrong = wrong or mistyped(5 + priority, 5 + priority, 'list') end
+if wrong then return wrong end
 local ring = next(ready) ~= nil
 for priority, list in pairs(ready) do redis.call('LPUSH', KEYS[5 + priority], unpack(list)) end
 if #delayed > 0 then
