@@ -111,6 +111,8 @@ impl Driver {
                     }
                 },
             };
+            // The senders that the last answer woke run before this goes on, else the first of them would leave alone.
+            tokio::task::yield_now().await;
             let batch;
             (batch, left_over) = self.gather(first);
             self.flush(batch).await;

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use private_redis::RedisServer;
 use taskq_core::broker::redis::RedisBroker;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Delivery, Due, End, Inspect, Outgoing, Results, Verdict,
+    Broker, Consumer, ConsumerOptions, Delivery, Depth, Due, End, Inspect, Outgoing, Results,
+    Verdict,
 };
 use taskq_core::{ErrorKind, Message, QueueName, Record, State, TaskId, clock};
 
@@ -93,21 +94,26 @@ async fn a_mistyped_key_is_named_and_costs_nothing() {
         let name = queue(&format!("bad-{}", key.replace(':', "-")));
         let full = format!("taskq:{{{name}}}:{key}");
         assert_eq!(server.command(&format!("{verb} {full} x")), "+OK");
-        let error = broker
-            .enqueue(&name, &[outgoing(&name)], SECOND)
-            .await
-            .unwrap_err();
+        // A message on its way to that key, behind one that is not.
+        let mut message = outgoing(&name);
+        match key {
+            "ready:5" => message.priority = 5,
+            "delayed" => message.due = Due::In(SECOND * 60),
+            _ => {}
+        }
+        let batch = [outgoing(&name), message];
+        let error = broker.enqueue(&name, &batch, SECOND).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongType, "{error}");
         assert!(
             error.to_string().contains(&full),
             "{error} does not name {full}"
         );
         assert_eq!(server.command(&format!("DEL {full}")), ":1");
-        broker
-            .enqueue(&name, &[outgoing(&name)], SECOND)
-            .await
-            .unwrap();
-        assert_eq!(broker.depth(&name).await.unwrap().waiting, 1);
+        let depth = broker.depth(&name).await.unwrap();
+        assert_eq!(depth, Depth::default(), "{key}");
+        broker.enqueue(&name, &batch, SECOND).await.unwrap();
+        let depth = broker.depth(&name).await.unwrap();
+        assert_eq!(depth.waiting + depth.delayed, 2, "{key}");
     }
 }
 
