@@ -141,7 +141,11 @@ mod tests {
         for change in depths {
             let mut depth = none.0.clone();
             change(&mut depth);
-            assert_eq!(evidence(depth.clone(), none.1).faults().len(), 1, "{depth:?}");
+            assert_eq!(
+                evidence(depth.clone(), none.1).faults().len(),
+                1,
+                "{depth:?}"
+            );
         }
         let stored: [fn(&mut Records); 3] = [
             |r| r.missing = 1,
@@ -151,7 +155,11 @@ mod tests {
         for change in stored {
             let mut records = none.1;
             change(&mut records);
-            assert_eq!(evidence(none.0.clone(), records).faults().len(), 1, "{records:?}");
+            assert_eq!(
+                evidence(none.0.clone(), records).faults().len(),
+                1,
+                "{records:?}"
+            );
         }
     }
 }
