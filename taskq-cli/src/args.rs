@@ -47,6 +47,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Ask the running workers
     Inspect(Inspect),
+    /// Which workers are there, one line each
+    Status(Status),
+    /// The tasks that workers published
+    List,
+    /// What lies in each queue
+    Queues,
     /// Send a call of a task
     Call(Box<Call>),
     /// Show what is stored of a call
@@ -55,22 +61,39 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+    #[command(subcommand)]
+    pub(crate) what: Question,
+}
+
+/// Which workers are asked, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Whom {
     /// Ask only these workers; give several with commas, or repeat it
     #[arg(short, long, global = true, value_name = "NODE", value_delimiter = ',', value_parser = quantity::node)]
     pub(crate) destination: Vec<String>,
     /// Wait this long for answers; returns earlier when all are there
     #[arg(short, long, global = true, value_name = "SECS", default_value = "1", value_parser = quantity::duration)]
     pub(crate) timeout: Duration,
-    #[command(subcommand)]
-    pub(crate) what: Question,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum Question {
     /// The tasks that run right now
     Active,
     /// Which workers answer
     Ping,
+    /// The tasks that each worker offers
+    Registered,
+    /// What each worker has done and used
+    Stats,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
 }
 
 #[derive(Debug, Args)]

@@ -6,28 +6,45 @@ use std::io::{ErrorKind, Write};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::table::Table;
 
 /// The two streams of the program.
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
+    terminal: bool,
     trouble: Option<std::io::Error>,
 }
 
 impl<'a> Console<'a> {
-    /// Answers go to `out`, notices and errors to `err`.
+    /// Answers go to `out`, notices and errors to `err`; neither is taken for a terminal.
     pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
         Self {
             out,
             err,
+            terminal: false,
             trouble: None,
         }
+    }
+
+    /// Whether `out` is a terminal. Only there are wide cells of tables cut: what is piped on must be whole.
+    #[must_use]
+    pub fn terminal(mut self, is_one: bool) -> Self {
+        self.terminal = is_one;
+        self
     }
 
     /// Writes text to stdout as it is.
     pub(crate) fn print(&mut self, text: &str) {
         if self.trouble.is_none() {
             self.trouble = self.out.write_all(text.as_bytes()).err();
+        }
+    }
+
+    /// Writes a table to stdout, unless it has no rows.
+    pub(crate) fn table(&mut self, table: &Table) {
+        if !table.is_empty() {
+            self.print(&table.render(self.terminal));
         }
     }
 

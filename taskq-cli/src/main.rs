@@ -1,5 +1,6 @@
 //! `taskq`: see the library.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use taskq_core::broker::Backend;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let mut console = Console::new(&mut out, &mut err);
+    let is_terminal = out.is_terminal();
+    let mut console = Console::new(&mut out, &mut err).terminal(is_terminal);
     run(std::env::args_os(), &mut console, connect).await.into()
 }
 

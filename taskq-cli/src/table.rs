@@ -2,7 +2,7 @@
 
 use crate::console::plain;
 
-/// A cell shows at most this many characters.
+/// A cell on a terminal shows at most this many characters.
 const WIDEST: usize = 60;
 
 pub(crate) struct Table {
@@ -18,18 +18,30 @@ impl Table {
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows
-            .push(cells.into_iter().map(|cell| cut(&plain(&cell))).collect());
+            .push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
-    pub(crate) fn render(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+    /// Whether it has nothing but its titles.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() < 2
+    }
+
+    /// Its lines; with `narrow`, wide cells are cut.
+    pub(crate) fn render(&self, narrow: bool) -> String {
+        let shown = |cell: &String| if narrow { cut(cell) } else { cell.clone() };
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(shown).collect())
+            .collect();
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            let cells = rows.iter().filter_map(|row| row.get(column));
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
-        for row in &self.rows {
+        for row in &rows {
             let mut line = String::new();
             for (cell, &width) in row.iter().zip(&widths) {
                 line.push_str(&format!("{cell:<width$}  "));
@@ -64,6 +76,7 @@ mod tests {
             &format!("\\u{{1b}}[31m\\n  {wide}"),
         ]
         .join("\n");
-        assert_eq!(table.render(), lines + "\n");
+        assert_eq!(table.render(true), lines + "\n");
+        assert!(table.render(false).contains(&"y".repeat(100)));
     }
 }

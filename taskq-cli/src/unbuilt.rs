@@ -15,7 +15,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("events", LATER),
     ("flower", LATER),
     ("graph", LATER),
-    ("list", LATER),
     ("logtool", LATER),
     ("migrate", LATER),
     (
@@ -25,15 +24,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("ping", "is called `taskq inspect ping`"),
     ("active", "is called `taskq inspect active`"),
     ("purge", LATER),
-    ("queues", LATER),
+    ("registered", "is called `taskq inspect registered`"),
     ("replay", LATER),
     ("report", LATER),
     ("revoke", LATER),
+    ("stats", "is called `taskq inspect stats`"),
     ("shell", "does not exist: `taskq call` sends a task"),
-    (
-        "status",
-        "is not built yet; `taskq inspect ping` tells which workers answer",
-    ),
     ("top", LATER),
     (
         "upgrade",
@@ -55,12 +51,10 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("memsample", LATER),
     ("objgraph", "does not exist: it is about Python objects"),
     ("query_task", LATER),
-    ("registered", LATER),
     ("report", LATER),
     ("reserved", LATER),
     ("revoked", LATER),
     ("scheduled", LATER),
-    ("stats", LATER),
 ];
 
 /// The sentence for a word that clap does not know but we do.

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use taskq_core::broker::{self, Backend};
+use taskq_core::broker::{self, Backend, Results};
 use taskq_core::dispatch::{Dispatcher, Sent};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
-use taskq_core::{Error, QueueName, Signature, TaskId};
+use taskq_core::{Error, QueueName, Record, Signature, TaskId};
 
+use crate::ends::{Awaited, ends};
 use crate::handle::TaskHandle;
 use crate::options::SendOptions;
+use crate::routes::Routes;
+use crate::wait::{WaitError, answer};
 
 /// A send is given up after this long, unless the builder says otherwise.
 pub const DEFAULT_SEND_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,6 +25,7 @@ pub const DEFAULT_SEND_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Client {
     pub(crate) backend: Arc<dyn Backend>,
     dispatcher: Dispatcher,
+    routes: Arc<Routes>,
 }
 
 impl Client {
@@ -40,8 +45,9 @@ impl Client {
 
     /// Sends one call; `Ok` means accepted: it ends in a final state or is still owed.
     ///
-    /// A signature without a queue goes to the queue that workers published for its task, else to `celery`.
-    /// Calls sent at the same time share their way to the broker.
+    /// It goes to the queue it names itself, else to that of the first [route](ClientBuilder::route) that fits its
+    /// task, else to its task's own (in its definition, or as workers published it), else to `celery`. If its
+    /// idempotency key is held by an earlier call, it is not put in, and the handle is that call's. Calls sent at the same time share their way to the broker.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what was wrong in the signature,
@@ -50,7 +56,7 @@ impl Client {
     /// [is transient](Error::is_transient) the call may still have been accepted: sent again under the same id
     /// it shares one record, and may run twice.
     pub async fn send<R>(&self, signature: Signature<R>) -> Result<TaskHandle<R>, Error> {
-        let sent = self.dispatcher.send(signature).await?;
+        let sent = self.dispatcher.send(self.routes.lead(signature)).await?;
         Ok(self.handle_of(sent))
     }
 
@@ -72,7 +78,8 @@ impl Client {
         &self,
         signatures: Vec<Signature<R>>,
     ) -> Vec<Result<TaskHandle<R>, Error>> {
-        let answers = self.dispatcher.send_many(signatures).await;
+        let signatures = signatures.into_iter().map(|call| self.routes.lead(call));
+        let answers = self.dispatcher.send_many(signatures.collect()).await;
         answers
             .into_iter()
             .map(|answer| answer.map(|sent| self.handle_of(sent)))
@@ -108,6 +115,52 @@ impl Client {
     #[must_use]
     pub fn handle_in<R>(&self, id: TaskId, queue: QueueName) -> TaskHandle<R> {
         TaskHandle::new(self.backend.clone(), id, Some(queue), true)
+    }
+
+    /// Waits up to `timeout` for the ends of many calls together, and gives their results in the order asked.
+    ///
+    /// `calls` are handles, as [`send_many`](Self::send_many) gives them, or bare ids. Each is answered for itself,
+    /// as [`TaskHandle::wait`] would: one that failed, or has not ended in time, does not hide the results of the
+    /// others. It returns as soon as all have ended. A wait that is dropped leaves nothing behind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use std::time::Duration;
+    /// use taskq_client::{Client, Signature, WaitError};
+    /// let client = Client::connect("memory://").await?;
+    /// let calls = (0..3).map(|n| Signature::<i64>::by_name("math.square").args(&[n])).collect();
+    /// let handles: Vec<_> = client.send_many(calls).await.into_iter().collect::<Result<_, _>>()?;
+    ///
+    /// let squares: Vec<Result<i64, WaitError>> = client.wait_all(&handles, Duration::from_millis(10)).await;
+    /// // No worker runs here, so none has ended.
+    /// assert!(squares.iter().all(|s| matches!(s, Err(WaitError::TimedOut { .. }))));
+    /// # Ok(()) }
+    /// ```
+    pub async fn wait_all<R, I>(&self, calls: I, timeout: Duration) -> Vec<Result<R, WaitError>>
+    where
+        R: DeserializeOwned,
+        I: IntoIterator,
+        I::Item: Into<Awaited>,
+    {
+        let ends = self.wait_all_records(calls, timeout).await;
+        ends.into_iter().map(|end| answer(end?)).collect()
+    }
+
+    /// As [`wait_all`](Self::wait_all), but gives the final records, whatever their states.
+    ///
+    /// The only errors are [`WaitError::TimedOut`], [`WaitError::ResultsDisabled`] and [`WaitError::Broker`].
+    pub async fn wait_all_records<I>(
+        &self,
+        calls: I,
+        timeout: Duration,
+    ) -> Vec<Result<Record, WaitError>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Awaited>,
+    {
+        let results: Arc<dyn Results> = self.backend.clone();
+        let calls = calls.into_iter().map(Into::into).collect();
+        ends(&results, calls, timeout).await
     }
 
     /// The tasks that workers published within the last 7 days, by name.
@@ -148,12 +201,14 @@ impl Client {
 #[derive(Debug, Clone)]
 pub struct ClientBuilder {
     send_deadline: Duration,
+    routes: Routes,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             send_deadline: DEFAULT_SEND_DEADLINE,
+            routes: Routes::default(),
         }
     }
 }
@@ -166,6 +221,31 @@ impl ClientBuilder {
     pub fn send_deadline(mut self, deadline: Duration) -> Self {
         self.send_deadline = deadline;
         self
+    }
+
+    /// Sends calls of the tasks whose name fits `pattern` to `queue`, unless a call names its queue itself.
+    ///
+    /// `*` stands for any characters, `?` for one, `[ab]` for one of these, as in Celery's `task_routes`; the whole
+    /// name must fit. Of several routes the first that fits counts, in the order they were given.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use taskq_client::{Client, SendOptions};
+    /// let client = Client::builder()
+    ///     .route("logistica.reporte_*", "reportes")?
+    ///     .route("logistica.*", "logistica")?
+    ///     .connect("memory://")
+    ///     .await?;
+    /// let handle = client.send_by_name("logistica.reporte_diario", (), (), SendOptions::default()).await?;
+    /// assert_eq!(handle.queue().unwrap().as_str(), "reportes");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what is no pattern or no queue's name.
+    pub fn route(mut self, pattern: &str, queue: &str) -> Result<Self, Error> {
+        self.routes.add(pattern, queue)?;
+        Ok(self)
     }
 
     /// Connects to the broker at `url`.
@@ -182,6 +262,7 @@ impl ClientBuilder {
         Client {
             dispatcher: Dispatcher::new(backend.clone(), self.send_deadline),
             backend,
+            routes: Arc::new(self.routes),
         }
     }
 }

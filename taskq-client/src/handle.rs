@@ -8,18 +8,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use taskq_core::broker::Results;
 use taskq_core::{Error, QueueName, Record, State, TaskId};
-use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::ends::end;
 use crate::wait::{WaitError, answer};
-
-/// The first wait between two looks at a record.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-/// The waits grow up to this.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// A look at a record may take this long past the end of the wait.
-const LAST_LOOK: Duration = Duration::from_millis(250);
-/// A wait longer than this is as good as one without end.
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
 
 /// A call that was sent, whose result is an `R`.
 pub struct TaskHandle<R> {
@@ -85,9 +76,10 @@ impl<R> TaskHandle<R> {
 
     /// Waits up to `timeout` for its end, and gives its result.
     ///
-    /// The record is read again and again, with pauses that grow from 5 to 250 ms. A call without a record is
-    /// waited for too: one that another program pushed has none before it is done. A broker in trouble is
-    /// asked again until the time is up.
+    /// The broker tells when it has ended; what it could not tell is seen within a second. A call without a record
+    /// is waited for too: one that another program pushed has none before it is done. A broker in trouble is
+    /// asked again until the time is up. To wait for many at once there is
+    /// [`Client::wait_all`](crate::Client::wait_all). A wait that is dropped leaves nothing behind.
     ///
     /// # Errors
     /// [`WaitError`] says which: the task failed, timed out, the results are not kept …
@@ -103,39 +95,7 @@ impl<R> TaskHandle<R> {
     /// # Errors
     /// [`WaitError::TimedOut`], [`WaitError::ResultsDisabled`] and [`WaitError::Broker`] alone.
     pub async fn wait_record(&self, timeout: Duration) -> Result<Record, WaitError> {
-        if !self.tracked {
-            return Err(WaitError::ResultsDisabled { id: self.id });
-        }
-        let until = Instant::now() + timeout.min(LONGEST_WAIT);
-        let mut pause = SHORTEST_PAUSE;
-        let (mut last, mut trouble) = (None, None);
-        loop {
-            match timeout_at(until + LAST_LOOK, self.record()).await {
-                Ok(Ok(Some(record))) if record.state.is_final() => return Ok(record),
-                Ok(Ok(record)) => (last, trouble) = (record.map(|r| r.state), None),
-                Ok(Err(error)) if error.is_transient() => trouble = Some(error),
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => {
-                    return Err(
-                        trouble.map_or_else(|| self.timed_out(timeout, last), WaitError::from)
-                    );
-                }
-            }
-            let now = Instant::now();
-            if now >= until {
-                return Err(trouble.map_or_else(|| self.timed_out(timeout, last), WaitError::from));
-            }
-            sleep_until((now + pause).min(until)).await;
-            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    fn timed_out(&self, after: Duration, last: Option<State>) -> WaitError {
-        WaitError::TimedOut {
-            id: self.id,
-            after,
-            last,
-        }
+        end(&self.results, self.into(), timeout).await
     }
 }
 

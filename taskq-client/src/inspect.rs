@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
+use taskq_core::broker::Depth;
 use taskq_core::control::{Command, Request};
-use taskq_core::{Error, TaskId};
+use taskq_core::{Error, QueueName, TaskId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Client;
@@ -25,6 +26,22 @@ pub struct Answers {
 }
 
 impl Client {
+    /// Every queue somebody sent to or listens at, by name.
+    ///
+    /// # Errors
+    /// When the broker can not be reached.
+    pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.backend.queues().await
+    }
+
+    /// What lies in `queue`: how much of what, for how long, and whether it is paused.
+    ///
+    /// # Errors
+    /// When the broker can not be reached.
+    pub async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        self.backend.depth(queue).await
+    }
+
     /// Asks all live workers, or the nodes named in `destinations`.
     ///
     /// Returns as soon as all of them have answered, at the latest after `timeout`. With no live worker and none

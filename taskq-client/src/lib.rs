@@ -21,17 +21,23 @@
 //! ```
 
 mod client;
+mod ends;
 mod handle;
 mod inspect;
 mod options;
+mod routes;
 mod wait;
 
 pub use client::{Client, ClientBuilder, DEFAULT_SEND_DEADLINE};
+pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
 pub use options::SendOptions;
 pub use wait::WaitError;
 
+pub use taskq_core::broker::Depth;
 pub use taskq_core::control::Command;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
-pub use taskq_core::{Error, ErrorKind, Failure, QueueName, Record, Signature, State, TaskId};
+pub use taskq_core::{
+    Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,
+};

@@ -4,9 +4,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use taskq_core::{Error, Signature, TaskId};
+use taskq_core::{Error, OnCrash, Signature, TaskId};
 
 /// Options of [`Client::send_by_name`](crate::Client::send_by_name); none is set by default.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskq_client::{OnCrash, SendOptions};
+///
+/// let options = SendOptions::default()
+///     .queue("payments")
+///     .countdown(Duration::from_secs(10))
+///     .expires(Duration::from_secs(60))
+///     .on_crash(OnCrash::Dead);
+/// # let _ = options;
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct SendOptions {
     countdown: Option<Duration>,
@@ -15,6 +27,12 @@ pub struct SendOptions {
     id: Option<TaskId>,
     headers: Vec<(String, String)>,
     ignore_result: Option<bool>,
+    track_started: Option<bool>,
+    expires: Option<Duration>,
+    expires_at: Option<u64>,
+    max_crashes: Option<u8>,
+    on_crash: Option<OnCrash>,
+    idempotency_key: Option<(String, Duration)>,
 }
 
 impl SendOptions {
@@ -32,7 +50,7 @@ impl SendOptions {
         self
     }
 
-    /// Sends it to this queue; else the one published for the task, else `celery`.
+    /// Sends it to this queue; else its route's, else the one published for the task, else `celery`.
     #[must_use]
     pub fn queue(mut self, name: impl Into<String>) -> Self {
         self.queue = Some(name.into());
@@ -60,6 +78,51 @@ impl SendOptions {
         self
     }
 
+    /// True: its record says STARTED while it runs; else as published for the task.
+    #[must_use]
+    pub fn track_started(mut self, track: bool) -> Self {
+        self.track_started = Some(track);
+        self
+    }
+
+    /// It is REVOKED instead of run once this much time has passed since it was sent; else as published for the
+    /// task. An expiry that is not after the call is due is refused.
+    #[must_use]
+    pub fn expires(mut self, after: Duration) -> Self {
+        self.expires = Some(after);
+        self
+    }
+
+    /// As [`expires`](Self::expires), from this time on: milliseconds since the epoch. Give one of the two.
+    #[must_use]
+    pub fn expires_at(mut self, at_ms: u64) -> Self {
+        self.expires_at = Some(at_ms);
+        self
+    }
+
+    /// It is DEAD when it has taken its worker's process down this often: 1 to 9; else as published for the task.
+    #[must_use]
+    pub fn max_crashes(mut self, crashes: u8) -> Self {
+        self.max_crashes = Some(crashes);
+        self
+    }
+
+    /// What becomes of it when its worker's process dies; else as published for the task.
+    /// [`OnCrash::Dead`]: it is not run again (at most once), and `max_crashes` counts for nothing.
+    #[must_use]
+    pub fn on_crash(mut self, on_crash: OnCrash) -> Self {
+        self.on_crash = Some(on_crash);
+        self
+    }
+
+    /// Of the calls sent to one queue with the same key, only the first within `how_long` is put in: the others are
+    /// answered with a handle of it. The key has 1 to 256 bytes, `how_long` is 1 s to 30 days.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>, how_long: Duration) -> Self {
+        self.idempotency_key = Some((key.into(), how_long));
+        self
+    }
+
     pub(crate) fn signature<R>(
         self,
         name: &str,
@@ -69,6 +132,11 @@ impl SendOptions {
         if self.countdown.is_some() && self.eta.is_some() {
             return Err(Error::invalid(format!(
                 "{name}: a countdown and an eta exclude each other, give one"
+            )));
+        }
+        if self.expires.is_some() && self.expires_at.is_some() {
+            return Err(Error::invalid(format!(
+                "{name}: an expiry after some time and one at a time exclude each other, give one"
             )));
         }
         let json = |what: &str, value: serde_json::Result<_>| {
@@ -97,6 +165,24 @@ impl SendOptions {
         }
         if let Some(ignore) = self.ignore_result {
             call = call.ignore_result(ignore);
+        }
+        if let Some(track) = self.track_started {
+            call = call.track_started(track);
+        }
+        if let Some(after) = self.expires {
+            call = call.expires(after);
+        }
+        if let Some(at) = self.expires_at {
+            call = call.expires_at(at);
+        }
+        if let Some(crashes) = self.max_crashes {
+            call = call.max_crashes(crashes);
+        }
+        if let Some(on_crash) = self.on_crash {
+            call = call.on_crash(on_crash);
+        }
+        if let Some((key, how_long)) = self.idempotency_key {
+            call = call.idempotency_key(key, how_long);
         }
         for (header, value) in self.headers {
             call = call.header(header, value);

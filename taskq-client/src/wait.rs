@@ -50,7 +50,8 @@ pub enum WaitError {
         id: TaskId,
         /// How long it was waited for.
         after: Duration,
-        /// Where it stood last; `None` when there was no record: unknown, expired, or pushed by another program.
+        /// Where it stood last; `None` when no record was found: unknown, expired, pushed by another program, or one of
+        /// so many that there was no time to look.
         last: Option<State>,
     },
     /// It was sent with `ignore_result`: nothing is kept to wait for.
@@ -130,7 +131,7 @@ impl std::fmt::Display for Last {
         match self.0 {
             Some(state) => write!(f, "it is {state}"),
             None => f.write_str(
-                "it has no record, so it is unknown or expired, or its sender wrote none",
+                "no record of it was found, so it is unknown or expired, or its sender wrote none",
             ),
         }
     }

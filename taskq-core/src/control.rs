@@ -1,5 +1,7 @@
 //! Questions to running workers and their answers: the vocabulary of `taskq inspect`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What a worker can be asked.
@@ -10,6 +12,10 @@ pub enum Command {
     Ping,
     /// What do you run? Answered with a list of [`ActiveTask`].
     Active,
+    /// Which tasks do you offer? Answered with a list of their names, sorted.
+    Registered,
+    /// How is it going? Answered with [`Stats`].
+    Stats,
 }
 
 /// A question to some workers, or to all.
@@ -64,4 +70,74 @@ pub struct ActiveTask {
     pub time_start: f64,
     /// For how long it has been running, in seconds.
     pub runtime_s: f64,
+}
+
+/// How a worker is doing. Field names are Celery's where it has them; counts are since the worker started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// How many runs began, by the task's name; those still under way and repeated attempts are in it.
+    pub total: BTreeMap<String, u64>,
+    /// Verdicts: the four kinds below together.
+    pub processed: u64,
+    /// Calls that succeeded.
+    pub succeeded: u64,
+    /// Calls that ended as FAILURE or DEAD.
+    pub failed: u64,
+    /// Attempts that failed and are tried again.
+    pub retried: u64,
+    /// Calls that ended as REVOKED when they were claimed.
+    pub revoked: u64,
+    /// Runs that did not count because the lease had been lost; none of those above.
+    pub lost: u64,
+    /// The process.
+    pub pid: u32,
+    /// For how long it has been running, in seconds.
+    pub uptime: u64,
+    /// The queues it takes from.
+    pub queues: Vec<String>,
+    /// What runs tasks.
+    pub pool: Pool,
+    /// The most messages it holds before their run: as many as it has slots, it fetches none it has no slot for.
+    pub prefetch_count: usize,
+    /// Where its broker is.
+    pub broker: BrokerAddress,
+    /// What the process has used; `None` where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rusage: Option<Rusage>,
+}
+
+/// What runs a worker's tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// How many tasks it runs at once: its slots.
+    #[serde(rename = "max-concurrency")]
+    pub max_concurrency: usize,
+    /// How many run right now.
+    pub running: usize,
+    /// The processes that run them: the worker's own.
+    pub processes: Vec<u32>,
+}
+
+/// Where a broker is: without user and password. What is not known is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BrokerAddress {
+    /// The URL's scheme, such as `redis`.
+    pub transport: Option<String>,
+    /// The machine.
+    pub hostname: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+    /// The database.
+    pub virtual_host: Option<String>,
+}
+
+/// What a process has used of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rusage {
+    /// Processor time in its own code, in seconds.
+    pub utime: f64,
+    /// Processor time in the system, in seconds.
+    pub stime: f64,
+    /// The most memory it had resident, in KiB.
+    pub maxrss: u64,
 }

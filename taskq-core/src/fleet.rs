@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::whole_ms;
 use crate::id::QueueName;
+use crate::message::OnCrash;
 use crate::task::{Registry, TaskDef};
 
 /// A published task stays known this long after the last worker offered it: 7 days, in ms.
@@ -64,6 +66,18 @@ pub struct PublishedTask {
     /// True: no record is kept of its calls.
     #[serde(default)]
     pub ignore_result: bool,
+    /// True: the records of its calls say STARTED while they run.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub track_started: bool,
+    /// Its calls expire this long after they were sent (ms).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub expires_ms: Option<u64>,
+    /// Its crash limit, where it has one of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_crashes: Option<u8>,
+    /// What becomes of its calls when their process dies.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_crash: OnCrash,
     /// When a worker last published it (ms, the broker's clock). Set by the broker.
     #[serde(default)]
     pub seen: u64,
@@ -84,6 +98,10 @@ pub struct PublishedParam {
     pub required: bool,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl From<&TaskDef> for PublishedTask {
     fn from(def: &TaskDef) -> Self {
         Self {
@@ -102,6 +120,10 @@ impl From<&TaskDef> for PublishedTask {
             queue: QueueName::new(def.queue).unwrap_or_default(),
             max_retries: def.max_retries,
             ignore_result: def.ignore_result,
+            track_started: def.track_started,
+            expires_ms: def.expires.map(whole_ms),
+            max_crashes: def.max_crashes,
+            on_crash: def.on_crash,
             seen: 0,
             live: false,
         }

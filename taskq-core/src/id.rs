@@ -33,10 +33,29 @@ impl TaskId {
     /// The second of its creation (since the epoch), for ids of version 7; others tell none.
     #[must_use]
     pub fn created_second(&self) -> Option<u64> {
-        (self.0.get_version_num() == 7)
-            .then(|| self.0.get_timestamp())
-            .flatten()
-            .map(|at| at.to_unix().0)
+        self.created_ms().map(|ms| ms / 1_000)
+    }
+
+    /// The millisecond of its creation (since the epoch), for ids of version 7; others tell none.
+    #[must_use]
+    pub fn created_ms(&self) -> Option<u64> {
+        let at = (self.0.get_version_num() == 7).then(|| self.0.get_timestamp());
+        let (seconds, nanos) = at.flatten()?.to_unix();
+        Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
+    }
+}
+
+impl TaskId {
+    /// Its 16 bytes.
+    #[cfg(feature = "redis")]
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<Uuid> for TaskId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
     }
 }
 

@@ -20,7 +20,7 @@ pub mod task;
 
 pub use error::{Error, ErrorKind};
 pub use id::{QueueName, TaskId};
-pub use message::Message;
+pub use message::{Message, OnCrash};
 pub use outcome::{Failure, IntoFailure, Outcome, TaskError};
 pub use record::Record;
 pub use signature::Signature;
@@ -37,6 +37,7 @@ pub mod __private {
     pub use inventory;
     pub use serde_json::value::{RawValue, to_raw_value};
 
+    pub use crate::message::OnCrash;
     pub use crate::retry::RetryPolicy;
     pub use crate::signature::Signature;
     pub use crate::task::returned::{

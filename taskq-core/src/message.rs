@@ -6,6 +6,7 @@ mod encode;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
@@ -78,7 +79,8 @@ pub struct Message {
 }
 
 /// What becomes of a message whose process died while it held it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnCrash {
     /// It runs again, until its crash limit: at least once.
     #[default]

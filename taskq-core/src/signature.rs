@@ -1,5 +1,7 @@
 //! The signature: a call that is not sent yet.
 
+mod options;
+
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -9,8 +11,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::broker::Due;
 use crate::error::Error;
 use crate::id::{QueueName, TaskId};
-use crate::message::Message;
+use crate::message::{Message, OnCrash};
 use crate::task::TaskDef;
+pub(crate) use options::{Chosen, Expiry, TaskDefaults};
 
 /// A call of a task with its arguments and options, whose result is an `R`.
 ///
@@ -31,11 +34,10 @@ use crate::task::TaskDef;
 #[must_use = "a signature does nothing until it is sent"]
 pub struct Signature<R> {
     pub(crate) message: Message,
-    /// `None`: the queue that is published for the task, else `celery`.
-    pub(crate) queue: Option<QueueName>,
     pub(crate) due: Due,
-    /// `None`: as published for the task.
-    pub(crate) ignore_result: Option<bool>,
+    pub(crate) chosen: Chosen,
+    /// `None`: its code is not known here; what workers published counts.
+    pub(crate) task: Option<TaskDefaults>,
     /// The first thing that went wrong while building; told when it is sent.
     pub(crate) fault: Option<Error>,
     result: PhantomData<fn() -> R>,
@@ -44,18 +46,21 @@ pub struct Signature<R> {
 impl<R> Signature<R> {
     /// A call of the task `def`; for generated code.
     pub fn of(def: &TaskDef) -> Self {
-        Self::by_name(def.name)
-            .queue(def.queue)
-            .ignore_result(def.ignore_result)
+        let mut call = Self::by_name(def.name);
+        match TaskDefaults::of(def) {
+            Ok(defaults) => call.task = Some(defaults),
+            Err(error) => call.blame(error),
+        }
+        call
     }
 
     /// A call of the task called `name`, whose code need not be known here.
     pub fn by_name(name: impl Into<String>) -> Self {
         Self {
             message: Message::new(name),
-            queue: None,
             due: Due::Now,
-            ignore_result: None,
+            chosen: Chosen::default(),
+            task: None,
             fault: None,
             result: PhantomData,
         }
@@ -73,6 +78,12 @@ impl<R> Signature<R> {
         self.message.id
     }
 
+    /// The queue its caller chose with [`queue`](Self::queue); `None`: its route, else its task's own.
+    #[must_use]
+    pub fn chosen_queue(&self) -> Option<&QueueName> {
+        self.chosen.queue.as_ref()
+    }
+
     /// Positional arguments: anything that serializes to a JSON array, such as a tuple.
     pub fn args<A: Serialize + ?Sized>(mut self, args: &A) -> Self {
         self.message.args = self.json(args, '[', "args must serialize to a JSON array");
@@ -85,10 +96,10 @@ impl<R> Signature<R> {
         self
     }
 
-    /// Sends it to this queue.
+    /// Sends it to this queue, whatever its task or a route says.
     pub fn queue(mut self, name: &str) -> Self {
         match QueueName::new(name) {
-            Ok(queue) => self.queue = Some(queue),
+            Ok(queue) => self.chosen.queue = Some(queue),
             Err(error) => self.blame(error),
         }
         self
@@ -121,13 +132,69 @@ impl<R> Signature<R> {
 
     /// True: no record is kept, and waiting for it is refused.
     pub fn ignore_result(mut self, ignore: bool) -> Self {
-        self.ignore_result = Some(ignore);
+        self.chosen.ignore_result = Some(ignore);
+        self
+    }
+
+    /// True: its record says STARTED while it runs, so that who waits can tell. Costs a write per run.
+    pub fn track_started(mut self, track: bool) -> Self {
+        self.chosen.track_started = Some(track);
+        self
+    }
+
+    /// It is REVOKED instead of run once this much time has passed since it was sent.
+    ///
+    /// Travels as a time of this machine's clock; the broker's clock judges it when a worker takes the call. An
+    /// expiry that is not after the call is due is refused when it is sent.
+    pub fn expires(mut self, after: Duration) -> Self {
+        self.chosen.expires = Some(Expiry::In(after));
+        self
+    }
+
+    /// As [`expires`](Self::expires), from this time on: milliseconds since the epoch.
+    pub fn expires_at(mut self, at_ms: u64) -> Self {
+        self.chosen.expires = Some(Expiry::At(at_ms));
+        self
+    }
+
+    /// It is DEAD when it has taken its worker's process down this often: 1 to 9, 3 unless the task says otherwise.
+    pub fn max_crashes(mut self, crashes: u8) -> Self {
+        self.chosen.max_crashes = Some(crashes);
+        self
+    }
+
+    /// What becomes of it when its worker's process dies. [`OnCrash::Dead`]: it is not run again (at most once),
+    /// and `max_crashes` counts for nothing.
+    pub fn on_crash(mut self, on_crash: OnCrash) -> Self {
+        self.chosen.on_crash = Some(on_crash);
         self
     }
 
     /// How many retries it may have, in place of the task's own number.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.message.max_retries = Some(retries);
+        self
+    }
+
+    /// Of the calls sent to one queue with the same key, only the first within `how_long` is put in: the others are
+    /// answered with its id, and what is sent again after an unclear failure runs once.
+    ///
+    /// The key has 1 to 256 bytes, and `how_long` is 1 s to 30 days, counted from the first call, whatever became of it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use taskq_core::Signature;
+    ///
+    /// let call = Signature::<()>::by_name("mail.welcome")
+    ///     .args(&[4_711])
+    ///     .idempotency_key("welcome-4711", Duration::from_secs(86_400));
+    /// # let _ = call;
+    /// ```
+    pub fn idempotency_key(mut self, key: impl Into<String>, how_long: Duration) -> Self {
+        match options::once(&self.message.task, key.into(), how_long) {
+            Ok(once) => self.chosen.once = Some(once),
+            Err(error) => self.blame(error),
+        }
         self
     }
 
@@ -177,9 +244,9 @@ impl<R> Clone for Signature<R> {
     fn clone(&self) -> Self {
         Self {
             message: self.message.clone(),
-            queue: self.queue.clone(),
             due: self.due,
-            ignore_result: self.ignore_result,
+            chosen: self.chosen.clone(),
+            task: self.task.clone(),
             fault: self.fault.clone(),
             result: PhantomData,
         }

@@ -21,7 +21,7 @@ pub(crate) fn expand(options: &Options, function: &Function) -> Result<TokenStre
     let name = name(options, ident)?;
     let about = format!("The task `{name}`: its definition, and `call` to make a signature.");
     let description = doc::first_paragraph(&item.attrs);
-    let settings = settings(options);
+    let settings = settings(options, &private);
     let params = function.params.iter().map(|param| {
         let (name, kind) = (param.name(), types::kind(&param.ty));
         let required = types::inside_option(&param.ty).is_none();
@@ -97,7 +97,7 @@ fn name(options: &Options, ident: &Ident) -> Result<String> {
     Ok(format!("{}.{}", package.replace('-', "_"), ident.unraw()))
 }
 
-fn settings(options: &Options) -> TokenStream {
+fn settings(options: &Options, private: &TokenStream) -> TokenStream {
     let queue = options.queue.as_ref().map(|queue| quote!(.queue(#queue)));
     let max_retries = options.max_retries.as_ref().map(|number| {
         let number = types::one_deeper(number.to_token_stream());
@@ -105,7 +105,19 @@ fn settings(options: &Options) -> TokenStream {
     });
     let retry = options.retry.as_ref().map(|_| quote!(.retry(__RETRY)));
     let ignore_result = options.ignore_result.then(|| quote!(.ignore_result(true)));
-    quote!(#queue #max_retries #retry #ignore_result)
+    let track_started = options.track_started.then(|| quote!(.track_started(true)));
+    let expires = options.expires.as_ref().map(|after| {
+        let after = types::one_deeper(after.to_token_stream());
+        quote!(.expires(#after))
+    });
+    let max_crashes = options.max_crashes.as_ref().map(|number| {
+        let number = types::one_deeper(number.to_token_stream());
+        quote!(.max_crashes(#number))
+    });
+    let on_crash = options
+        .dead_on_crash
+        .then(|| quote!(.on_crash(#private::OnCrash::Dead)));
+    quote!(#queue #max_retries #retry #ignore_result #track_started #expires #max_crashes #on_crash)
 }
 
 /// The types inside the return type, and the way from a returned value to an outcome.

@@ -60,7 +60,13 @@ use quote::quote;
 /// | `retry = EXPR` | exponential, 1 s ×2 to 10 min, full jitter | its retry policy: a constant expression, or a `static`, whose type implements `RetryPolicy` |
 /// | `retry_if = PATH` | every error | `fn(&E) -> bool`; an error it says `false` to is permanent |
 /// | `ignore_result` | off | no record is kept |
+/// | `track_started` | off | the record says STARTED while it runs; a write more per run |
+/// | `expires = EXPR` | never | a `Duration`: a call that has not begun this long after it was sent is REVOKED |
+/// | `max_crashes = N` | 3 | 1 to 9: a call that took its process down this often is DEAD |
+/// | `on_crash = "dead"` | `"requeue"` | a call whose process died is DEAD at once instead of run again: at most once |
 /// | `crate = path` | found in Cargo.toml | where taskq-core or taskq-worker is |
+///
+/// For one call its sender may set all but `name`, `retry`, `retry_if` and `crate` otherwise.
 ///
 /// # Parameters
 /// `Context` may come first. The others are plain names of owned types that implement `Serialize` and

@@ -5,10 +5,10 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, Ident, LitBool, LitStr, Path, Result, Token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, LitStr, Path, Result, Token};
 
-const KNOWN: &str =
-    "the options are name, queue, max_retries, retry, retry_if, ignore_result and crate";
+const KNOWN: &str = "the options are name, queue, max_retries, retry, retry_if, ignore_result, track_started, expires, \
+     max_crashes, on_crash and crate";
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -18,6 +18,10 @@ pub(crate) struct Options {
     pub(crate) retry: Option<Expr>,
     pub(crate) retry_if: Option<Expr>,
     pub(crate) ignore_result: bool,
+    pub(crate) track_started: bool,
+    pub(crate) expires: Option<Expr>,
+    pub(crate) max_crashes: Option<Expr>,
+    pub(crate) dead_on_crash: bool,
     pub(crate) krate: Option<Path>,
 }
 
@@ -73,22 +77,53 @@ impl Written {
         let span = value.span();
         syn::parse2(value).map_err(|_| Error::new(span, wanted))
     }
+
+    /// Alone it says yes.
+    fn flag(self) -> Result<bool> {
+        if self.value.is_none() {
+            return Ok(true);
+        }
+        Ok(self.value::<LitBool>("`true` or `false`")?.value)
+    }
 }
 
 impl Options {
     fn set(&mut self, option: Written) -> Result<()> {
+        let name = option.name.span();
         match option.name.to_string().as_str() {
             "name" => self.name = Some(task_name(option.value("a string such as \"shop.pay\"")?)?),
             "queue" => self.queue = Some(queue_name(option.value("a string such as \"mail\"")?)?),
             "max_retries" => self.max_retries = Some(option.value("a number such as 5")?),
             "retry" => self.retry = Some(option.value("a retry policy such as `Never`")?),
             "retry_if" => self.retry_if = Some(option.value("the path of a `fn(&E) -> bool`")?),
-            "ignore_result" if option.value.is_none() => self.ignore_result = true,
             "ignore_result" => {
-                self.ignore_result = option.value::<LitBool>("`true` or `false`")?.value;
+                self.ignore_result = option.flag()?;
+                self.one_of_record_options(name)?;
+            }
+            "track_started" => {
+                self.track_started = option.flag()?;
+                self.one_of_record_options(name)?;
+            }
+            "expires" => {
+                let what = "a duration such as `Duration::from_secs(60)`";
+                self.expires = Some(duration(option.value(what)?, what)?);
+            }
+            "max_crashes" => {
+                self.max_crashes = Some(crash_limit(option.value("a number such as 5")?)?);
+            }
+            "on_crash" => {
+                self.dead_on_crash = is_dead(&option.value("\"requeue\" or \"dead\"")?)?;
             }
             "crate" => self.krate = Some(option.value("the path of taskq-core or taskq-worker")?),
             other => return Err(unknown(other, option.name.span())),
+        }
+        Ok(())
+    }
+
+    fn one_of_record_options(&self, place: Span) -> Result<()> {
+        if self.ignore_result && self.track_started {
+            let text = "`track_started` writes into the record, and `ignore_result` keeps none: choose one";
+            return Err(Error::new(place, text));
         }
         Ok(())
     }
@@ -114,6 +149,40 @@ fn queue_name(name: LitStr) -> Result<LitStr> {
     ))
 }
 
+/// A literal is judged here; what an expression comes to, `Registry` sees at start.
+fn crash_limit(number: Expr) -> Result<Expr> {
+    if let Expr::Lit(ExprLit {
+        lit: Lit::Int(literal),
+        ..
+    }) = &number
+        && !literal
+            .base10_parse()
+            .is_ok_and(|n: u8| (1..=9).contains(&n))
+    {
+        return Err(Error::new(literal.span(), "`max_crashes` goes from 1 to 9"));
+    }
+    Ok(number)
+}
+
+/// Celery's `expires=60` means seconds; a bare number here would not say.
+fn duration(expr: Expr, what: &str) -> Result<Expr> {
+    match &expr {
+        Expr::Lit(_) => Err(Error::new(expr.span(), format!("`expires` must be {what}"))),
+        _ => Ok(expr),
+    }
+}
+
+fn is_dead(word: &LitStr) -> Result<bool> {
+    match word.value().as_str() {
+        "requeue" => Ok(false),
+        "dead" => Ok(true),
+        _ => Err(Error::new(
+            word.span(),
+            "`on_crash` must be \"requeue\" or \"dead\"",
+        )),
+    }
+}
+
 fn unknown(name: &str, span: Span) -> Error {
     let instead = match name {
         "bind" => "take `Context` as the first parameter",
@@ -128,14 +197,15 @@ fn unknown(name: &str, span: Span) -> Error {
             "every error is retried; `retry_if = PATH` names a function that says which are not"
         }
         "acks_late" | "task_acks_late" => {
-            "it is always so: a message is acknowledged when its task has ended"
+            "it is always so: a message is acknowledged when its task has ended; `on_crash = \"dead\"` is for what must not run twice"
         }
         "reject_on_worker_lost" | "acks_on_failure_or_timeout" => {
             "a message whose worker died runs again up to its crash limit; one that failed is acknowledged"
         }
         "serializer" | "compression" => "messages are JSON",
-        "time_limit" | "soft_time_limit" | "rate_limit" | "priority" | "expires"
-        | "track_started" | "max_crashes" | "on_crash" | "aliases" => "it is not built yet",
+        "time_limit" | "soft_time_limit" | "rate_limit" | "priority" | "aliases" => {
+            "it is not built yet"
+        }
         _ => "",
     };
     let text = match instead {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::book::{Book, Entry, Key, Next, Telling, When};
 use crate::round::Round;
+use crate::tally::Tally;
 use crate::verdict::{Began, Call};
 
 /// Verdicts that may wait for their acknowledgement beside those of running tasks.
@@ -28,6 +29,7 @@ pub(crate) struct Ledger {
     size: usize,
     finishers: HashMap<QueueName, mpsc::Sender<Settled>>,
     lost: AtomicU64,
+    tally: Tally,
     /// The node name that verdicts carry.
     node: Arc<str>,
 }
@@ -101,6 +103,7 @@ impl Ledger {
         slots: usize,
         queues: &[QueueName],
         node: Arc<str>,
+        tally: Tally,
     ) -> (Self, Vec<(QueueName, mpsc::Receiver<Settled>)>) {
         let size = slots + UNACKNOWLEDGED;
         let mut finishers = HashMap::new();
@@ -119,6 +122,7 @@ impl Ledger {
             finishers,
             lost: AtomicU64::new(0),
             node,
+            tally,
         };
         (ledger, receivers)
     }
@@ -182,6 +186,11 @@ impl Ledger {
     /// Counts verdicts that did not count.
     pub(crate) fn count_lost(&self, n: usize) {
         self.lost.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// What has been run and how it ended.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Tells every run that it no longer counts; their futures are dropped.
@@ -296,6 +305,7 @@ impl Ledger {
             self.count_lost(1);
             return false;
         }
+        self.tally.ends(&verdict.end);
         if let Some(event) = &mut verdict.event
             && matches!(entry.telling, Telling::Done | Telling::UnderWay)
         {
@@ -351,6 +361,7 @@ impl Held {
 
     /// The task's function starts.
     pub(crate) fn runs(&self, run: Run) {
+        self.ledger.tally.begins(&run.message.task);
         let when = if run.says_started() {
             When::AtOnce
         } else {

@@ -19,6 +19,7 @@ mod supervisor;
 mod thread;
 mod trouble;
 
+mod about;
 mod book;
 mod config;
 mod executor;
@@ -33,6 +34,7 @@ mod responder;
 mod round;
 mod shutdown;
 mod sweeper;
+mod tally;
 mod teller;
 mod verdict;
 mod worker;

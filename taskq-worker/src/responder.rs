@@ -7,6 +7,7 @@ use taskq_core::broker::Backend;
 use taskq_core::control::{ActiveTask, Command, Reply, Request};
 use taskq_core::{Error, clock};
 
+use crate::about::About;
 use crate::deadline::{CALL, within};
 use crate::ledger::{Ledger, Run};
 use crate::trouble::Trouble;
@@ -20,6 +21,7 @@ pub(crate) struct Responder {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) node: Arc<str>,
+    pub(crate) about: Arc<About>,
 }
 
 impl Responder {
@@ -60,6 +62,11 @@ impl Responder {
                 let tasks: Vec<_> = self.ledger.running().iter().map(active).collect();
                 // An ActiveTask has string keys and finite numbers only.
                 serde_json::to_value(tasks).unwrap_or_default()
+            }
+            Command::Registered => json!(self.about.registered),
+            // And so has Stats.
+            Command::Stats => {
+                serde_json::to_value(self.about.stats(&self.ledger)).unwrap_or_default()
             }
         };
         Reply {

@@ -101,6 +101,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::{Held, Settled};
+    use crate::tally::Tally;
     use crate::verdict::{Began, Call};
 
     struct Scene {
@@ -124,7 +125,7 @@ mod tests {
         };
         let consumer = broker.consume(options).await.expect("a consumer");
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
-        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into());
+        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
         let ledger = Arc::new(ledger);
         let room = Arc::clone(ledger.room()).try_acquire_owned();
         let held = ledger.enter(&deliveries[0], room.expect("room"));

@@ -6,12 +6,13 @@ use std::time::Duration;
 use taskq_core::broker::{Backend, Consumer, ConsumerOptions};
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{Registry, State};
-use taskq_core::{Error, broker};
+use taskq_core::{Error, ErrorKind, broker};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::about::About;
 use crate::config::{Config, DEFAULT_GRACE, DEFAULT_LEASE, Draft, Source};
 use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
@@ -24,6 +25,7 @@ use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
+use crate::tally::Tally;
 use crate::teller::Teller;
 use crate::{supervisor, thread};
 
@@ -208,6 +210,7 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
     if !registration.begin(stop).await? {
         return Ok(());
     }
+    warn_of_settings(&*backend).await;
     let options = ConsumerOptions {
         queues: config.queues.clone(),
         lease: config.lease,
@@ -250,6 +253,19 @@ async fn connect(
     }
 }
 
+/// Settings of the broker under which it loses what it has accepted are told at the start, before it does.
+async fn warn_of_settings(backend: &dyn Backend) {
+    match within(CALL / 5, "server", backend.server()).await {
+        Ok(server) => {
+            for warning in &server.warnings {
+                tracing::warn!("the broker ({} {}): {warning}", server.name, server.version);
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::Unsupported => {}
+        Err(error) => tracing::warn!("the broker's settings are not known: {error}"),
+    }
+}
+
 /// The services, until the worker has stopped.
 async fn consume(
     config: &Config,
@@ -259,7 +275,9 @@ async fn consume(
     registration: Registration,
 ) -> Result<(), RunError> {
     let stopping = config.stop.child_token();
-    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, Arc::clone(&config.node));
+    let tally = Tally::of(config.registry.iter().map(|def| def.name));
+    let node = Arc::clone(&config.node);
+    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, node, tally);
     let ledger = Arc::new(ledger);
     let _abandoned = ledger.cancel_on_drop();
 
@@ -301,6 +319,7 @@ async fn consume(
         backend: Arc::clone(backend),
         ledger: Arc::clone(&ledger),
         node: Arc::clone(&config.node),
+        about: Arc::new(About::new(config)),
     };
     helpers.spawn(supervisor::restarted("responder", move || {
         responder.clone().run()

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use logistica_dominio::Entrega;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use logistica_dominio::{Entrega, Periodo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use servicio::{CuerpoJson, ErrorHttp};
@@ -17,6 +19,8 @@ use crate::plazo::{de_taskq, en_plazo};
 
 /// The task whose arguments are a delivery.
 const PROCESAR_ENTREGA: &str = "logistica.procesar_entrega";
+/// The task whose arguments are the two ends of a stretch of days.
+const GENERAR_REPORTE: &str = "logistica.generar_reporte";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,12 +60,26 @@ pub(crate) async fn enviar(
 ) -> Result<(StatusCode, Json<Enviada>), ErrorHttp> {
     let CuerpoJson(pedido) = pedido.map_err(con_remedio)?;
     // The domain's rules first: they hold whatever a worker published, and need no broker.
-    if pedido.tarea == PROCESAR_ENTREGA {
-        Entrega::desde_valor(&pedido.parametros)
-            .map_err(|error| ErrorHttp::peticion_invalida(error.to_string()))?;
-    }
+    comprobar_dominio(&pedido)?;
     let enviada = en_plazo(mandar(&logistica, pedido)).await?;
     Ok((StatusCode::ACCEPTED, Json(enviada)))
+}
+
+fn comprobar_dominio(pedido: &Pedido) -> Result<(), ErrorHttp> {
+    let invalida = |motivo: String| ErrorHttp::peticion_invalida(motivo);
+    match pedido.tarea.as_str() {
+        PROCESAR_ENTREGA => {
+            Entrega::desde_valor(&pedido.parametros).map_err(|e| invalida(e.to_string()))?;
+        }
+        GENERAR_REPORTE => {
+            // What is no text is refused by the published signature.
+            let dia = |campo| pedido.parametros.get(campo).and_then(Value::as_str);
+            let hoy = Timestamp::now().to_zoned(TimeZone::UTC).date();
+            Periodo::nuevo(dia("desde"), dia("hasta"), hoy).map_err(|e| invalida(e.to_string()))?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn mandar(logistica: &Logistica, pedido: Pedido) -> Result<Enviada, ErrorHttp> {

@@ -1,8 +1,12 @@
 //! The commands: one file each.
 
+mod ask;
 mod call;
 mod inspect;
+mod list;
+mod queues;
 mod result;
+mod status;
 
 use crate::args::Command;
 use crate::console::Console;
@@ -17,6 +21,9 @@ pub(crate) async fn run(
 ) -> Result<Exit, Stop> {
     match command {
         Command::Inspect(inspect) => inspect::run(inspect, json, reach, console).await,
+        Command::Status(status) => status::run(status, json, reach, console).await,
+        Command::Queues => queues::run(json, reach, console).await,
+        Command::List => list::run(json, reach, console).await,
         Command::Call(call) => call::run(*call, json, reach, console).await,
         Command::Result(result) => result::run(result, json, reach, console).await,
     }

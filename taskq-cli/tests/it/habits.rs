@@ -12,6 +12,9 @@ async fn help_tells_all_there_is() {
         ("help", &["--help"][..]),
         ("help_inspect", &["inspect", "--help"]),
         ("help_active", &["inspect", "active", "--help"]),
+        ("help_status", &["status", "--help"]),
+        ("help_list", &["list", "--help"]),
+        ("help_queues", &["queues", "--help"]),
         ("help_call", &["call", "--help"]),
         ("help_result", &["result", "--help"]),
     ] {
@@ -26,15 +29,15 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     let stage = Stage::new();
     let mut sentences = String::new();
     for line in [
-        &["status"][..],
-        &["purge", "-f"],
-        &["--json", "queues"],
+        &["purge", "-f"][..],
+        &["--json", "dead"],
         &["events", "--dump"],
         &["control", "shutdown"],
-        &["-A", "proj", "list", "bindings"],
+        &["-A", "proj", "top"],
         &["worker", "-Q", "celery"],
         &["inspect", "reserved"],
-        &["inspect", "-d", "w1@bar", "stats"],
+        &["inspect", "-d", "w1@bar", "conf"],
+        &["stats"],
         &["inspect", "report", "--json"],
         &["report"],
     ] {
@@ -47,15 +50,15 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
         sentences.push_str(&said.err);
     }
     assert_snapshot!(sentences, @r#"
-    taskq: `taskq status` is not built yet; `taskq inspect ping` tells which workers answer
     taskq: `taskq purge` is not built yet
-    taskq: `taskq queues` is not built yet
+    taskq: `taskq dead` is not built yet
     taskq: `taskq events` is not built yet
     taskq: `taskq control` is not built yet
-    taskq: `taskq list` is not built yet
+    taskq: `taskq top` is not built yet
     taskq: `taskq worker` does not exist: a worker is your own program, made with the crate taskq-worker; start that one
     taskq: `taskq inspect reserved` is not built yet
-    taskq: `taskq inspect stats` is not built yet
+    taskq: `taskq inspect conf` is not built yet
+    taskq: `taskq stats` is called `taskq inspect stats`
     taskq: `taskq inspect report` is not built yet
     taskq: `taskq report` is not built yet
     "#);

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod calls;
+mod fleet;
 mod habits;
 mod inspecting;
+mod listing;
 mod real;
 mod results;
 mod stage;

@@ -152,6 +152,59 @@ async fn what_runs_is_listed_and_its_result_can_be_waited_for_and_read() {
     stage.stop().await;
 }
 
+#[tokio::test]
+async fn a_worker_is_listed_with_its_tasks_and_with_what_it_did() {
+    let stage = Stage::start();
+    let waiting = stage.spawn(&["call", "double", "-a", "[21]", "--wait"]);
+    stage.active(1).await;
+    let answer = async |line: &[&str]| -> Value {
+        let output = stage.run(line).await;
+        assert_eq!(output.status.code(), Some(0), "{line:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let status = answer(&["status", "--json"]).await;
+    assert_eq!(status["w1@test"]["ok"], "pong");
+    assert_eq!(status["w1@test"]["running"], 1);
+    assert_eq!(status["w1@test"]["queues"], json!(["celery"]));
+    let registered = answer(&["inspect", "registered", "--json"]).await;
+    assert_eq!(registered, json!({"w1@test": ["double"]}));
+    let list = answer(&["list", "--json"]).await;
+    for line in [&["call", "double", "-a", "[1]", "--queue", "geo"][..]; 2] {
+        assert_eq!(stage.run(line).await.status.code(), Some(0));
+    }
+    let queues = answer(&["queues", "--json"]).await;
+    let nothing = json!({
+        "waiting": 0, "delayed": 0, "in_flight": 0, "dead": 0,
+        "oldest_ms": null, "paused": false, "workers": 0
+    });
+    let (mut celery, mut geo) = (nothing.clone(), nothing);
+    (celery["in_flight"], celery["workers"]) = (json!(1), json!(1));
+    geo["waiting"] = json!(2);
+    geo["oldest_ms"] = queues["geo"]["oldest_ms"].clone();
+    assert_eq!(queues, json!({"celery": celery, "geo": geo}));
+    assert!(geo["oldest_ms"].as_u64().unwrap() < 60_000, "{geo}");
+    assert_eq!(
+        (&list[0]["name"], &list[0]["live"]),
+        (&json!("double"), &json!(true))
+    );
+    stage.gate.add_permits(1);
+    assert_eq!(end(waiting).await.status.code(), Some(0));
+    let stats = answer(&["inspect", "stats", "--json"]).await;
+    let stats = &stats["w1@test"];
+    assert_eq!(stats["total"], json!({"double": 1}));
+    assert_eq!(
+        (&stats["succeeded"], &stats["pool"]["running"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(stats["broker"]["transport"], "redis");
+    let port = stats["broker"]["port"].as_u64().unwrap();
+    assert!(stage.server.url().contains(&format!(":{port}")));
+    let lines = stage.run(&["status"]).await;
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(lines.ends_with("\n1 node online.\n"), "{lines}");
+    stage.stop().await;
+}
+
 #[test]
 fn a_call_whose_broker_goes_away_during_the_wait_still_tells_its_id() {
     let mut server = RedisServer::start();

@@ -12,7 +12,7 @@ use taskq_core::broker::{
     Backend, Broker, Consumer, ConsumerOptions, Control, Delivery, Due, End, Outgoing, Verdict,
 };
 use taskq_core::control::{Command, Reply};
-use taskq_core::fleet::WorkerCard;
+use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Message, QueueName, Record, TaskId};
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -62,40 +62,52 @@ impl Stage {
 
     /// A worker called `node` that gives `active` as its answer to what it runs, and pongs; or is silent.
     pub(crate) async fn worker(&self, node: &str, active: Option<Value>) {
-        let card = WorkerCard {
-            id: TaskId::random().to_string(),
-            node: node.into(),
-            host: "bar".into(),
-            pid_space: String::new(),
-            pid: 7,
-            queues: vec![QueueName::default()],
-            slots: 1,
-            tasks: Vec::new(),
-            started: 0,
-            lease_ms: 10_000,
-            version: "0".into(),
-            active: 0,
-            processed: 0,
-        };
+        self.answering(node, &["celery"], move |command| match command {
+            Command::Active => active.clone(),
+            _ => active.is_some().then(|| serde_json::json!({"ok": "pong"})),
+        })
+        .await;
+    }
+
+    /// A worker called `node` at these queues that answers so, or not at all.
+    pub(crate) async fn answering(
+        &self,
+        node: &str,
+        queues: &[&str],
+        answer: impl Fn(Command) -> Option<Value> + Send + 'static,
+    ) {
+        let card = card(node, queues.iter().map(|q| q.parse().unwrap()).collect());
         self.0.register(&card, &[], LONG).await.unwrap();
         let mut questions = self.0.listen().await.unwrap();
         let (broker, node) = (self.0.clone(), node.to_owned());
         tokio::spawn(async move {
             while let Ok(request) = questions.next().await {
-                let Some(active) = active.clone().filter(|_| request.is_for(&node)) else {
+                let answered = request.is_for(&node).then(|| answer(request.command));
+                let Some(body) = answered.flatten() else {
                     continue;
                 };
                 let reply = Reply {
                     id: request.id.clone(),
                     node: node.clone(),
-                    body: match request.command {
-                        Command::Ping => serde_json::json!({"ok": "pong"}),
-                        Command::Active => active,
-                    },
+                    body,
                 };
                 broker.reply(&request, reply).await.unwrap();
             }
         });
+    }
+
+    /// Publishes `tasks`, offered by a worker that is gone again unless `live`.
+    pub(crate) async fn publish(&self, tasks: &[PublishedTask], live: bool) {
+        let names = tasks.iter().map(|task| task.name.clone());
+        let queues: std::collections::BTreeSet<_> = tasks.iter().map(|t| t.queue.clone()).collect();
+        let card = WorkerCard {
+            tasks: names.collect(),
+            ..card("publisher@bar", queues.into_iter().collect())
+        };
+        self.0.register(&card, tasks, LONG).await.unwrap();
+        if !live {
+            self.0.withdraw(&card.id).await.unwrap();
+        }
     }
 
     /// Puts `record` there, as it is.
@@ -155,5 +167,23 @@ impl Stage {
             .finish(&delivery.queue, vec![verdict])
             .await
             .unwrap();
+    }
+}
+
+fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {
+    WorkerCard {
+        id: TaskId::random().to_string(),
+        node: node.into(),
+        host: "bar".into(),
+        pid_space: String::new(),
+        pid: 7,
+        queues,
+        slots: 1,
+        tasks: Vec::new(),
+        started: 0,
+        lease_ms: 10_000,
+        version: "0".into(),
+        active: 0,
+        processed: 0,
     }
 }

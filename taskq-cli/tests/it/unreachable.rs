@@ -17,6 +17,11 @@ fn gives_up(url: &str, address: &str) {
     for line in [
         &["inspect", "ping", "--json"][..],
         &["inspect", "active"],
+        &["inspect", "registered"],
+        &["inspect", "stats", "--json"],
+        &["status", "--json"],
+        &["list", "--json"],
+        &["queues", "--json"],
         &["call", "t", "-a", "[]"],
         &["result", "0198c0de-0000-7000-8000-000000000000"],
     ] {

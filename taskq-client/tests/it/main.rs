@@ -1,7 +1,10 @@
-//! The client over the memory broker.
+//! The client over the memory broker, and what needs no client at all over Redis.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod asking;
+mod other_language;
+mod routing;
 mod sending;
 mod stage;
 mod waiting;
+mod waiting_for_all;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use taskq_client::{Client, ErrorKind, SendOptions, Signature, State, TaskId};
+use taskq_client::{Client, ErrorKind, OnCrash, SendOptions, Signature, State, TaskId};
+use taskq_core::clock::now_ms;
 
 use crate::stage::Stage;
 
@@ -11,11 +12,16 @@ use crate::stage::Stage;
 async fn a_call_by_name_arrives_with_its_arguments_and_options() {
     let (stage, client) = Stage::new();
     let id = TaskId::random();
+    let later = now_ms() + 60_000;
     let options = SendOptions::default()
         .queue("geo")
         .id(id)
         .header("tenant", "acme")
-        .ignore_result(false);
+        .ignore_result(false)
+        .track_started(true)
+        .expires_at(later)
+        .max_crashes(2)
+        .on_crash(OnCrash::Dead);
     let handle = client
         .send_by_name(
             "geo.distance",
@@ -34,6 +40,11 @@ async fn a_call_by_name_arrives_with_its_arguments_and_options() {
     );
     assert_eq!(message.kwargs.unwrap().get(), r#"{"unit":"km"}"#);
     assert_eq!(message.headers["tenant"], "acme");
+    assert!(message.track_started);
+    assert_eq!(
+        (message.expires, message.max_crashes, message.on_crash),
+        (Some(later), Some(2), OnCrash::Dead)
+    );
 }
 
 #[tokio::test]
@@ -61,6 +72,9 @@ async fn what_can_not_be_sent_is_refused_with_its_reason() {
     let both = SendOptions::default()
         .countdown(Duration::from_secs(1))
         .eta(1);
+    let twice = SendOptions::default()
+        .expires(Duration::from_secs(1))
+        .expires_at(1);
     for (args, options, word) in [
         (json!(7), SendOptions::default(), "array"),
         (
@@ -69,6 +83,12 @@ async fn what_can_not_be_sent_is_refused_with_its_reason() {
             "no spaces",
         ),
         (json!([]), both, "exclude each other"),
+        (json!([]), twice, "exclude each other"),
+        (
+            json!([]),
+            SendOptions::default().expires(Duration::ZERO),
+            "never run",
+        ),
     ] {
         let error = client
             .send_by_name("t", args, (), options)

@@ -1,7 +1,7 @@
 //! What the tests play on: a memory broker that can fail reads, and workers that do as they are told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,18 +21,60 @@ use taskq_core::event::{EventPage, EventPosition};
 
 pub(crate) const LONG: Duration = Duration::from_secs(3_600);
 
-/// A memory broker whose next `failing` reads of records fail.
+/// A memory broker whose next `failing` reads of records, and steps of watches, fail.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) memory: MemoryBroker,
-    pub(crate) failing: AtomicUsize,
+    pub(crate) failing: Arc<AtomicUsize>,
+    /// How many watches there were, and the tasks of each.
+    pub(crate) watches: Mutex<Vec<usize>>,
+    /// How many of them are there now.
+    pub(crate) watching: Arc<AtomicUsize>,
+    /// How many answers they gave.
+    pub(crate) answered: Arc<AtomicUsize>,
+}
+
+/// A watch that is counted while it lives.
+struct Watching {
+    inner: Box<dyn Watch>,
+    failing: Arc<AtomicUsize>,
+    watching: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
+}
+
+fn dark(failing: &AtomicUsize) -> Result<(), Error> {
+    let take = |n: usize| n.checked_sub(1);
+    match failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+        Ok(_) => Err(Error::new(ErrorKind::Unreachable, "the stage is dark")),
+        Err(_) => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Watch for Watching {
+    async fn next(&mut self) -> Result<Option<Record>, Error> {
+        // What a failing step would have told is lost.
+        let record = self.inner.next().await?;
+        dark(&self.failing)?;
+        self.answered.fetch_add(1, Ordering::SeqCst);
+        Ok(record)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.watching.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Stage {
     pub(crate) fn new() -> (Arc<Self>, Client) {
         let stage = Arc::new(Self {
             memory: MemoryBroker::new(),
-            failing: AtomicUsize::new(0),
+            failing: Arc::default(),
+            watches: Mutex::default(),
+            watching: Arc::default(),
+            answered: Arc::default(),
         });
         let client = Client::builder().over(stage.clone());
         (stage, client)
@@ -89,21 +131,7 @@ impl Stage {
 
     /// A worker called `node` that answers every ping, or none.
     pub(crate) async fn worker(self: &Arc<Self>, node: &str, answers: bool) {
-        let card = WorkerCard {
-            id: TaskId::random().to_string(),
-            node: node.into(),
-            host: "bar".into(),
-            pid_space: String::new(),
-            pid: 7,
-            queues: vec![QueueName::default()],
-            slots: 1,
-            tasks: Vec::new(),
-            started: 0,
-            lease_ms: 10_000,
-            version: "0".into(),
-            active: 0,
-            processed: 0,
-        };
+        let card = card(node);
         self.register(&card, &[], LONG).await.unwrap();
         let mut questions = self.listen().await.unwrap();
         let (stage, node) = (self.clone(), node.to_owned());
@@ -122,22 +150,43 @@ impl Stage {
     }
 }
 
+/// The card of a worker called `node`.
+pub(crate) fn card(node: &str) -> WorkerCard {
+    WorkerCard {
+        id: TaskId::random().to_string(),
+        node: node.into(),
+        host: "bar".into(),
+        pid_space: String::new(),
+        pid: 7,
+        queues: vec![QueueName::default()],
+        slots: 1,
+        tasks: Vec::new(),
+        started: 0,
+        lease_ms: 10_000,
+        version: "0".into(),
+        active: 0,
+        processed: 0,
+    }
+}
+
 #[async_trait]
 impl Results for Stage {
     async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
-        let take = |n: usize| n.checked_sub(1);
-        if self
-            .failing
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
-            .is_ok()
-        {
-            return Err(Error::new(ErrorKind::Unreachable, "the stage is dark"));
-        }
+        dark(&self.failing)?;
         self.memory.record(id, queue).await
     }
 
     async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        self.memory.watch(wanted, within).await
+        dark(&self.failing)?;
+        self.watches.lock().unwrap().push(wanted.len());
+        let inner = self.memory.watch(wanted, within).await?;
+        self.watching.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Watching {
+            inner,
+            failing: self.failing.clone(),
+            watching: self.watching.clone(),
+            answered: self.answered.clone(),
+        }))
     }
 }
 

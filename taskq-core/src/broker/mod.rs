@@ -53,7 +53,8 @@ pub trait Broker: Debug + Send + Sync + 'static {
         deadline: Duration,
     ) -> Result<Accepted, Error>;
 
-    /// Begins to consume: opens a session at each queue.
+    /// Begins to consume: opens a session at each queue. A queue in trouble of its own gets it once that is over; an
+    /// error is one that all queues share.
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error>;
 
     /// Tells the fleet that this worker runs, for the next `ttl`, and publishes its tasks. Repeated, it renews.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::Trouble;
 use crate::broker::Backend;
 use crate::error::Error;
-use crate::id::QueueName;
+use crate::signature::TaskDefaults;
 
 /// For so long an answer is believed.
 const FRESH: Duration = Duration::from_secs(5);
@@ -19,14 +19,7 @@ const REMEMBERED: usize = 1024;
 /// The waits between two attempts to read grow up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the dispatcher takes from a published task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Published {
-    pub(super) queue: QueueName,
-    pub(super) ignore_result: bool,
-}
-
-type Entry = Arc<OnceCell<Option<Published>>>;
+type Entry = Arc<OnceCell<Option<TaskDefaults>>>;
 
 pub(super) struct Catalog {
     backend: Arc<dyn Backend>,
@@ -43,24 +36,19 @@ impl Catalog {
         }
     }
 
-    /// The task published as `name`. Keeps asking while the broker is in trouble: the caller has the deadline.
+    /// What is published of the task called `name`. Keeps asking while the broker is in trouble: the caller has the deadline.
     ///
     /// Many that ask for one name at once cost one read.
-    pub(super) async fn task(&self, name: &str) -> Result<Option<Published>, Error> {
+    pub(super) async fn task(&self, name: &str) -> Result<Option<TaskDefaults>, Error> {
         let entry = self.entry(name);
         entry.get_or_try_init(|| self.read(name)).await.cloned()
     }
 
-    async fn read(&self, name: &str) -> Result<Option<Published>, Error> {
+    async fn read(&self, name: &str) -> Result<Option<TaskDefaults>, Error> {
         let mut pause = Duration::from_millis(20);
         loop {
             match self.backend.task(name).await {
-                Ok(task) => {
-                    return Ok(task.map(|t| Published {
-                        queue: t.queue,
-                        ignore_result: t.ignore_result,
-                    }));
-                }
+                Ok(task) => return Ok(task.map(TaskDefaults::from)),
                 Err(error) if error.is_transient() => self.trouble.met(&error),
                 Err(error) => return Err(error),
             }

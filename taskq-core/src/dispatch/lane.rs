@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::Trouble;
-use crate::broker::{Backend, Outgoing};
+use crate::broker::{Accepted, Backend, Outgoing};
 use crate::error::{Error, ErrorKind};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
 
 /// A batch carries at most this many messages.
 const MAX_MESSAGES: usize = 500;
@@ -32,10 +32,10 @@ pub(super) struct Job {
 /// What became of a job.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The same for all its messages.
-    All(Result<(), Error>),
-    /// One by one, in order.
-    Each(Vec<Result<(), Error>>),
+    /// The same for all its messages, but for the duplicates among them.
+    All(Result<Accepted, Error>),
+    /// One by one, in order: the id that held the idempotency key before, if one did.
+    Each(Vec<Result<Option<TaskId>, Error>>),
 }
 
 /// The door to a lane.
@@ -154,20 +154,28 @@ impl Driver {
                     (mine, rest) = rest.split_at(count);
                     let mut each = Vec::with_capacity(count);
                     for message in mine {
-                        each.push(self.enqueue(std::slice::from_ref(message), until).await);
+                        let answer = self.enqueue(std::slice::from_ref(message), until).await;
+                        each.push(answer.map(|accepted| accepted.duplicates.first().map(|d| d.1)));
                     }
                     tell(answer, Answer::Each(each));
                 }
             }
-            result => {
+            Err(error) => {
                 for (_, answer) in answers {
-                    tell(answer, Answer::All(result.clone()));
+                    tell(answer, Answer::All(Err(error.clone())));
+                }
+            }
+            Ok(accepted) => {
+                let mut first = 0;
+                for (count, answer) in answers {
+                    tell(answer, Answer::All(Ok(share(&accepted, first, count))));
+                    first += count;
                 }
             }
         }
     }
 
-    async fn enqueue(&self, messages: &[Outgoing], until: Instant) -> Result<(), Error> {
+    async fn enqueue(&self, messages: &[Outgoing], until: Instant) -> Result<Accepted, Error> {
         let left = until.saturating_duration_since(Instant::now());
         let call = self.backend.enqueue(&self.queue, messages, left);
         let result = timeout(left.saturating_add(OVERSTAY), call)
@@ -180,8 +188,7 @@ impl Driver {
                         self.queue
                     ),
                 ))
-            })
-            .map(drop);
+            });
         if let Err(error) = &result {
             self.trouble.met(error);
         }
@@ -195,6 +202,17 @@ fn blames_one(error: &Error) -> bool {
         error.kind(),
         ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Unsupported
     )
+}
+
+/// What is told to the job whose `count` messages began at the place `first` of the batch.
+fn share(accepted: &Accepted, first: usize, count: usize) -> Accepted {
+    let of_the_job = accepted
+        .duplicates
+        .iter()
+        .filter_map(|(place, held_by)| Some((place.checked_sub(first)?, *held_by)));
+    Accepted {
+        duplicates: of_the_job.filter(|(place, _)| *place < count).collect(),
+    }
 }
 
 fn tell(answer: oneshot::Sender<Answer>, what: Answer) {

@@ -47,7 +47,7 @@ struct Inner {
 /// What became of a signature that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// The id it runs under.
+    /// The id it runs under: its own, or that of the earlier call that holds its idempotency key.
     pub id: TaskId,
     /// The queue it lies in.
     pub queue: QueueName,
@@ -73,8 +73,8 @@ impl Dispatcher {
 
     /// Sends one signature; `Ok` means accepted.
     ///
-    /// A signature without a queue goes to the one published for its task, else to `celery`.
-    /// A future dropped half way may or may not have sent it, and touches no other send.
+    /// What the signature leaves open its task says: the definition it was made from, else what workers published.
+    /// Without a queue from either it goes to `celery`. A future dropped half way may or may not have sent it, and touches no other send.
     ///
     /// # Errors
     /// What went wrong while the signature was built ([`ErrorKind::Invalid`]); [`ErrorKind::TooLarge`] over 1 MiB;
@@ -83,12 +83,14 @@ impl Dispatcher {
     pub async fn send<R>(&self, signature: Signature<R>) -> Result<Sent, Error> {
         let task = signature.task().to_owned();
         let clock = self.clock()?;
-        let Prepared { sent, outgoing } = self.within(&clock, &task, self.ready(signature)).await?;
+        let Prepared { mut sent, outgoing } =
+            self.within(&clock, &task, self.ready(signature)).await?;
         let answer = self.ship(&clock, &sent.queue, vec![outgoing], &task);
-        match answer.await {
-            Answer::All(result) => result?,
-            Answer::Each(results) => results.into_iter().collect::<Result<(), Error>>()?,
-        }
+        let held_by = match answer.await {
+            Answer::All(result) => result?.duplicates.first().map(|d| d.1),
+            Answer::Each(results) => results.into_iter().next().transpose()?.flatten(),
+        };
+        sent.id = held_by.unwrap_or(sent.id);
         Ok(sent)
     }
 
@@ -131,31 +133,40 @@ impl Dispatcher {
             }
         }));
         for (places, answer) in shipped.await {
-            let each = match answer {
-                Answer::All(Ok(())) => continue,
-                Answer::All(Err(error)) => vec![Err(error); places.len()],
-                Answer::Each(results) => results,
-            };
-            for (place, result) in places.into_iter().zip(each) {
-                if let Err(error) = result {
-                    answers[place] = Err(error);
+            match answer {
+                Answer::All(Ok(accepted)) => {
+                    for (place, held_by) in accepted.duplicates {
+                        point(&mut answers, places.get(place), Ok(Some(held_by)));
+                    }
+                }
+                Answer::All(Err(error)) => {
+                    for place in &places {
+                        point(&mut answers, Some(place), Err(error.clone()));
+                    }
+                }
+                Answer::Each(results) => {
+                    for (place, result) in places.iter().zip(results) {
+                        point(&mut answers, Some(place), result);
+                    }
                 }
             }
         }
         answers
     }
 
-    /// Signature → message, with what the registry says where the signature says nothing.
-    async fn ready<R>(&self, signature: Signature<R>) -> Result<Prepared, Error> {
+    /// Signature → message, with what its task says where the signature says nothing.
+    async fn ready<R>(&self, mut signature: Signature<R>) -> Result<Prepared, Error> {
         if let Some(fault) = signature.fault {
             return Err(fault);
         }
-        let published = if signature.queue.is_none() || signature.ignore_result.is_none() {
-            self.inner.catalog.task(signature.task()).await?
-        } else {
-            None
+        let task = match signature.task.take() {
+            Some(known) => known,
+            None => {
+                let published = self.inner.catalog.task(signature.task()).await?;
+                published.unwrap_or_default()
+            }
         };
-        prepare(signature, published, crate::clock::now_ms())
+        prepare(signature, task, crate::clock::now_ms())
     }
 
     /// Hands messages to the lane of their queue and waits for their answer, until the deadline.
@@ -247,6 +258,22 @@ impl Dispatcher {
                 format!("{within}: the broker does not answer, or more is sent than it can take"),
             ),
         }
+    }
+}
+
+/// Enters what became of the message at `place`: an error, or the id that held its idempotency key before.
+fn point(
+    answers: &mut [Result<Sent, Error>],
+    place: Option<&usize>,
+    result: Result<Option<TaskId>, Error>,
+) {
+    let Some(answer) = place.and_then(|place| answers.get_mut(*place)) else {
+        return;
+    };
+    match (result, answer) {
+        (Err(error), answer) => *answer = Err(error),
+        (Ok(Some(held_by)), Ok(sent)) => sent.id = held_by,
+        (Ok(_), _) => {}
     }
 }
 

@@ -1,12 +1,14 @@
-//! Signature → message on its way, pure: what it says itself, what is published, else the defaults.
+//! Signature → message on its way, pure: what its caller chose, else what its task says.
+
+use std::time::Duration;
 
 use super::Sent;
-use super::catalog::Published;
 use crate::broker::{Due, Outgoing};
+use crate::clock::whole_ms;
 use crate::error::Error;
 use crate::event::Told;
 use crate::record::Record;
-use crate::signature::Signature;
+use crate::signature::{Expiry, Signature, TaskDefaults};
 use crate::state::State;
 
 /// A message ready to go, and what its sender will be told.
@@ -18,32 +20,40 @@ pub(super) struct Prepared {
 
 pub(super) fn prepare<R>(
     signature: Signature<R>,
-    published: Option<Published>,
+    task: TaskDefaults,
     now_ms: u64,
 ) -> Result<Prepared, Error> {
     if let Some(fault) = signature.fault {
         return Err(fault);
     }
-    let mut message = signature.message;
+    let (mut message, chosen, due) = (signature.message, signature.chosen, signature.due);
     if message.task.is_empty() {
         return Err(Error::invalid(
             "a call needs the name of a task; this one is empty",
         ));
     }
-    let (published_queue, published_ignore) = published.map(|p| (p.queue, p.ignore_result)).unzip();
-    let queue = signature.queue.or(published_queue).unwrap_or_default();
-    let ignored = signature
-        .ignore_result
-        .or(published_ignore)
-        .unwrap_or(false);
+    let ignored = chosen.ignore_result.unwrap_or(task.ignore_result);
+    if ignored && chosen.track_started == Some(true) {
+        return Err(Error::invalid(format!(
+            "{}: `track_started` writes into the record, and `ignore_result` keeps none: choose one",
+            message.task
+        )));
+    }
+    let track_started = chosen.track_started.unwrap_or(task.track_started);
     message.ignore_result = ignored;
+    message.track_started = track_started && !ignored;
+    message.max_crashes = chosen.max_crashes.or(task.max_crashes);
+    message.on_crash = chosen.on_crash.unwrap_or(task.on_crash);
+    message.expires = expires_ms(&message.task, chosen.expires, task.expires, due, now_ms)?;
     message.enqueued_at = Some(now_ms);
+    let queue = chosen.queue.unwrap_or(task.queue);
     let record = (!ignored).then(|| {
-        let due = due_ms(signature.due, now_ms);
+        let due = due_ms(due, now_ms).filter(|at| *at > now_ms);
         let state = due.map_or(State::Queued, |_| State::Scheduled);
         Record {
             created: Some(now_ms),
             due,
+            expires: message.expires,
             ..Record::new(message.id, &message.task, &queue, state)
         }
     });
@@ -53,9 +63,9 @@ pub(super) fn prepare<R>(
             id: message.id,
             body,
             priority: message.priority,
-            due: signature.due,
+            due,
             record,
-            once: None,
+            once: chosen.once,
             event: Some(Told::sent(&message)),
         },
         sent: Sent {
@@ -66,14 +76,43 @@ pub(super) fn prepare<R>(
     })
 }
 
-/// When it is due, if that lies ahead. By this machine's clock, for people; the broker's decides when it runs.
-fn due_ms(due: Due, now_ms: u64) -> Option<u64> {
-    let at = match due {
-        Due::Now => return None,
-        Due::In(delay) => {
-            now_ms.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
-        }
-        Due::At(at) => at,
+/// When it expires, if ever; refused if that is not after it is due.
+fn expires_ms(
+    task: &str,
+    chosen: Option<Expiry>,
+    tasks_own: Option<Duration>,
+    due: Due,
+    now_ms: u64,
+) -> Result<Option<u64>, Error> {
+    let Some(expiry) = chosen.or(tasks_own.map(Expiry::In)) else {
+        return Ok(None);
     };
-    (at > now_ms).then_some(at)
+    let at = match expiry {
+        Expiry::In(after) => now_ms.saturating_add(whole_ms(after)),
+        Expiry::At(at) => at,
+    };
+    let due = due_ms(due, now_ms);
+    if at > due.unwrap_or(now_ms) {
+        return Ok(Some(at));
+    }
+    let whose = match chosen {
+        Some(_) => "the call",
+        None => "by its task's own `expires` the call",
+    };
+    let rule = match due {
+        Some(due) => format!("is not due before {due}: give it an expiry after that"),
+        None => format!("is sent at {now_ms}: it would never run"),
+    };
+    Err(Error::invalid(format!(
+        "{task}: {whose} expires at {at} (ms since the epoch) and {rule}"
+    )))
+}
+
+/// When it is due, unless at once. By this machine's clock, for people; the broker's decides when it runs.
+fn due_ms(due: Due, now_ms: u64) -> Option<u64> {
+    match due {
+        Due::Now => None,
+        Due::In(delay) => Some(now_ms.saturating_add(whole_ms(delay))),
+        Due::At(at) => Some(at),
+    }
 }

@@ -6,6 +6,8 @@
 //! [totals](crate::broker::Totals).
 
 mod celery;
+#[cfg(feature = "redis")]
+pub(crate) mod compact;
 mod told;
 
 #[cfg(test)]

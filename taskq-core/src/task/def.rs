@@ -3,10 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::{Arguments, BadSignature, Context};
+use crate::message::OnCrash;
 use crate::outcome::Outcome;
 use crate::retry::{DEFAULT_MAX_RETRIES, Exponential, RetryPolicy};
 
@@ -30,6 +32,14 @@ pub struct TaskDef {
     pub retry: &'static dyn RetryPolicy,
     /// True: no record is kept of its calls.
     pub ignore_result: bool,
+    /// True: the records of its calls say STARTED while they run.
+    pub track_started: bool,
+    /// Its calls are REVOKED instead of run this long after they were sent.
+    pub expires: Option<Duration>,
+    /// A call is DEAD when it has taken its process down this often, 1 to 9; `None`: 3.
+    pub max_crashes: Option<u8>,
+    /// What becomes of a call when its process dies.
+    pub on_crash: OnCrash,
     /// Decodes the arguments and starts the function.
     pub run: fn(Context, Arguments<'_>) -> Result<Running, BadSignature>,
     /// Where it is defined.
@@ -72,6 +82,10 @@ impl TaskDef {
             max_retries: DEFAULT_MAX_RETRIES,
             retry: &Exponential::DEFAULT,
             ignore_result: false,
+            track_started: false,
+            expires: None,
+            max_crashes: None,
+            on_crash: OnCrash::Requeue,
             run,
             file: "",
             line: 0,
@@ -110,6 +124,34 @@ impl TaskDef {
     #[must_use]
     pub const fn ignore_result(mut self, ignore: bool) -> Self {
         self.ignore_result = ignore;
+        self
+    }
+
+    /// The same with or without STARTED in the records of its calls.
+    #[must_use]
+    pub const fn track_started(mut self, track: bool) -> Self {
+        self.track_started = track;
+        self
+    }
+
+    /// The same with calls that expire this long after they were sent.
+    #[must_use]
+    pub const fn expires(mut self, after: Duration) -> Self {
+        self.expires = Some(after);
+        self
+    }
+
+    /// The same with another crash limit, 1 to 9.
+    #[must_use]
+    pub const fn max_crashes(mut self, crashes: u8) -> Self {
+        self.max_crashes = Some(crashes);
+        self
+    }
+
+    /// The same with another end for calls whose process dies.
+    #[must_use]
+    pub const fn on_crash(mut self, on_crash: OnCrash) -> Self {
+        self.on_crash = on_crash;
         self
     }
 

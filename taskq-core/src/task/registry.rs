@@ -28,7 +28,8 @@ impl Registry {
     /// Every task that `#[task]` registered in the crates this binary links.
     ///
     /// # Errors
-    /// An empty registry (with how to mend it), a name that is defined twice (with both places), a bad queue name.
+    /// An empty registry (with how to mend it), a name that is defined twice (with both places), and what
+    /// [`from_defs`](Self::from_defs) finds.
     pub fn collect() -> Result<Self, Error> {
         let registry = Self::from_defs(inventory::iter::<Registered>.into_iter().map(|r| r.0))?;
         if registry.tasks.is_empty() {
@@ -43,7 +44,8 @@ impl Registry {
     /// The tasks given, with the same checks; may be empty.
     ///
     /// # Errors
-    /// A name that is defined twice, an empty name, a bad queue name.
+    /// A name that is defined twice, an empty name, a bad queue name, a crash limit that is not 1 to 9, an expiry of
+    /// nothing.
     pub fn from_defs(defs: impl IntoIterator<Item = &'static TaskDef>) -> Result<Self, Error> {
         let mut tasks: BTreeMap<&'static str, &'static TaskDef> = BTreeMap::new();
         for def in defs {
@@ -55,6 +57,18 @@ impl Registry {
             }
             QueueName::new(def.queue)
                 .map_err(|e| Error::invalid(format!("{place}: task {}: {e}", def.name)))?;
+            if let Some(n) = def.max_crashes.filter(|n| !(1..=9).contains(n)) {
+                return Err(Error::invalid(format!(
+                    "{place}: task {}: `max_crashes` is {n}, it goes from 1 to 9",
+                    def.name
+                )));
+            }
+            if def.expires.is_some_and(|after| after.as_millis() == 0) {
+                return Err(Error::invalid(format!(
+                    "{place}: task {}: its calls would expire as they are sent; `expires` is at least 1 ms",
+                    def.name
+                )));
+            }
             if let Some(first) = tasks.insert(def.name, def) {
                 return Err(Error::invalid(format!(
                     "the task {} is defined twice: at {}:{} and at {place}; rename one",

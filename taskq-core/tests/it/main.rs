@@ -7,6 +7,7 @@ mod conformance;
 mod faults;
 mod golden;
 mod message;
+mod mutants;
 mod outcome;
 mod protocol;
 mod redis;

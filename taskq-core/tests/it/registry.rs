@@ -1,5 +1,7 @@
 //! The registry refuses what could not be told apart or reached.
 
+use std::time::Duration;
+
 use taskq_core::task;
 use taskq_core::task::{Registry, TaskDef};
 
@@ -14,6 +16,12 @@ static NO_NAME: TaskDef = TaskDef::new("", &[], one::DEF.run).at("other.rs", 8);
 static BAD_QUEUE: TaskDef = TaskDef::new("q", &[], one::DEF.run)
     .queue("no spaces")
     .at("other.rs", 9);
+static IMMORTAL: TaskDef = TaskDef::new("i", &[], one::DEF.run)
+    .max_crashes(10)
+    .at("other.rs", 10);
+static MAYFLY: TaskDef = TaskDef::new("m", &[], one::DEF.run)
+    .expires(Duration::ZERO)
+    .at("other.rs", 11);
 
 fn refusal(defs: &[&'static TaskDef]) -> String {
     Registry::from_defs(defs.iter().copied())
@@ -52,6 +60,19 @@ fn names_and_queues_are_checked_at_their_place() {
     let text = refusal(&[&BAD_QUEUE]);
     assert!(
         text.starts_with("other.rs:9: task q: \"no spaces\" is no queue name"),
+        "{text}"
+    );
+}
+
+#[test]
+fn limits_no_call_could_keep_are_refused() {
+    assert_eq!(
+        refusal(&[&IMMORTAL]),
+        "other.rs:10: task i: `max_crashes` is 10, it goes from 1 to 9"
+    );
+    let text = refusal(&[&MAYFLY]);
+    assert!(
+        text.starts_with("other.rs:11: task m: its calls would expire as they are sent"),
         "{text}"
     );
 }

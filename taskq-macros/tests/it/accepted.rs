@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use taskq_core::fleet::PublishedTask;
 use taskq_core::retry::{Attempt, Exponential, Fixed, RetryPolicy};
 use taskq_core::task::Registry;
-use taskq_core::{Context, Failure, Outcome, task};
+use taskq_core::{Context, Failure, OnCrash, Outcome, task};
 
 use crate::run::{done, message, misfit, run};
 
@@ -70,6 +71,37 @@ const RETRIES: u32 = 10 + 5;
 
 #[task(max_retries = RETRIES, retry = PATIENCE, ignore_result)]
 async fn patient() {}
+
+const LIMIT: u8 = 2;
+
+#[task(track_started, expires = PATIENCE.0, max_crashes = LIMIT, on_crash = "dead")]
+async fn careful() {}
+
+#[task(
+    track_started = false,
+    ignore_result = false,
+    max_crashes = 9,
+    on_crash = "requeue"
+)]
+async fn ordinary() {}
+
+#[test]
+fn options_of_its_calls_are_in_the_definition_and_published() {
+    let def = &careful::DEF;
+    assert!(def.track_started && !def.ignore_result);
+    assert_eq!(def.expires, Some(Duration::from_secs(4)));
+    assert_eq!((def.max_crashes, def.on_crash), (Some(2), OnCrash::Dead));
+    let published = PublishedTask::from(def);
+    assert!(published.track_started);
+    assert_eq!(published.expires_ms, Some(4_000));
+    assert_eq!(
+        (published.max_crashes, published.on_crash),
+        (Some(2), OnCrash::Dead)
+    );
+    let def = &ordinary::DEF;
+    assert!(!def.track_started && def.expires.is_none());
+    assert_eq!((def.max_crashes, def.on_crash), (Some(9), OnCrash::Requeue));
+}
 
 /// A policy with state of its own.
 struct Counting(AtomicU32);
@@ -234,7 +266,7 @@ async fn the_context_is_not_an_argument() {
 async fn call_encodes_what_the_task_decodes() {
     let added = format!("{:?}", add::call(2, -3));
     assert!(added.contains(r#""args":[2,-3]"#), "{added}");
-    assert!(added.contains(r#"queue: Some("math")"#), "{added}");
+    assert!(added.contains(r#"queue: "math""#), "{added}");
     assert_eq!(add::call(2, 3).task(), "math.add");
     assert!(format!("{:?}", with_keyword::call("x".into(), None)).contains(r#""args":["x",null]"#));
     assert!(!format!("{:?}", patient::call()).contains("args"));

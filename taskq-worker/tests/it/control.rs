@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use taskq_worker::broker::Control;
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::control::{Command, Request};
-use taskq_worker::{Message, TaskId};
+use taskq_worker::control::{BrokerAddress, Command, Request, Stats};
+use taskq_worker::{Builder, Message, TaskId};
 
 use crate::bench::{Bench, json, until};
 use crate::gate::{Gate, HELD};
+use crate::outcomes::THIRD_TIME;
 
 async fn ask(broker: &MemoryBroker, command: Command, destination: &[&str]) -> Option<Value> {
     let request = Request {
@@ -61,4 +62,51 @@ async fn a_worker_tells_what_it_runs() {
     bench.end_of(id).await;
     let active = ask(&bench.broker, Command::Active, &[]).await;
     assert_eq!(active, Some(json!([])));
+}
+
+#[tokio::test]
+async fn a_worker_tells_its_tasks() {
+    let bench = Bench::start(&[&HELD, &THIRD_TIME]);
+    let names = until(async || ask(&bench.broker, Command::Registered, &[]).await).await;
+    assert_eq!(names, json!(["held", "third_time"]));
+}
+
+#[tokio::test]
+async fn a_worker_tells_how_it_is_doing() {
+    let gate = Gate::default();
+    let configure = |b: Builder| b.state(gate.clone()).queues(["celery", "geo"]);
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD, &THIRD_TIME], configure);
+    let held = bench.send(Message::new("held")).await;
+    gate.runs(1).await;
+    let third_time = bench.send(Message::new("third_time")).await;
+    let unknown = bench.send(Message::new("unknown")).await;
+    bench.end_of(third_time).await;
+    bench.end_of(unknown).await;
+    let said = until(async || ask(&bench.broker, Command::Stats, &[]).await).await;
+    let stats: Stats = serde_json::from_value(said.clone()).unwrap();
+    assert_eq!(said["total"], json!({"held": 1, "third_time": 3}));
+    let counts = [
+        stats.succeeded,
+        stats.failed,
+        stats.retried,
+        stats.processed,
+    ];
+    assert_eq!(counts, [1, 1, 2, 4]);
+    assert_eq!((stats.pid, stats.lost), (std::process::id(), 0));
+    assert_eq!(stats.queues, ["celery", "geo"]);
+    assert_eq!(
+        said["pool"],
+        json!({"max-concurrency": 8, "running": 1, "processes": [std::process::id()]})
+    );
+    assert_eq!(stats.prefetch_count, 8);
+    assert_eq!(stats.broker, BrokerAddress::default());
+    let used = stats.rusage.unwrap();
+    assert!(used.maxrss > 1_000, "{used:?}");
+    gate.let_go(1);
+    bench.end_of(held).await;
+    let said = until(async || ask(&bench.broker, Command::Stats, &[]).await).await;
+    assert_eq!(
+        (&said["pool"]["running"], &said["succeeded"]),
+        (&json!(0), &json!(2))
+    );
 }

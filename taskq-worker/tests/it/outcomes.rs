@@ -43,7 +43,7 @@ static BLOCKING: TaskDef = TaskDef::new("blocking", NUMBERS, |_, arguments| {
 });
 
 /// Fails until its third attempt.
-static THIRD_TIME: TaskDef = TaskDef::new("third_time", &[], |context, _| {
+pub(crate) static THIRD_TIME: TaskDef = TaskDef::new("third_time", &[], |context, _| {
     Ok(later(match context.attempt() {
         3 => Outcome::Done(json(json!("at last"))),
         n => Outcome::Retry {

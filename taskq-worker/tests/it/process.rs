@@ -62,6 +62,20 @@ fn child() {
     std::process::exit(cli::run(args).into());
 }
 
+/// The child with these arguments, not yet started; nothing of the tester's own settings reaches it.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let args: Vec<_> = ["worker"].iter().chain(args).collect();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKQ_")) {
+        command.env_remove(name);
+    }
+    command
+        .args(["--exact", "process::child", "--nocapture"])
+        .env(ARGS, serde_json::to_string(&args).unwrap())
+        .stdout(Stdio::null());
+    command
+}
+
 pub(crate) struct Process {
     pub(crate) child: Child,
     log: BufReader<std::process::ChildStderr>,
@@ -70,18 +84,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let args: Vec<_> = ["worker"].iter().chain(args).collect();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKQ_")) {
-            command.env_remove(name);
-        }
-        let mut child = command
-            .args(["--exact", "process::child", "--nocapture"])
-            .env(ARGS, serde_json::to_string(&args).unwrap())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(args).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Self {
             child,

@@ -23,6 +23,16 @@ impl EntregaInvalida {
     }
 }
 
+/// Days that no report can cover; asking again unchanged cannot help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid report: field `{campo}`: {motivo}")]
+pub struct PeriodoInvalido {
+    /// The offending field: `desde` or `hasta`.
+    pub campo: &'static str,
+    /// What is wrong and what to send instead.
+    pub motivo: String,
+}
+
 /// A refused or failed operation on the stock.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -5,9 +5,10 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
 /// Reads exactly `YYYY-MM-DD` of a day that exists.
 pub(crate) fn leer(texto: &str) -> Option<Date> {
-    // jiff also takes a date with a time or a short form; the round trip leaves one form per day.
+    // jiff also takes a date with a time or a short form; the round trip leaves one form per day, and the
+    // length none that is not of four digits' years.
     let fecha: Date = texto.parse().ok()?;
-    (fecha.to_string() == texto).then_some(fecha)
+    (texto.len() == 10 && fecha.to_string() == texto).then_some(fecha)
 }
 
 #[expect(
@@ -37,6 +38,7 @@ mod tests {
             "20261130",
             "2026-11-30T10:00",
             " 2026-11-30",
+            "-002026-11-30",
             "",
         ] {
             assert!(leer(malo).is_none(), "{malo:?}");

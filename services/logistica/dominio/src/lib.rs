@@ -6,6 +6,7 @@
 //! - [`Entrega`]: a delivery, valid by construction.
 //! - [`Almacen`]: the stock in a `SQLite` file, shared by several processes; books deliveries.
 //! - [`Resultado`], [`Inventario`], [`Informe`]: what booking, looking up and checking answer.
+//! - [`Periodo`] and [`Reporte`]: some days, and what was booked in them.
 //!
 //! All calls block; in async code use `spawn_blocking`.
 //!
@@ -34,12 +35,16 @@ mod entrega;
 mod error;
 mod fecha;
 mod lugar;
+mod periodo;
 mod resultado;
 mod ruta;
 
-pub use almacen::{Almacen, BodegaInventario, Hallazgo, Informe, Inventario};
+pub use almacen::{
+    Almacen, BodegaInventario, BodegaReporte, Hallazgo, Informe, Inventario, Kilometros, Reporte,
+};
 pub use entrega::Entrega;
-pub use error::{AlmacenError, EntregaInvalida};
+pub use error::{AlmacenError, EntregaInvalida, PeriodoInvalido};
 pub use lugar::Lugar;
+pub use periodo::{DIAS_MAX, Periodo};
 pub use resultado::Resultado;
 pub use ruta::{RutaDesconocida, ruta};

@@ -20,9 +20,11 @@ mod bodega;
 mod entrega;
 mod inventario;
 mod logistica;
+mod reporte;
 
 pub use ajustes::AjusteInvalido;
 pub use bodega::{BodegaInalcanzable, SistemaBodega};
 pub use entrega::procesar_entrega;
 pub use inventario::validar_inventario;
 pub use logistica::Logistica;
+pub use reporte::generar_reporte;

@@ -107,6 +107,35 @@ async fn arguments_that_do_not_fit_the_published_signature_are_refused_by_name()
 }
 
 #[tokio::test]
+async fn days_that_no_report_can_cover_are_refused_by_the_name_of_their_field() {
+    let escenario = Escenario::publicado().await;
+    let reporte = |parametros: Value| {
+        json!({"tarea": "logistica.generar_reporte", "parametros": parametros}).to_string()
+    };
+    for (parametros, campo) in [
+        (json!({"desde": "2026-02-29"}), "desde"),
+        (json!({"desde": 20_260_201}), "desde"),
+        (json!({"hasta": "mañana"}), "hasta"),
+        (
+            json!({"desde": "2026-11-02", "hasta": "2026-11-01"}),
+            "desde",
+        ),
+        (
+            json!({"desde": "2024-01-01", "hasta": "2026-01-01"}),
+            "desde",
+        ),
+        (json!({"mes": "2026-11"}), "mes"),
+    ] {
+        campo_malo(&escenario, &reporte(parametros), campo).await;
+    }
+    assert_eq!(escenario.en_cola().await, 0);
+    for buenos in [json!({}), json!({"desde": null, "hasta": "2026-11-01"})] {
+        escenario.aceptada(&reporte(buenos)).await;
+    }
+    assert_eq!(escenario.en_cola().await, 2);
+}
+
+#[tokio::test]
 async fn what_is_no_request_is_refused() {
     let escenario = Escenario::publicado().await;
     for (cuerpo, esperado) in [

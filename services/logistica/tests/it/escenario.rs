@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use logistica::{Logistica, PLAZO, rutas};
 use logistica_dominio::Almacen;
-use logistica_tareas::{SistemaBodega, procesar_entrega, validar_inventario};
+use logistica_tareas::{SistemaBodega, generar_reporte, procesar_entrega, validar_inventario};
 use serde_json::Value;
 use servicio::aplicacion;
 use taskq_client::{Client, QueueName, WorkerCard};
@@ -143,7 +143,12 @@ impl Escenario {
 }
 
 fn registro() -> Registry {
-    Registry::from_defs([&procesar_entrega::DEF, &validar_inventario::DEF]).unwrap()
+    let defs = [
+        &procesar_entrega::DEF,
+        &validar_inventario::DEF,
+        &generar_reporte::DEF,
+    ];
+    Registry::from_defs(defs).unwrap()
 }
 
 fn tarjeta() -> WorkerCard {

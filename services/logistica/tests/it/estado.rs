@@ -1,6 +1,7 @@
 //! `GET /tareas/{id}`.
 
 use axum::http::StatusCode;
+use logistica_dominio::Entrega;
 use serde_json::{Value, json};
 
 use crate::datos::{entregas, pedido};
@@ -49,6 +50,27 @@ async fn a_delivery_that_was_booked() {
     parar.cancel();
     insta::assert_json_snapshot!(sin_azar(tarea));
     assert_eq!(escenario.almacen.validar(None).unwrap().reservas, 1);
+}
+
+#[tokio::test]
+async fn a_report_of_some_days() {
+    let escenario = Escenario::publicado().await;
+    for linea in entregas().take(3) {
+        let entrega = Entrega::desde_valor(&serde_json::from_str(linea).unwrap()).unwrap();
+        escenario
+            .almacen
+            .reservar(&entrega, jiff::civil::date(2026, 11, 2))
+            .unwrap();
+    }
+    let pedido = json!({
+        "tarea": "logistica.generar_reporte",
+        "parametros": {"desde": "2026-11-01", "hasta": "2026-11-03"},
+    });
+    let id = escenario.aceptada(&pedido.to_string()).await;
+    let parar = escenario.trabajar();
+    let tarea = escenario.terminada(&id).await;
+    parar.cancel();
+    insta::assert_json_snapshot!(sin_azar(tarea));
 }
 
 #[tokio::test]

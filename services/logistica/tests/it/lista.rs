@@ -29,5 +29,5 @@ async fn a_task_whose_workers_are_gone_stays_listed_as_not_live() {
         .iter()
         .map(|t| &t["viva"])
         .collect();
-    assert_eq!(vivas, [false, false]);
+    assert_eq!(vivas, [false, false, false]);
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 use taskq_core::control::ActiveTask;
 
+use super::understood;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::quantity::span;
@@ -14,24 +14,15 @@ use crate::table::Table;
 pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>) -> Exit {
     let titles = ["WORKER", "TASK", "ID", "ARGS", "QUEUE", "ATTEMPT", "FOR"];
     let mut table = Table::new(&titles);
-    let (mut running, mut exit) = (0, Exit::Done);
-    for (node, body) in replies {
-        let mut tasks = match Vec::<ActiveTask>::deserialize(body) {
-            Ok(tasks) => tasks,
-            Err(error) => {
-                console.notice(&format!(
-                    "{node} answers what this version does not understand ({error}); --json shows it as it is"
-                ));
-                exit = Exit::Failed;
-                continue;
-            }
-        };
+    let (answers, exit) = understood::<Vec<ActiveTask>>(replies, console);
+    let mut running = 0;
+    for (node, mut tasks) in answers {
         tasks.sort_by(|a, b| b.runtime_s.total_cmp(&a.runtime_s));
         running += tasks.len();
         for task in tasks {
             let args = arguments(&task);
             table.row([
-                node.clone(),
+                node.to_owned(),
                 task.name,
                 task.id,
                 args,
@@ -42,7 +33,7 @@ pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>)
         }
     }
     if running > 0 {
-        console.print(&table.render());
+        console.table(&table);
     } else if exit == Exit::Done {
         let nodes: Vec<_> = replies.keys().map(String::as_str).collect();
         console.notice(&format!("nothing runs on {}", nodes.join(", ")));

@@ -15,6 +15,6 @@ pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>)
         let answer = word.map_or_else(|| body.to_string(), str::to_owned);
         table.row([node.clone(), answer]);
     }
-    console.print(&table.render());
+    console.table(&table);
     Exit::Done
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Bench;
 use crate::error::Error;
 use crate::fleet::{PublishedParam, PublishedTask, WorkerCard};
+use crate::message::OnCrash;
 
 const TTL: Duration = Duration::from_secs(600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,6 +41,10 @@ fn task(bench: &Bench, name: &str, doc: &str) -> PublishedTask {
         queue: bench.queue.clone(),
         max_retries: 3,
         ignore_result: false,
+        track_started: true,
+        expires_ms: Some(60_000),
+        max_crashes: Some(5),
+        on_crash: OnCrash::Dead,
         seen: 0,
         live: false,
     }

@@ -5,27 +5,25 @@ use std::time::Duration;
 
 use redis::Cmd;
 
+use super::dead;
 use super::endpoint::Endpoint;
 use super::records::{Placed, RETENTION_S};
 use super::scripts;
 use super::session::{Seat, Session, ms};
 use crate::broker::{End, Verdict};
-use crate::error::{Error, ErrorKind};
+use crate::clock::now_ms;
+use crate::error::Error;
+use crate::event::Told;
+use crate::event::compact::Compact;
 use crate::id::TaskId;
 use crate::outcome::Failure;
 use crate::record::Record;
 use crate::state::State;
 
-/// The dead set keeps this many messages at most …
-pub(super) const DEAD_ENTRIES: u64 = 10_000;
-
-/// … and each for 7 days at most.
-pub(super) const DEAD_MS: u64 = 7 * 24 * 3_600_000;
-
 /// The indexes in the script's KEYS: the suspects, the plain ready list, the first record.
 const SUSPECTS_KEY: usize = 4;
 const READY_KEY: usize = 7;
-const RECORD_KEY: usize = 17;
+const RECORD_KEY: usize = 21;
 
 /// Verdicts under one number, ready to be sent and sent again.
 #[derive(Debug)]
@@ -66,8 +64,9 @@ impl Batch {
         let placed = place(&verdicts, &barred)?;
         let k = &seat.keys;
         let fixed = [&k.delayed, &k.dead, &k.suspects, &k.bell, &k.records];
+        let told = [&k.meta, &k.events, &k.totals, &k.waiters];
         let keys = std::iter::once(k.session(&session.id))
-            .chain(fixed.into_iter().chain(&k.ready).cloned())
+            .chain(fixed.into_iter().chain(&k.ready).chain(told).cloned())
             .chain(placed.keys(k));
         let mut call = scripts::FINISH.call(keys);
         let newest = verdicts
@@ -80,7 +79,8 @@ impl Batch {
             .arg(session.next_finish)
             .arg(newest)
             .arg(RETENTION_S);
-        call.arg(DEAD_ENTRIES).arg(DEAD_MS).arg(verdicts.len());
+        dead::bounds(&mut call);
+        call.arg(verdicts.len());
         call.arg(count(|e| matches!(e, End::Retry { .. } | End::Snooze(_))));
         call.arg(count(|e| matches!(e, End::Return)));
         call.arg(count(|e| matches!(e, End::Dead { .. })));
@@ -93,6 +93,12 @@ impl Batch {
                 .is_some_and(|out| out.suspect)
         });
         call.arg(u8::from(freed));
+        call.arg(event(&verdicts, &seat.node));
+        call.arg(count(|e| matches!(e, End::Done)));
+        call.arg(count(|e| dead_as(e) == Some(State::Failure)));
+        call.arg(count(|e| matches!(e, End::Retry { .. })));
+        call.arg(count(|e| dead_as(e).is_some_and(|s| s != State::Failure)));
+        call.arg(count(|e| matches!(e, End::Revoked { .. })));
         for verdict in &verdicts {
             call.arg(verdict.receipt.tag);
         }
@@ -100,7 +106,7 @@ impl Batch {
         returned(&mut call, session, &verdicts);
         for verdict in &verdicts {
             if let End::Dead { state, reason } = &verdict.end {
-                let header = dead_header(*state, reason, &session.id, verdict.receipt.tag)?;
+                let header = dead::header(*state, reason, &session.id, verdict.receipt.tag)?;
                 call.arg(verdict.receipt.tag).arg(header);
             }
         }
@@ -160,6 +166,25 @@ impl Batch {
     }
 }
 
+/// What monitors are told of the batch.
+fn event(verdicts: &[Verdict], node: &str) -> Vec<u8> {
+    let told: Vec<Told> = verdicts
+        .iter()
+        .filter_map(|v| Some(Told::ended(v.event.as_ref()?, &v.end)))
+        .collect();
+    if told.is_empty() {
+        return Vec::new();
+    }
+    Compact::encode(&told, Some(node), now_ms()).joined()
+}
+
+fn dead_as(end: &End) -> Option<State> {
+    match end {
+        End::Dead { state, .. } => Some(*state),
+        _ => None,
+    }
+}
+
 fn place(verdicts: &[Verdict], barred: &Barred) -> Result<Placed, Error> {
     let mut placed = Placed::default();
     for verdict in verdicts {
@@ -211,31 +236,4 @@ fn returned(call: &mut Cmd, session: &Session, verdicts: &[Verdict]) {
         };
         call.arg(tag).arg(list);
     }
-}
-
-/// The line before a message in the dead set: why it is there, and a reference that keeps equal messages apart.
-pub(super) fn dead_header(
-    state: State,
-    reason: &str,
-    session: &str,
-    tag: u64,
-) -> Result<String, Error> {
-    #[derive(serde::Serialize)]
-    struct Header<'a> {
-        state: State,
-        reason: &'a str,
-        r#ref: String,
-    }
-    let header = Header {
-        state,
-        reason,
-        r#ref: format!("{session}:{tag}"),
-    };
-    serde_json::to_string(&header).map_err(|e| {
-        Error::new(
-            ErrorKind::Protocol,
-            "the header of a dead message does not encode",
-        )
-        .because(e)
-    })
 }

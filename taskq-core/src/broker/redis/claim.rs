@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, Value};
 
+use super::bell::{self, Bells};
 use super::endpoint::Endpoint;
 use super::link::{Answer, Link};
 use super::scripts;
@@ -23,6 +24,9 @@ const MAX_CLAIM: usize = 999;
 /// The block on the bells ends after this long at the latest: producers that ring no bell are found so.
 const MAX_BLOCK: Duration = Duration::from_secs(1);
 
+/// A paused queue is asked this often whether it still is.
+const ASK_PAUSED: Duration = Duration::from_secs(1);
+
 /// Claims for all seats, one round at a time.
 #[derive(Debug)]
 pub(super) struct Claimer {
@@ -33,13 +37,8 @@ pub(super) struct Claimer {
     moods: Vec<Mood>,
     /// Claimed beyond what the caller had room for.
     left: VecDeque<Delivery>,
-    /// The last round found every queue empty, and what it said of the next due time.
-    empty: Option<Empty>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Empty {
-    next_due: Option<Instant>,
+    /// When the paused queues are asked again, all at once.
+    ask_paused: Instant,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,6 +47,12 @@ struct Mood {
     hungry: bool,
     /// Mean size of its messages, bytes.
     mean: usize,
+    /// It was empty, and what came since has rung its bell.
+    quiet: bool,
+    /// When its first delayed message is due, as the last answer knew.
+    next_due: Option<Instant>,
+    /// It is paused: nothing is claimed, neither its bell nor what is due there is waited for.
+    paused: bool,
 }
 
 /// One claim of a round.
@@ -58,11 +63,10 @@ struct Planned {
     call: Cmd,
 }
 
-/// What a round came to.
+/// What one call has come to so far.
 #[derive(Default)]
 struct Round {
     deliveries: Vec<Delivery>,
-    next_due: Option<Instant>,
     /// The queue whose bell ended the wait.
     rang: Option<usize>,
     /// A queue that was asked for no suspect, and has one.
@@ -70,7 +74,7 @@ struct Round {
     /// A session turned out to be lost: a new one must be opened first.
     lost: bool,
     /// Queues that answered whether they had something.
-    asked: usize,
+    asked: Vec<usize>,
     error: Option<Error>,
 }
 
@@ -81,20 +85,34 @@ impl Claimer {
             turn: 0,
             moods: Vec::new(),
             left: VecDeque::new(),
-            empty: None,
+            ask_paused: Instant::now(),
         }
     }
 
-    /// Opens a session at each queue; the first trouble is the answer.
+    /// Opens a session at each queue. One that is in trouble of its own gets it with a later claim; if all are, the
+    /// first trouble is the answer.
     pub(super) async fn open(
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
     ) -> Result<(), Error> {
         self.moods = vec![Mood::default(); seats.len()];
+        let mut troubles = Vec::new();
         for seat in seats {
-            seat.prepare(endpoint, &AtomicBool::new(false), &mut self.link)
-                .await?;
+            let retired = AtomicBool::new(false);
+            match seat.prepare(endpoint, &retired, &mut self.link).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
+                Err(error) => troubles.push((seat, error)),
+            }
+        }
+        if troubles.len() == seats.len()
+            && let Some((_, first)) = troubles.first()
+        {
+            return Err(first.clone());
+        }
+        for (seat, error) in troubles {
+            seat.troubled(At::Claim, &error);
         }
         Ok(())
     }
@@ -122,65 +140,185 @@ impl Claimer {
             return Ok(left);
         }
         self.prepare(endpoint, seats, retired).await?;
-        // What came since an empty round has rung a bell; only then is there nothing to ask for before the block.
-        let mut next_due = self.empty.take().map(|e| e.next_due);
-        if next_due.is_none() || wait.is_zero() {
-            let first = self.turns(endpoint, seats, max).await?;
-            if !first.deliveries.is_empty() || first.lost || wait.is_zero() {
-                return first.into_result();
+        // Whatever becomes of this call: only an answer makes a queue quiet again.
+        let quiet = self
+            .able(seats)
+            .into_iter()
+            .all(|i| self.moods[i].quiet || self.moods[i].paused);
+        self.moods.iter_mut().for_each(|mood| mood.quiet = false);
+        let mut round = Round::default();
+        if !quiet || wait.is_zero() {
+            let which = match wait.is_zero() {
+                true => self.able(seats),
+                false => self.askable(seats),
+            };
+            self.turn = self.turn.wrapping_add(1);
+            self.ask(endpoint, seats, max, which, &mut round).await?;
+            if !round.deliveries.is_empty() || round.lost || wait.is_zero() {
+                return round.into_result();
             }
-            next_due = Some(first.next_due);
+            round = Round {
+                suspects_at: round.suspects_at,
+                ..Round::default()
+            };
         }
-        let until_due = next_due
-            .flatten()
-            .map_or(MAX_BLOCK, |at| at.saturating_duration_since(Instant::now()));
-        let mut last = self
-            .round(
-                endpoint,
-                seats,
-                max,
-                Some(wait.min(MAX_BLOCK).min(until_due)),
-            )
+        self.block(endpoint, seats, max, wait.min(MAX_BLOCK), &mut round)
             .await?;
-        let permit_free = seats.iter().all(|s| s.suspects_out() == 0);
-        let again = last.rang.or(last.suspects_at.filter(|_| permit_free));
-        if let (true, Some(seat)) = (last.deliveries.is_empty(), again) {
-            // Its ring is used up, and there was no room to ask it, or its turn to bring a suspect had not come.
-            self.turn = seat;
-            last = self.round(endpoint, seats, max, None).await?;
-        } else if last.deliveries.is_empty() && last.asked == seats.len() {
-            self.empty = Some(Empty {
-                next_due: last.next_due,
-            });
+        if round.deliveries.is_empty() && !round.lost {
+            self.follow(endpoint, seats, max, &mut round).await?;
         }
-        last.into_result()
+        self.hand_on(seats, max, &mut round).await;
+        round.into_result()
     }
 
-    /// Rounds until one brings something or every queue was asked: with less room than queues it takes several.
-    async fn turns(
+    /// Seats that can be claimed from, in their turn.
+    fn able(&self, seats: &[Arc<Seat>]) -> Vec<usize> {
+        (0..seats.len())
+            .map(|i| (i.wrapping_add(self.turn)) % seats.len())
+            .filter(|&i| !seats[i].rests() && seats[i].state().session.is_some())
+            .collect()
+    }
+
+    /// Those of them that are to be asked now.
+    fn askable(&self, seats: &[Arc<Seat>]) -> Vec<usize> {
+        let now = Instant::now();
+        let mut able = self.able(seats);
+        able.retain(|&i| !self.moods[i].paused || now >= self.ask_paused);
+        able
+    }
+
+    /// How long until the first delayed message is due in any of them, as far as is known.
+    fn until_due(&self, seats: &[Arc<Seat>]) -> Option<Duration> {
+        let mut able = self.able(seats);
+        able.retain(|&i| !self.moods[i].paused);
+        let at = able.into_iter().filter_map(|i| self.moods[i].next_due);
+        at.min()
+            .map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Asks `which` of the queues until one brings something: with less room than queues it takes several rounds.
+    async fn ask(
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
         max: usize,
-    ) -> Result<Round, Error> {
-        let (mut all, start, mut offset) = (Round::default(), self.turn, 0);
-        for _ in 0..seats.len().div_ceil(max) {
-            // Each round begins where the one before ended.
-            self.turn = start.wrapping_add(offset);
-            let round = self.round(endpoint, seats, max, None).await?;
-            all.deliveries = round.deliveries;
-            offset += round.asked.max(1);
-            all.asked += round.asked;
-            all.lost |= round.lost;
-            all.next_due = all.next_due.into_iter().chain(round.next_due).min();
-            all.error = all.error.or(round.error);
-            if !all.deliveries.is_empty() {
+        which: Vec<usize>,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        for some in which.chunks(max) {
+            let plan = self.plan(endpoint, seats, max, some);
+            let calls: Vec<Cmd> = plan.iter().map(|p| p.call.clone()).collect();
+            let answers = self.link.all(&calls, Duration::ZERO).await?;
+            self.read(seats, &plan, answers, max, round);
+            if !round.deliveries.is_empty() || round.lost {
                 break;
             }
         }
-        // Whatever the rounds did, the turn moves by one: every queue comes first, and may bring a suspect, in its turn.
-        self.turn = start.wrapping_add(1);
-        Ok(all)
+        Ok(())
+    }
+
+    /// Waits for any bell, and asks as many queues as there is room for.
+    ///
+    /// The claims go down the connection right behind the blocked pop: the server runs them in the turn that ends the block.
+    async fn block(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        max: usize,
+        block: Duration,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        let able = self.able(seats);
+        self.turn = self.turn.wrapping_add(1);
+        let (paused, mut which): (Vec<usize>, Vec<usize>) =
+            able.into_iter().partition(|&i| self.moods[i].paused);
+        which.truncate(max);
+        let ask_paused = self.ask_paused.saturating_duration_since(Instant::now());
+        let block = match paused.is_empty() {
+            true => block,
+            false => block.min(ask_paused),
+        };
+        let until_due = self.until_due(seats).filter(|due| *due < block);
+        let plan = self.plan(endpoint, seats, max, &which);
+        let bells = Bells::of(seats, |i| self.moods[i].paused);
+        let claims = plan.iter().map(|p| p.call.clone());
+        let answers = match bells.wait(until_due.unwrap_or(block)) {
+            None => {
+                tokio::time::sleep(until_due.unwrap_or(block)).await;
+                let claims: Vec<Cmd> = claims.collect();
+                self.link.all(&claims, Duration::ZERO).await?
+            }
+            Some(wait) => {
+                let calls: Vec<Cmd> = std::iter::once(wait).chain(claims).collect();
+                let mut answers = match until_due {
+                    Some(due) => self.link.all_in_time(&calls, due).await?,
+                    None => self.link.all(&calls, block).await?,
+                }
+                .into_iter();
+                round.rang = answers.next().and_then(|a| bells.rang(seats, a));
+                answers.collect()
+            }
+        };
+        if round.rang.is_some_and(|i| self.moods[i].paused) {
+            self.ask_paused = Instant::now();
+        }
+        self.read(seats, &plan, answers, max, round);
+        Ok(())
+    }
+
+    /// After a block that brought nothing: asks the queue whose ring is used up and the one that has a suspect, then those
+    /// there was no room for.
+    async fn follow(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        max: usize,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        let permit_free = seats.iter().all(|s| s.suspects_out() == 0);
+        let suspect = round.suspects_at.filter(|_| permit_free);
+        // The ring of a freed permit may be here sooner than the answer of the finish that freed it.
+        let early = round.suspects_at.filter(|i| round.rang == Some(*i));
+        let rang = round.rang.filter(|i| !round.asked.contains(i));
+        // The permit goes to the first.
+        let mut which: Vec<usize> = suspect.or(early).into_iter().chain(rang).collect();
+        let rest = self.askable(seats).into_iter();
+        which.extend(rest.filter(|i| !round.asked.contains(i) && rang != Some(*i)));
+        self.ask(endpoint, seats, max, which, round).await?;
+        // If it still is: to be asked again before the next block.
+        if let Some(i) = round.rang.filter(|i| round.suspects_at == Some(*i)) {
+            self.moods[i].quiet = false;
+        }
+        Ok(())
+    }
+
+    /// Rings on for others, if this worker is full now: the ring that nobody followed, and what is due soon.
+    async fn hand_on(&mut self, seats: &[Arc<Seat>], max: usize, round: &mut Round) {
+        if round.deliveries.is_empty() {
+            return;
+        }
+        let rang = round.rang.filter(|i| !round.asked.contains(i));
+        let soon = Instant::now() + MAX_BLOCK;
+        let full = round.deliveries.len() + self.left.len() >= max;
+        let mut rings = Vec::new();
+        for (i, mood) in self.moods.iter_mut().enumerate() {
+            let due_soon = full && mood.next_due.is_some_and(|due| due < soon);
+            if due_soon {
+                // From here on it is theirs.
+                mood.next_due = None;
+            }
+            if due_soon || rang == Some(i) {
+                rings.push(bell::ring(&seats[i]));
+            }
+        }
+        if rings.is_empty() {
+            return;
+        }
+        // Our caller may drop us here: what is claimed is kept for its next call.
+        self.left.extend(round.deliveries.drain(..));
+        // A ring that is lost costs others the second after which they ask by themselves.
+        drop(self.link.all(&rings, Duration::ZERO).await);
+        round.deliveries = self.leftovers(max);
     }
 
     async fn prepare(
@@ -202,66 +340,15 @@ impl Claimer {
         Ok(())
     }
 
-    /// One claim at each queue that there is room for; with `block`, behind a wait for any bell.
-    ///
-    /// The claims go down the connection right behind the blocked pop: the server runs them in the turn that ends the block.
-    async fn round(
-        &mut self,
+    /// Shares `max` among the queues: those that were full last time get what the others' probes leave.
+    fn plan(
+        &self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
         max: usize,
-        block: Option<Duration>,
-    ) -> Result<Round, Error> {
-        let plan = self.plan(endpoint, seats, max);
-        let bells: Vec<usize> = (0..seats.len())
-            .filter(|&i| !seats[i].rests() && seats[i].hears())
-            .collect();
-        let mut calls = Vec::with_capacity(plan.len() + 1);
-        match block {
-            Some(block) if plan.is_empty() || bells.is_empty() => tokio::time::sleep(block).await,
-            Some(block) => {
-                let mut wait = cmd("BZPOPMIN");
-                for &i in &bells {
-                    wait.arg(&seats[i].keys.bell);
-                }
-                // Zero would block for ever.
-                wait.arg(block.as_secs_f64().max(0.001));
-                calls.push(wait);
-            }
-            None => {}
-        }
-        let waits = calls.len();
-        calls.extend(plan.iter().map(|p| p.call.clone()));
-        let mut answers = self
-            .link
-            .all(&calls, block.unwrap_or_default())
-            .await?
-            .into_iter();
-        let mut round = Round::default();
-        if waits > 0
-            && let Some(answer) = answers.next()
-        {
-            round.rang = rang(seats, &bells, answer);
-        }
-        for (planned, answer) in plan.iter().zip(answers) {
-            self.read(&seats[planned.seat], planned, answer, &mut round);
-        }
-        if round.deliveries.len() > max {
-            self.left.extend(round.deliveries.drain(max..));
-        }
-        Ok(round)
-    }
-
-    /// Shares `max` among the queues: those that were full last time get what the others' probes leave.
-    fn plan(&mut self, endpoint: &Endpoint, seats: &[Arc<Seat>], max: usize) -> Vec<Planned> {
-        let turn = self.turn;
-        self.turn = self.turn.wrapping_add(1);
+        able: &[usize],
+    ) -> Vec<Planned> {
         let mut suspect_free = seats.iter().all(|s| s.suspects_out() == 0);
-        let able: Vec<usize> = (0..seats.len())
-            .map(|i| (i + turn) % seats.len())
-            .filter(|&i| !seats[i].rests() && seats[i].state().session.is_some())
-            .take(max)
-            .collect();
         let hungry = able.iter().filter(|&&i| self.moods[i].hungry).count();
         let (sharers, spare) = match hungry {
             0 => (able.len(), max - able.len()),
@@ -269,7 +356,7 @@ impl Claimer {
         };
         let mut extra = spare % sharers.max(1);
         let mut plan = Vec::with_capacity(able.len());
-        for i in able {
+        for &i in able {
             let mut n = 1;
             if hungry == 0 || self.moods[i].hungry {
                 n += spare / sharers + usize::from(extra > 0);
@@ -289,7 +376,8 @@ impl Claimer {
             let mut call = scripts::CLAIM.call(
                 std::iter::once(&k.session(&session.id))
                     .chain(fixed)
-                    .chain(&k.ready),
+                    .chain(&k.ready)
+                    .chain([&k.meta]),
             );
             call.arg(endpoint.offset_ms())
                 .arg(session.claimed + 1)
@@ -306,7 +394,23 @@ impl Claimer {
         plan
     }
 
-    fn read(&mut self, seat: &Seat, planned: &Planned, answer: Answer, round: &mut Round) {
+    fn read(
+        &mut self,
+        seats: &[Arc<Seat>],
+        plan: &[Planned],
+        answers: Vec<Answer>,
+        max: usize,
+        round: &mut Round,
+    ) {
+        for (planned, answer) in plan.iter().zip(answers) {
+            self.read_one(&seats[planned.seat], planned, answer, round);
+        }
+        if round.deliveries.len() > max {
+            self.left.extend(round.deliveries.drain(max..));
+        }
+    }
+
+    fn read_one(&mut self, seat: &Seat, planned: &Planned, answer: Answer, round: &mut Round) {
         let words = match answer {
             Ok(value) => array(value).unwrap_or_default(),
             Err(error) => {
@@ -317,12 +421,13 @@ impl Claimer {
         };
         seat.works(At::Claim);
         let mood = &mut self.moods[planned.seat];
-        mood.hungry = false;
+        let was_paused = std::mem::take(&mut mood.paused);
+        (mood.hungry, mood.quiet, mood.next_due) = (false, false, None);
         let mut words = words.into_iter();
         let (kind, now) = (words.next(), words.next().as_ref().and_then(number));
         match (kind.as_ref().and_then(text), now) {
             (Some("OK"), Some(now)) => {
-                round.asked += 1;
+                round.asked.push(planned.seat);
                 let deliveries = deliveries(seat, planned.generation, now, words);
                 let size: usize = deliveries.iter().map(|d| d.body.len()).sum();
                 mood.hungry = deliveries.len() >= planned.n;
@@ -330,14 +435,24 @@ impl Claimer {
                 round.deliveries.extend(deliveries);
             }
             (Some("NONE"), Some(now)) => {
-                round.asked += 1;
-                if let Some(due) = words.next().as_ref().and_then(number) {
-                    let at =
-                        Instant::now() + Duration::from_millis(due.saturating_sub(now).min(60_000));
-                    round.next_due = Some(round.next_due.map_or(at, |other| other.min(at)));
-                }
+                round.asked.push(planned.seat);
+                mood.quiet = true;
+                let due = words.next().as_ref().and_then(number);
+                mood.next_due = due.map(|due| {
+                    Instant::now() + Duration::from_millis(due.saturating_sub(now).min(60_000))
+                });
                 if words.next().as_ref().and_then(number) == Some(1) {
                     round.suspects_at = Some(planned.seat);
+                }
+            }
+            (Some("PAUSED"), Some(_)) => {
+                round.asked.push(planned.seat);
+                mood.paused = true;
+                if !was_paused {
+                    tracing::info!(queue = %seat.queue, "the queue is paused: nothing is claimed from it");
+                }
+                if self.ask_paused <= Instant::now() {
+                    self.ask_paused = Instant::now() + ASK_PAUSED;
                 }
             }
             (Some("LOST"), _) => {
@@ -353,6 +468,9 @@ impl Claimer {
                 round.error.get_or_insert(error);
             }
         }
+        if was_paused && !self.moods[planned.seat].paused {
+            tracing::info!(queue = %seat.queue, "the queue is not paused any more");
+        }
     }
 }
 
@@ -360,27 +478,8 @@ impl Round {
     /// Trouble at one queue, told when it came up, is no trouble of the others.
     fn into_result(self) -> Result<Vec<Delivery>, Error> {
         match self.error {
-            Some(error) if self.asked == 0 => Err(error),
+            Some(error) if self.asked.is_empty() => Err(error),
             _ => Ok(self.deliveries),
-        }
-    }
-}
-
-/// Which bell ended the wait. One that can not ring is told of; its queue is still asked, only later.
-fn rang(seats: &[Arc<Seat>], bells: &[usize], answer: Answer) -> Option<usize> {
-    match answer {
-        Ok(answer) => {
-            bells.iter().for_each(|&i| seats[i].works(At::Bell));
-            let words = array(answer)?;
-            let key = words.first().and_then(text)?;
-            seats.iter().position(|seat| seat.keys.bell == key)
-        }
-        Err(error) => {
-            let told = error.to_string();
-            let named = |i: &&usize| told.contains(&seats[**i].keys.bell);
-            let at = bells.iter().find(named).or(bells.first())?;
-            seats[*at].troubled(At::Bell, &error);
-            None
         }
     }
 }

@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::cmd;
 use tokio::sync::Mutex;
 
 use super::claim::Claimer;
@@ -16,10 +15,21 @@ use super::endpoint::Endpoint;
 use super::finish::Finisher;
 use super::link::Link;
 use super::session::Seat;
-use super::sweep;
+use super::{started, sweep};
 use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Start, Swept, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
+
+/// The queues are told to the fleet this often, so that one that forgot them (somebody deleted the key) knows them again.
+const TELL_QUEUES: Duration = Duration::from_secs(10);
+
+/// What the beats go through.
+#[derive(Debug)]
+struct Beater {
+    link: Link,
+    /// When the queues were last told to the fleet.
+    told: Option<Instant>,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -28,8 +38,10 @@ pub(super) struct RedisConsumer {
     seats: Vec<Arc<Seat>>,
     claimer: Mutex<Claimer>,
     finishers: Vec<Mutex<Finisher>>,
-    beater: Mutex<Link>,
+    beater: Mutex<Beater>,
     sweeper: Mutex<Link>,
+    /// For runs that have begun.
+    teller: Mutex<Link>,
     /// For the end, which must not wait behind a sweep.
     farewell: Mutex<Link>,
     retired: AtomicBool,
@@ -56,7 +68,7 @@ impl RedisConsumer {
             .into_iter()
             .map(|queue| {
                 let keys = endpoint.namespace.queue(&queue);
-                Arc::new(Seat::new(queue, keys, options.lease))
+                Arc::new(Seat::new(queue, keys, options.lease, options.node.clone()))
             })
             .collect();
         let consumer = Self {
@@ -65,8 +77,12 @@ impl RedisConsumer {
                 .map(|seat| Mutex::new(Finisher::new(seat.clone(), Link::new(endpoint, deadline))))
                 .collect(),
             claimer: Mutex::new(Claimer::new(Link::new(endpoint, deadline))),
-            beater: Mutex::new(Link::new(endpoint, deadline)),
+            beater: Mutex::new(Beater {
+                link: Link::new(endpoint, deadline),
+                told: None,
+            }),
             sweeper: Mutex::new(Link::new(endpoint, deadline)),
+            teller: Mutex::new(Link::new(endpoint, deadline)),
             farewell: Mutex::new(Link::new(endpoint, deadline)),
             retired: AtomicBool::new(false),
             endpoint: endpoint.clone(),
@@ -81,7 +97,16 @@ impl RedisConsumer {
         Ok(consumer)
     }
 
-    async fn beat_all(&self, link: &mut Link) -> Result<(), Error> {
+    fn seat_at(&self, queue: &QueueName) -> Result<usize, Error> {
+        let at = self.seats.iter().position(|s| s.queue == *queue);
+        at.ok_or_else(|| Error::invalid(format!("this consumer has no seat at the queue {queue}")))
+    }
+
+    fn seat(&self, queue: &QueueName) -> Result<&Seat, Error> {
+        Ok(&self.seats[self.seat_at(queue)?])
+    }
+
+    async fn beat_all(&self, Beater { link, told }: &mut Beater) -> Result<(), Error> {
         let mut beaten = Vec::new();
         let mut calls = Vec::new();
         for seat in &self.seats {
@@ -90,24 +115,28 @@ impl RedisConsumer {
                 calls.push(beat);
             }
         }
-        // Told again with each beat, so that a FLUSHALL does not hide the queues.
-        let mut known = cmd("SADD");
-        known.arg(self.endpoint.namespace.queues());
-        for seat in &self.seats {
-            known.arg(seat.queue.as_str());
+        let tell = told.is_none_or(|at| at.elapsed() >= TELL_QUEUES);
+        if tell {
+            calls.push(
+                self.endpoint
+                    .known(self.seats.iter().map(|seat| &seat.queue)),
+            );
         }
-        calls.push(known);
-        let answers = link.all(&calls, Duration::ZERO).await?;
+        let mut answers = link.all(&calls, Duration::ZERO).await?.into_iter();
         let mut first_error = Ok(());
-        for ((seat, generation), answer) in beaten.into_iter().zip(answers) {
+        for ((seat, generation), answer) in beaten.into_iter().zip(answers.by_ref()) {
             let noted = seat.beaten(generation, answer);
             first_error = first_error.and(noted);
+        }
+        let known = answers.next();
+        if tell && known.as_ref().is_some_and(Result::is_ok) {
+            *told = Some(Instant::now());
         }
         // After the beats: trouble at one queue must not cost the others their leases.
         for seat in &self.seats {
             first_error = first_error.and(seat.resign_lost(&self.endpoint, link).await);
         }
-        first_error
+        first_error.and(known.map_or(Ok(()), |known| known.map(drop)))
     }
 }
 
@@ -121,10 +150,7 @@ impl Consumer for RedisConsumer {
     }
 
     async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error> {
-        let at = self.seats.iter().position(|s| s.queue == *queue);
-        let at = at.ok_or_else(|| {
-            Error::invalid(format!("this consumer has no seat at the queue {queue}"))
-        })?;
+        let at = self.seat_at(queue)?;
         self.finishers[at]
             .lock()
             .await
@@ -133,8 +159,8 @@ impl Consumer for RedisConsumer {
     }
 
     async fn beat(&self) -> Result<(), Error> {
-        let mut link = self.beater.lock().await;
-        self.beat_all(&mut link).await
+        let mut beater = self.beater.lock().await;
+        self.beat_all(&mut beater).await
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
@@ -171,10 +197,8 @@ impl Consumer for RedisConsumer {
     }
 
     async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
-        let _ = (queue, runs);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let seat = self.seat(queue)?;
+        let mut link = self.teller.lock().await;
+        started::tell(&self.endpoint, seat, runs, &mut link).await
     }
 }

@@ -130,18 +130,10 @@ impl Control for RedisBroker {
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        let _ = (queue, by, reason);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        super::pause::pause(self, queue, by, reason).await
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        let _ = queue;
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        super::pause::resume(self, queue).await
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{ConnectionAddr, IntoConnectionInfo};
+use redis::{Cmd, ConnectionAddr, IntoConnectionInfo};
 
 use super::keys::Namespace;
+use super::scripts;
 use crate::error::Error;
+use crate::id::QueueName;
 
 const DEFAULT_NAMESPACE: &str = "taskq";
 
@@ -81,6 +83,15 @@ impl Endpoint {
             address,
             offset: Arc::default(),
         }))
+    }
+
+    /// The call that makes `queues` known to all.
+    pub(super) fn known<'a>(&self, queues: impl IntoIterator<Item = &'a QueueName>) -> Cmd {
+        let mut known = scripts::KNOWN.call([self.namespace.queues()]);
+        for queue in queues {
+            known.arg(queue.as_str());
+        }
+        known
     }
 
     pub(super) fn offset_ms(&self) -> i64 {

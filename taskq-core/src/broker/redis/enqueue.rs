@@ -13,10 +13,13 @@ use super::keys::QueueKeys;
 use super::link::Link;
 use super::records::{Placed, RETENTION_S};
 use super::scripts;
-use super::value::text;
-use crate::broker::{Due, Outgoing};
+use super::session::ms;
+use super::value::{array, number, text};
+use crate::broker::{Accepted, Due, Once, Outgoing};
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind};
+use crate::event::Told;
+use crate::event::compact::Compact;
 use crate::id::QueueName;
 use crate::message::MAX_BYTES;
 
@@ -25,6 +28,9 @@ const TRY: Duration = Duration::from_secs(5);
 
 /// The queues' names are told again this often, so that they survive a FLUSHALL.
 const TELL_QUEUE: Duration = Duration::from_secs(5);
+
+/// An idempotency key is held this long at most: 100 years. Redis refuses a TTL that is much longer.
+const LONGEST_HOLD_MS: u64 = 100 * 365 * 24 * 3_600_000;
 
 /// Queues one client keeps a lane for; beyond them the oldest idle lanes are forgotten.
 const MAX_LANES: usize = 1024;
@@ -61,11 +67,22 @@ impl Lanes {
         queue: &QueueName,
         batch: &[Outgoing],
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Accepted::default());
         }
         let beyond: usize = batch.iter().skip(1).map(|m| m.body.len()).sum();
+        if let Some(once) = batch
+            .iter()
+            .filter_map(|m| m.once.as_ref())
+            .find(|o| !valid(o))
+        {
+            return Err(Error::invalid(format!(
+                "an idempotency key has 1 to 256 bytes and is held for at least 1 ms; this one has {} and {:?}",
+                once.key.len(),
+                once.held_for
+            )));
+        }
         if batch.len() > 999 || beyond > MAX_BYTES {
             return Err(Error::invalid(format!(
                 "a batch has at most 999 messages and {MAX_BYTES} bytes beyond the first, not {} and {beyond}",
@@ -120,7 +137,7 @@ impl Lane {
         queue: &QueueName,
         batch: &[Outgoing],
         until: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         // A number once sent is never used for other messages: a late copy of the first ones would swallow them.
         self.last += 1;
         let call = self.build(endpoint, batch)?;
@@ -160,7 +177,7 @@ impl Lane {
         }
     }
 
-    fn settle(&mut self, answers: Vec<super::link::Answer>, told: bool) -> Result<(), Error> {
+    fn settle(&mut self, answers: Vec<super::link::Answer>, told: bool) -> Result<Accepted, Error> {
         let mut answers = answers.into_iter();
         let first = answers
             .next()
@@ -168,9 +185,10 @@ impl Lane {
         if told && answers.next().is_some_and(|a| a.is_ok()) {
             self.told = Some(Instant::now());
         }
-        match text(&first) {
-            Some("OK" | "APPLIED") => Ok(()),
-            _ => Err(self.link.odd(first)),
+        let words = array(first).unwrap_or_default();
+        match words.first().and_then(text) {
+            Some("OK" | "APPLIED") => Ok(accepted(&words[1..])),
+            _ => Err(self.link.odd(words)),
         }
     }
 
@@ -187,12 +205,20 @@ impl Lane {
             }
         }
         let k = &self.keys;
+        let keyed: Vec<_> = batch
+            .iter()
+            .enumerate()
+            .filter_map(|(place, m)| Some((place, m, m.once.as_ref()?)))
+            .collect();
         let fixed = [&self.producer, &k.bell, &k.delayed, &k.records];
+        let told = [&k.meta, &k.events, &k.totals];
         let keys = fixed
             .into_iter()
             .chain(&k.ready)
+            .chain(told)
             .cloned()
-            .chain(placed.keys(k));
+            .chain(placed.keys(k))
+            .chain(keyed.iter().map(|(.., once)| k.once(&once.key)));
         let mut call = scripts::ENQUEUE.call(keys);
         call.arg(endpoint.offset_ms())
             .arg(self.last)
@@ -200,6 +226,8 @@ impl Lane {
         call.arg(batch.len())
             .arg(placed.buckets())
             .arg(placed.own());
+        let (event, mut rows) = event(batch);
+        call.arg(keyed.len()).arg(event);
         for message in batch {
             let (kind, at) = match message.due {
                 Due::Now => ("R", 0),
@@ -212,6 +240,45 @@ impl Lane {
                 .arg(&message.body[..]);
         }
         placed.arguments(&mut call);
+        for (place, message, once) in keyed {
+            let row = message.event.as_ref().and_then(|_| rows.next());
+            call.arg(place)
+                .arg(message.id.to_string())
+                .arg(ms(once.held_for).clamp(1, LONGEST_HOLD_MS))
+                .arg(row.unwrap_or_default());
+        }
         Ok(call)
+    }
+}
+
+/// What monitors are told of a batch: of messages without an idempotency key at once, a row each for the others.
+fn event(batch: &[Outgoing]) -> (Vec<u8>, impl Iterator<Item = Vec<u8>>) {
+    let told = |keyed: bool| {
+        let messages = batch.iter().filter(move |m| m.once.is_some() == keyed);
+        messages.filter_map(|m| m.event.as_ref())
+    };
+    let all: Vec<&Told> = told(false).chain(told(true)).collect();
+    if all.is_empty() {
+        return (Vec::new(), Vec::new().into_iter());
+    }
+    let Compact { header, mut rows } = Compact::encode(all, None, now_ms());
+    let keyed = rows.split_off(told(false).count());
+    let mut entry = header;
+    rows.iter().for_each(|row| entry.extend_from_slice(row));
+    (entry, keyed.into_iter())
+}
+
+fn valid(once: &Once) -> bool {
+    (1..=256).contains(&once.key.len()) && once.held_for >= Duration::from_millis(1)
+}
+
+/// Which messages were not put in, out of pairs of place and id.
+fn accepted(words: &[redis::Value]) -> Accepted {
+    let pair = |pair: &[redis::Value]| {
+        let place = usize::try_from(number(pair.first()?)?).ok()?;
+        Some((place, text(pair.get(1)?)?.parse().ok()?))
+    };
+    Accepted {
+        duplicates: words.chunks(2).filter_map(pair).collect(),
     }
 }

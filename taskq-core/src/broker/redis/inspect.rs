@@ -4,39 +4,26 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 
 use super::RedisBroker;
-use super::scripts;
 use super::value::{array, bytes, members, number};
+use super::{events, scripts};
 use crate::broker::{DeadMessage, Depth, Inspect, ServerInfo, Totals};
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 use crate::id::QueueName;
-use crate::state::State;
 
 /// The stored form of a published task: the script puts `seen` before the rest.
 pub(super) fn published_json(task: &PublishedTask) -> Result<Vec<u8>, Error> {
-    #[derive(serde::Serialize)]
-    struct Stored<'a> {
-        name: &'a str,
-        doc: &'a str,
-        params: &'a [crate::fleet::PublishedParam],
-        queue: &'a QueueName,
-        max_retries: u32,
-        ignore_result: bool,
-    }
-    let stored = Stored {
-        name: &task.name,
-        doc: &task.doc,
-        params: &task.params,
-        queue: &task.queue,
-        max_retries: task.max_retries,
-        ignore_result: task.ignore_result,
-    };
-    serde_json::to_vec(&stored).map_err(|e| {
+    let stored = serde_json::to_value(task).and_then(|mut stored| {
+        if let Some(fields) = stored.as_object_mut() {
+            fields.remove("seen");
+        }
+        serde_json::to_vec(&stored)
+    });
+    stored.map_err(|e| {
         Error::new(
             ErrorKind::Protocol,
             format!("the task {} does not encode", task.name),
@@ -70,7 +57,8 @@ impl RedisBroker {
         let now = answer.next().as_ref().and_then(number).unwrap_or(0);
         let cards: Vec<Cmd> = members(Value::Array(answer.collect()))
             .iter()
-            .map(|id| {
+            .map(|there| {
+                let id = there.split_once(' ').map_or(there.as_str(), |(id, _)| id);
                 let mut card = cmd("HGET");
                 card.arg(names.worker(id)).arg("card");
                 card
@@ -158,14 +146,19 @@ impl Inspect for RedisBroker {
         let mut answers = self.short.all(&asks).await?;
         let sessions = members(answers.pop().unwrap_or_default());
         let counts: Vec<u64> = answers.iter().map(|v| number(v).unwrap_or(0)).collect();
+        let lists = keys.ready.iter().chain([&keys.suspects]).zip(&counts);
+        let filled = lists
+            .filter(|(_, n)| **n > 0)
+            .map(|(list, _)| list.as_str());
+        let oldest_ms = self.oldest_ms(filled).await?;
         Ok(Depth {
             waiting: counts[..keys.ready.len()].iter().sum(),
             suspects: counts[keys.ready.len()],
             delayed: counts[keys.ready.len() + 1],
             dead: counts[keys.ready.len() + 2],
             in_flight: self.in_flight(&keys, &sessions).await?,
-            oldest_ms: None,
-            paused: None,
+            oldest_ms,
+            paused: super::pause::paused(self, queue).await?,
         })
     }
 
@@ -185,32 +178,23 @@ impl Inspect for RedisBroker {
             let (Some(member), at) = (bytes(member), number(&score).unwrap_or(0)) else {
                 continue;
             };
-            dead.push(read_dead(member, at));
+            dead.push(super::dead::read(member, at));
         }
         Ok(dead)
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        let _ = queue;
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        let mut ask = cmd("HGETALL");
+        ask.arg(self.endpoint.namespace.queue(queue).totals);
+        Ok(events::totals(self.short.call(&ask).await?))
     }
 
     async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        let _ = (after, wait);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        events::read(self, after, wait).await
     }
 
     async fn server(&self) -> Result<ServerInfo, Error> {
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        super::server::read(self).await
     }
 }
 
@@ -244,25 +228,5 @@ impl RedisBroker {
             in_flight += fields.saturating_sub(own as u64);
         }
         Ok(in_flight)
-    }
-}
-
-/// Takes an entry of the dead set apart: a line of JSON, then the message.
-fn read_dead(member: Vec<u8>, at: u64) -> DeadMessage {
-    #[derive(serde::Deserialize)]
-    struct Header {
-        state: State,
-        reason: String,
-    }
-    let end = member.iter().position(|&b| b == b'\n').unwrap_or(0);
-    let header: Option<Header> = serde_json::from_slice(&member[..end]).ok();
-    let (state, reason) =
-        header.map_or((State::Dead, "unknown".to_owned()), |h| (h.state, h.reason));
-    let member = Bytes::from(member);
-    DeadMessage {
-        body: member.slice((end + 1).min(member.len())..),
-        state,
-        reason,
-        at,
     }
 }

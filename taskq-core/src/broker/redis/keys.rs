@@ -36,6 +36,11 @@ impl Namespace {
         format!("{}:worker:{id}", self.prefix)
     }
 
+    /// The events that concern workers.
+    pub(super) fn fleet_events(&self) -> String {
+        format!("{}:events", self.prefix)
+    }
+
     pub(super) fn registry(&self) -> String {
         format!("{}:registry", self.prefix)
     }
@@ -67,6 +72,11 @@ pub(super) struct QueueKeys {
     pub(super) records: String,
     pub(super) meta: String,
     pub(super) bell: String,
+    pub(super) events: String,
+    pub(super) totals: String,
+    pub(super) waiters: String,
+    /// The bell of a queue that is paused.
+    pub(super) resumed: String,
 }
 
 impl QueueKeys {
@@ -85,6 +95,10 @@ impl QueueKeys {
             records: key("records"),
             meta: key("meta"),
             bell: key("bell"),
+            events: key("events"),
+            totals: key("totals"),
+            waiters: key("waiters"),
+            resumed: key("resumed"),
             stem,
         }
     }
@@ -106,6 +120,11 @@ impl QueueKeys {
         format!("{}records:{second}", self.stem)
     }
 
+    /// An idempotency key.
+    pub(super) fn once(&self, key: &str) -> String {
+        format!("{}once:{key}", self.stem)
+    }
+
     /// A record that has a key of its own.
     pub(super) fn record(&self, id: TaskId) -> String {
         format!("{}record:{id}", self.stem)
@@ -117,10 +136,12 @@ pub(super) fn expected_type(key: &str) -> &'static str {
     let name = key.rsplit_once("}:").map_or(key, |(_, name)| name);
     match name.split(':').next().unwrap_or(name) {
         "ready" | "suspects" => "list",
-        "session" | "orphan" | "meta" => "hash",
-        "producer" | "record" => "string",
+        "session" | "orphan" | "meta" | "totals" | "waiters" => "hash",
+        "producer" | "record" | "once" => "string",
+        "events" => "stream",
+        _ if key.ends_with(":events") => "stream",
         "records" if name.contains(':') => "hash",
-        "delayed" | "leases" | "dead" | "records" | "bell" => "zset",
+        "delayed" | "leases" | "dead" | "records" | "bell" | "resumed" => "zset",
         _ if key.ends_with(":queues") => "set",
         _ if key.ends_with(":workers") => "zset",
         _ => "hash",
@@ -149,6 +170,10 @@ mod tests {
             ("taskq:{q}:records:17", "hash"),
             ("taskq:{q}:record:x", "string"),
             ("taskq:{q}:session:x", "hash"),
+            ("taskq:{q}:totals", "hash"),
+            ("taskq:{q}:once:a:b", "string"),
+            ("taskq:{q}:events", "stream"),
+            ("taskq:events", "stream"),
             ("taskq:queues", "set"),
             ("taskq:workers", "zset"),
             ("taskq:worker:x", "hash"),

@@ -12,6 +12,13 @@ use super::keys::expected_type;
 use super::scripts;
 use crate::error::{Error, ErrorKind};
 
+/// How much later than the end of a block the server is nudged: it has begun the block a little later than we.
+const NUDGE: Duration = Duration::from_millis(2);
+
+/// Opening one takes this long at most. While a server is mute and its backlog full, connects are dropped, and the kernel
+/// asks again only after 1 s, then 2 s, then 4 s: one that goes on asking would not see its return for as long.
+const CONNECT: Duration = Duration::from_millis(1500);
+
 /// A connection with a deadline on every call.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -73,6 +80,25 @@ impl Link {
         commands: &[Cmd],
         blocks: Duration,
     ) -> Result<Vec<Answer>, Error> {
+        self.exchange(commands, blocks, None).await
+    }
+
+    /// As [`all`](Self::all), and the server is nudged when the block is to end: an idle one looks at blocks that are over
+    /// only every 100 ms, or when something comes.
+    pub(super) async fn all_in_time(
+        &mut self,
+        commands: &[Cmd],
+        blocks: Duration,
+    ) -> Result<Vec<Answer>, Error> {
+        self.exchange(commands, blocks, Some(blocks + NUDGE)).await
+    }
+
+    async fn exchange(
+        &mut self,
+        commands: &[Cmd],
+        blocks: Duration,
+        nudge: Option<Duration>,
+    ) -> Result<Vec<Answer>, Error> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -80,7 +106,7 @@ impl Link {
         // Taken out for the call and put back only after all answers: if it ends in doubt, or our caller drops us half
         // way, the connection goes too, and no late answer is taken for the next one's.
         let held = self.connection.take();
-        let (connection, answers) = timeout(limit, self.attempt(held, commands))
+        let (connection, answers) = timeout(limit, self.attempt(held, commands, nudge))
             .await
             .unwrap_or_else(|_| {
                 let why = format!("no answer within {} ms", limit.as_millis());
@@ -94,12 +120,16 @@ impl Link {
         &self,
         held: Option<MultiplexedConnection>,
         commands: &[Cmd],
+        nudge: Option<Duration>,
     ) -> Result<(MultiplexedConnection, Vec<Answer>), Error> {
         let mut connection = match held {
             Some(connection) => connection,
             None => self.open().await?,
         };
-        let mut values = self.send(&mut connection, commands).await?;
+        let mut values = match nudge {
+            Some(at) => self.send_and_nudge(&mut connection, commands, at).await?,
+            None => self.send(&mut connection, commands).await?,
+        };
         // A script the server has forgotten was not run, and every call may be repeated: its number protects it.
         let forgotten: Vec<usize> = (0..values.len())
             .filter(|&i| is_noscript(&values[i]))
@@ -127,6 +157,26 @@ impl Link {
         Ok((connection, answers))
     }
 
+    async fn send_and_nudge(
+        &self,
+        connection: &mut MultiplexedConnection,
+        commands: &[Cmd],
+        at: Duration,
+    ) -> Result<Vec<Value>, Error> {
+        let mut beside = connection.clone();
+        let answers = self.send(connection, commands);
+        tokio::pin!(answers);
+        tokio::select! {
+            biased;
+            values = &mut answers => return values,
+            () = tokio::time::sleep(at) => {}
+        }
+        // A blocked client is not served, but that it sends something wakes the server.
+        let nudges = [redis::cmd("PING")];
+        let (values, nudged) = tokio::join!(answers, self.send(&mut beside, &nudges));
+        nudged.and(values)
+    }
+
     async fn send(
         &self,
         connection: &mut MultiplexedConnection,
@@ -145,7 +195,7 @@ impl Link {
     async fn open(&self) -> Result<MultiplexedConnection, Error> {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
-            .set_connection_timeout(Some(self.deadline));
+            .set_connection_timeout(Some(self.deadline.min(CONNECT)));
         let client = &self.endpoint.client;
         let opened = client
             .get_multiplexed_async_connection_with_config(&config)

@@ -1,23 +1,31 @@
 //! The Redis broker: Redis 6.2 or later, or Valkey. docs/protocol.md has the protocol, docs/adr the reasons.
 //!
-//! Reading order: `keys`, `scripts` and their `lua/`, `enqueue`, `session`, `consumer`, `claim`, `finish`, `sweep`.
+//! Reading order: `keys`, `scripts` and their `lua/`, `enqueue`, `session`, `consumer`, `claim`, `bell`, `finish`, `sweep`.
 
 mod batch;
+mod bell;
 mod claim;
 mod consumer;
 mod control;
+mod dead;
 mod endpoint;
 mod enqueue;
+mod events;
 mod finish;
 mod inspect;
 mod keys;
 mod link;
+mod oldest;
+mod pause;
 mod records;
 mod scripts;
+mod server;
 mod session;
 mod short;
+mod started;
 mod sweep;
 mod value;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +53,8 @@ const REGISTER: Duration = Duration::from_secs(1);
 pub struct RedisBroker {
     endpoint: Arc<Endpoint>,
     lanes: Lanes,
-    short: Short,
+    short: Arc<Short>,
+    hub: Arc<watch::Hub>,
     /// For what a worker says of itself, and its answers: never a connection that the runtime of its tasks drives.
     registrar: Mutex<Link>,
     answerer: Mutex<Link>,
@@ -65,7 +74,8 @@ impl RedisBroker {
     fn at(endpoint: Arc<Endpoint>) -> Result<Self, Error> {
         Ok(Self {
             lanes: Lanes::new(&endpoint),
-            short: Short::new(&endpoint)?,
+            short: Arc::new(Short::new(&endpoint)?),
+            hub: watch::Hub::new(&endpoint),
             registrar: Mutex::new(Link::new(&endpoint, REGISTER)),
             answerer: Mutex::new(Link::new(&endpoint, REGISTER)),
             endpoint,
@@ -149,8 +159,7 @@ impl Broker for RedisBroker {
         batch: &[Outgoing],
         deadline: Duration,
     ) -> Result<Accepted, Error> {
-        self.lanes.enqueue(queue, batch, deadline).await?;
-        Ok(Accepted::default())
+        self.lanes.enqueue(queue, batch, deadline).await
     }
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
@@ -174,8 +183,13 @@ impl Broker for RedisBroker {
         };
         let mut put = scripts::CARD.call([names.worker(&card.id)]);
         put.arg(serde_json::to_vec(card).map_err(json)?).arg(ms);
-        let mut there = scripts::REGISTER.call([names.workers()]);
-        there.arg(self.endpoint.offset_ms()).arg(&card.id).arg(ms);
+        let mut there = scripts::REGISTER.call([names.workers(), names.fleet_events()]);
+        there
+            .arg(self.endpoint.offset_ms())
+            .arg(format!("{} {}", card.id, card.node))
+            .arg(ms)
+            .arg(events::worker_json(card).map_err(json)?)
+            .arg(events::FLEET_EVENTS);
         let mut calls = vec![put, there];
         if !tasks.is_empty() {
             let mut publish = scripts::PUBLISH.call([names.registry()]);
@@ -190,11 +204,20 @@ impl Broker for RedisBroker {
 
     async fn withdraw(&self, worker: &str) -> Result<(), Error> {
         let names = &self.endpoint.namespace;
-        let mut gone = cmd("ZREM");
-        gone.arg(names.workers()).arg(worker);
-        let mut card = cmd("UNLINK");
-        card.arg(names.worker(worker));
-        self.tell(&[gone, card]).await
+        let mut ask = cmd("HGET");
+        ask.arg(names.worker(worker)).arg("card");
+        let card = value::bytes(self.registrar.lock().await.call(&ask).await?);
+        let card: Option<WorkerCard> = card.and_then(|json| serde_json::from_slice(&json).ok());
+        let Some(card) = card else { return Ok(()) };
+        let mut gone =
+            scripts::WITHDRAW.call([names.workers(), names.worker(worker), names.fleet_events()]);
+        let json = events::worker_json(&card).map_err(|e| {
+            Error::new(ErrorKind::Protocol, "a worker's card does not encode").because(e)
+        })?;
+        gone.arg(format!("{} {}", card.id, card.node))
+            .arg(events::FLEET_EVENTS)
+            .arg(json);
+        self.tell(&[gone]).await
     }
 }
 
@@ -205,10 +228,6 @@ impl Results for RedisBroker {
     }
 
     async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        let _ = (wanted, within);
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
-            "this broker does not do that yet",
-        ))
+        watch::watch(self, wanted, within).await
     }
 }

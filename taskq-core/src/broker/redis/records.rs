@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::{Cmd, cmd};
+use redis::{Cmd, Value, cmd};
 
 use super::RedisBroker;
 use super::keys::QueueKeys;
-use super::value::bytes;
+use super::value::{array, bytes, number};
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
@@ -118,7 +118,7 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn decode(id: TaskId, json: &[u8]) -> Result<Record, Error> {
+pub(super) fn decode(id: TaskId, json: &[u8]) -> Result<Record, Error> {
     let mut record: Record = serde_json::from_slice(json).map_err(|e| {
         Error::new(
             ErrorKind::Protocol,
@@ -152,8 +152,11 @@ pub(super) async fn read(
             .arg(id.to_string());
         asks.push(bucket);
     }
+    asks.push(cmd("TIME"));
+    let mut answers = broker.short.all(&asks).await?;
+    let now = server_ms(answers.pop(), broker.endpoint.offset_ms());
     let mut best: Option<Record> = None;
-    for pair in broker.short.all(&asks).await?.chunks(2) {
+    for pair in answers.chunks(2) {
         // A final record of its own was written last; else the bucket is newer.
         for value in pair {
             let Some(json) = bytes(value.clone()) else {
@@ -166,5 +169,12 @@ pub(super) async fn read(
             }
         }
     }
-    Ok(best)
+    Ok(best.map(|record| record.read_at(now)))
+}
+
+/// What TIME answers, in ms.
+fn server_ms(answer: Option<Value>, offset_ms: i64) -> u64 {
+    let words = answer.and_then(array).unwrap_or_default();
+    let part = |i: usize| words.get(i).and_then(number).unwrap_or(0);
+    (part(0) * 1000 + part(1) / 1000).saturating_add_signed(offset_ms)
 }

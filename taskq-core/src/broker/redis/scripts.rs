@@ -29,21 +29,29 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ENQUEUE = "enqueue" + "time" + "typed" + "record";
+    ENQUEUE = "enqueue" + "time" + "typed" + "record" + "tell" + "count";
     OPEN = "open" + "time";
     CLAIM = "claim" + "time" + "typed";
-    FINISH = "finish" + "time" + "typed" + "record";
+    FINISH = "finish" + "time" + "typed" + "record" + "tell" + "count" + "wake" + "dead";
+    STARTED = "started" + "time" + "typed" + "record" + "tell";
     BEAT = "beat" + "time";
     RETIRE = "retire";
     RESIGN = "resign" + "time";
     CLOSE = "close" + "time";
-    EXPIRED = "expired" + "time";
+    PAST = "past" + "time" + "typed" + "dead";
+    DROP = "drop" + "time";
     TAKE = "take" + "time";
-    GIVE = "give" + "time" + "typed" + "record";
+    GIVE = "give" + "time" + "typed" + "record" + "tell" + "count" + "wake" + "dead";
+    WATCH = "watch" + "time" + "typed" + "record";
+    UNWATCH = "unwatch";
     REGISTER = "register" + "time";
+    WITHDRAW = "withdraw";
     CARD = "card";
     PUBLISH = "publish" + "time";
     ALIVE = "alive" + "time";
+    PAUSE = "pause" + "time";
+    RESUME = "resume";
+    KNOWN = "known";
 }
 
 impl Lua {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
@@ -24,6 +24,8 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 pub(super) struct Seat {
     pub(super) queue: QueueName,
     pub(super) keys: QueueKeys,
+    /// The node name that its events carry.
+    pub(super) node: Arc<str>,
     /// The lease in force, ms: the first worker of the queue has set it.
     lease_ms: AtomicU64,
     state: Mutex<State>,
@@ -77,8 +79,9 @@ pub(super) struct Out {
 }
 
 impl Seat {
-    pub(super) fn new(queue: QueueName, keys: QueueKeys, lease: Duration) -> Self {
+    pub(super) fn new(queue: QueueName, keys: QueueKeys, lease: Duration, node: Arc<str>) -> Self {
         Self {
+            node,
             queue,
             keys,
             lease_ms: AtomicU64::new(ms(lease)),
@@ -178,13 +181,10 @@ impl Seat {
                 .arg(&id)
                 .arg(self.lease_ms.load(Ordering::Relaxed));
             // An open whose answer is lost leaves an empty session that sweepers drop; its id is never used again.
-            let mut known = redis::cmd("SADD");
-            known
-                .arg(endpoint.namespace.queues())
-                .arg(self.queue.as_str());
-            link.call(&known).await?;
-            let answer = link.call(&open).await?;
-            let words = array(answer).unwrap_or_default();
+            // That the queue is not known to all costs no work, and each beat says it again.
+            let known = endpoint.known([&self.queue]);
+            let answer = link.all(&[known, open], Duration::ZERO).await?.pop();
+            let words = array(answer.unwrap_or(Ok(Value::Nil))?).unwrap_or_default();
             match (words.first().and_then(text), words.get(1).and_then(number)) {
                 (Some("OK"), Some(lease)) => {
                     self.opened(id, lease);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::batch::{DEAD_ENTRIES, DEAD_MS, dead_header};
 use super::claim::mark;
+use super::dead;
 use super::endpoint::Endpoint;
 use super::link::Link;
 use super::records::{FAILED_RETENTION_S, RETENTION_S, encode};
@@ -16,13 +16,15 @@ use super::value::{array, bytes, members, number, text};
 use crate::broker::Swept;
 use crate::clock::now_ms;
 use crate::error::Error;
+use crate::event::Told;
+use crate::event::compact::Compact;
 use crate::message::{DEFAULT_MAX_CRASHES, MAX_BYTES, Message, OnCrash};
 use crate::outcome::Failure;
 use crate::record::Record;
 use crate::state::State;
 
 /// The first index in the script's KEYS behind the fixed ones.
-const RECORD_KEYS: usize = 16;
+const RECORD_KEYS: usize = 20;
 
 /// A delivery out of a lost session.
 struct Orphan {
@@ -44,8 +46,10 @@ pub(super) async fn sweep(
     let asks: Vec<_> = mine
         .iter()
         .map(|(seat, _)| {
-            let mut ask = scripts::EXPIRED.call([&seat.keys.leases]);
+            let k = &seat.keys;
+            let mut ask = scripts::PAST.call([&k.leases, &k.records, &k.waiters, &k.dead, &k.meta]);
             ask.arg(endpoint.offset_ms());
+            dead::bounds(&mut ask);
             ask
         })
         .collect();
@@ -55,13 +59,22 @@ pub(super) async fn sweep(
     let mut swept = Swept::default();
     for ((seat, me), answer) in mine.iter().zip(link.all(&asks, Duration::ZERO).await?) {
         let past = match answer {
-            Ok(past) => members(past),
+            Ok(past) => array(past).unwrap_or_default(),
             Err(error) => {
                 seat.troubled(At::Sweep, &error);
                 continue;
             }
         };
-        let mut trouble = None;
+        let mut past = past.into_iter().map(members);
+        let (past, seconds) = (
+            past.next().unwrap_or_default(),
+            past.next().unwrap_or_default(),
+        );
+        let mut trouble = match drop_buckets(endpoint, seat, &seconds, link).await {
+            Ok(()) => None,
+            Err(error) if error.kind() == crate::ErrorKind::Unreachable => return Err(error),
+            Err(error) => Some(error),
+        };
         for it in past.iter().filter(|it| *it != me) {
             match reclaim(endpoint, seat, me, it, link).await {
                 Ok(one) => {
@@ -78,6 +91,30 @@ pub(super) async fn sweep(
         }
     }
     Ok(swept)
+}
+
+/// Drops records whose time is over; a share at a time, the next sweep goes on.
+async fn drop_buckets(
+    endpoint: &Endpoint,
+    seat: &Seat,
+    seconds: &[String],
+    link: &mut Link,
+) -> Result<(), Error> {
+    let k = &seat.keys;
+    let buckets = seconds
+        .iter()
+        .filter_map(|s| Some(k.bucket(s.parse().ok()?)));
+    let mut keys = vec![k.records.clone()];
+    keys.extend(buckets);
+    if keys.len() == 1 {
+        return Ok(());
+    }
+    let mut call = scripts::DROP.call(&keys);
+    call.arg(endpoint.offset_ms());
+    for second in seconds.iter().filter(|s| s.parse::<u64>().is_ok()) {
+        call.arg(second);
+    }
+    link.call(&call).await.map(drop)
 }
 
 /// Takes and gives until nothing is left. May end half way: the next sweeper goes on.
@@ -145,8 +182,9 @@ async fn give(
 ) -> Result<Swept, Error> {
     let k = &seat.keys;
     let fixed = [&k.suspects, &k.dead, &k.bell, &k.records];
+    let told = [&k.meta, &k.events, &k.totals, &k.waiters];
     let mut keys: Vec<String> = std::iter::once(k.orphan(it))
-        .chain(fixed.into_iter().chain(&k.ready).cloned())
+        .chain(fixed.into_iter().chain(&k.ready).chain(told).cloned())
         .collect();
     let mut rows = Vec::with_capacity(orphans.len());
     for orphan in orphans {
@@ -164,13 +202,18 @@ async fn give(
         debug_assert!(bucket == 0 || bucket >= RECORD_KEYS);
         rows.push((row, bucket, own));
     }
+    let told: Vec<Told> = rows
+        .iter()
+        .filter_map(|(row, ..)| row.told.clone())
+        .collect();
+    let event = Compact::encode(&told, None, now_ms());
+    let mut event_rows = event.rows.into_iter();
     let mut call = scripts::GIVE.call(&keys);
     call.arg(endpoint.offset_ms())
         .arg(RETENTION_S)
-        .arg(FAILED_RETENTION_S)
-        .arg(DEAD_ENTRIES)
-        .arg(DEAD_MS)
-        .arg(rows.len());
+        .arg(FAILED_RETENTION_S);
+    dead::bounds(&mut call);
+    call.arg(event.header).arg(rows.len());
     for (row, bucket, own) in &rows {
         let id = row
             .record
@@ -192,7 +235,13 @@ async fn give(
             .arg(json);
         call.arg(second.map(|s| s.to_string()).unwrap_or_default())
             .arg(*bucket)
-            .arg(*own);
+            .arg(*own)
+            .arg(
+                row.told
+                    .as_ref()
+                    .and_then(|_| event_rows.next())
+                    .unwrap_or_default(),
+            );
     }
     let words = array(link.call(&call).await?).unwrap_or_default();
     match (
@@ -214,6 +263,8 @@ struct Row {
     deadly: bool,
     header: String,
     record: Option<Record>,
+    /// `None` of what can not be read.
+    told: Option<Told>,
 }
 
 impl Row {
@@ -244,8 +295,9 @@ impl Row {
             tag: orphan.tag,
             limit,
             deadly,
-            header: dead_header(State::Dead, &reason, it, orphan.tag)?,
+            header: dead::header(State::Dead, &reason, it, orphan.tag)?,
             record,
+            told: message.map(|m| Told::given_back(m, !resigned, dies.then_some(&reason))),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A broker that does as it is told.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,8 +18,9 @@ use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
+use crate::task::TaskDef;
 
-/// Keeps what it is given. Each enqueue takes one permit from `gate` and then the next of `script`, or accepts.
+/// Keeps what it is given, and who held an idempotency key first. Each enqueue takes one permit from `gate` and then the next of `script`, or accepts.
 #[derive(Debug)]
 pub(super) struct Fake {
     pub(super) batches: Mutex<Vec<(QueueName, Vec<Outgoing>)>>,
@@ -27,6 +28,7 @@ pub(super) struct Fake {
     pub(super) gate: Semaphore,
     pub(super) script: Mutex<VecDeque<Result<(), Error>>>,
     pub(super) refused: Mutex<Option<TaskId>>,
+    pub(super) held: Mutex<HashMap<String, TaskId>>,
     pub(super) published: Mutex<Vec<PublishedTask>>,
     pub(super) reads: AtomicUsize,
     pub(super) registry_down: Mutex<Option<Error>>,
@@ -41,6 +43,7 @@ impl Fake {
             gate: Semaphore::new(0),
             script: Mutex::default(),
             refused: Mutex::default(),
+            held: Mutex::default(),
             published: Mutex::default(),
             reads: AtomicUsize::new(0),
             registry_down: Mutex::default(),
@@ -80,17 +83,8 @@ impl Fake {
             .collect()
     }
 
-    pub(super) fn publish(&self, name: &str, queue: &str, ignore_result: bool) {
-        self.published.lock().unwrap().push(PublishedTask {
-            name: name.into(),
-            doc: String::new(),
-            params: Vec::new(),
-            queue: QueueName::new(queue).unwrap(),
-            max_retries: 3,
-            ignore_result,
-            seen: 0,
-            live: true,
-        });
+    pub(super) fn publish(&self, def: &TaskDef) {
+        self.published.lock().unwrap().push(def.into());
     }
 }
 
@@ -130,7 +124,16 @@ impl Broker for Fake {
             .lock()
             .unwrap()
             .push((queue.clone(), batch.to_vec()));
-        Ok(Accepted::default())
+        let mut held = self.held.lock().unwrap();
+        let mut accepted = Accepted::default();
+        for (place, message) in batch.iter().enumerate() {
+            let Some(once) = &message.once else { continue };
+            let holder = *held.entry(once.key.clone()).or_insert(message.id);
+            if holder != message.id {
+                accepted.duplicates.push((place, holder));
+            }
+        }
+        Ok(accepted)
     }
 
     async fn consume(&self, _: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {

@@ -1,6 +1,8 @@
 //! What the dispatcher promises, against a broker that does as it is told.
 
 mod fake;
+mod once;
+mod options;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,15 +13,26 @@ use super::{Dispatcher, Sent, Trouble};
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::message::Message;
+use crate::outcome::Outcome;
 use crate::signature::Signature;
 use crate::state::State;
+use crate::task::{Running, TaskDef};
 use fake::Fake;
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// A task whose code is known here, which nobody runs.
+const fn known(name: &'static str) -> TaskDef {
+    TaskDef::new(name, &[], |_, _| {
+        Ok(Running::Blocking(Box::new(|| {
+            Outcome::Reject("it is only sent here".into())
+        })))
+    })
+}
+
 /// A call that needs no look into the registry.
 fn call() -> Signature<()> {
-    Signature::by_name("t").queue("q").ignore_result(false)
+    Signature::of(&known("t").queue("q"))
 }
 
 /// Spawns a send of `signature` and waits until it has reached its lane.
@@ -243,7 +256,7 @@ async fn the_wait_in_a_full_lane_counts() {
 #[tokio::test]
 async fn the_registry_says_queue_and_tracking_where_the_signature_does_not() {
     let fake = Fake::open();
-    fake.publish("quiet", "backstage", true);
+    fake.publish(&known("quiet").queue("backstage").ignore_result(true));
     let dispatcher = Dispatcher::new(fake.clone(), LONG);
     let send = |signature: Signature<()>| dispatcher.send(signature);
     let by_name = |name: &str| Signature::<()>::by_name(name);

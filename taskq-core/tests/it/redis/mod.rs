@@ -1,5 +1,6 @@
 //! What only Redis can do to us: keys of another type, forgotten scripts, an empty server, one that is gone.
 
+mod bell;
 mod trouble;
 
 use std::io::{Read, Write};
@@ -12,7 +13,7 @@ use taskq_core::broker::redis::RedisBroker;
 use taskq_core::broker::{
     Broker, Consumer, ConsumerOptions, Delivery, Due, End, Inspect, Outgoing, Results, Verdict,
 };
-use taskq_core::{ErrorKind, Message, QueueName, Record, State, TaskId};
+use taskq_core::{ErrorKind, Message, QueueName, Record, State, TaskId, clock};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -364,4 +365,46 @@ async fn a_full_server_refuses_sends_and_lets_work_end() {
     assert_eq!(broker.depth(&q).await.unwrap().waiting, 0);
     assert_eq!(server.command("CONFIG SET maxmemory 0"), "+OK");
     broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+}
+
+/// The oldest of all lists counts, bare and marked, and with it gone the next one does.
+#[tokio::test]
+async fn the_age_of_the_oldest_waiting_message_is_told() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let hour = 3_600_000;
+    let older = |hours: u64, priority: u8| {
+        let mut message = Message::new("test.task");
+        message.enqueued_at = Some(clock::now_ms() - hours * hour);
+        Outgoing {
+            id: message.id,
+            body: Bytes::from(message.encode().unwrap()),
+            priority,
+            ..outgoing(&q)
+        }
+    };
+    // In hours, which no delay of this test comes near.
+    let age = async || {
+        let depth = broker.depth(&q).await.unwrap();
+        depth.oldest_ms.map(|ms| ms / hour)
+    };
+    assert_eq!(age().await, None);
+    let sent = [older(2, 0), outgoing(&q)];
+    broker.enqueue(&q, &sent, SECOND).await.unwrap();
+    assert_eq!(age().await, Some(2));
+    let consumer = consumer(&broker, &[&q]).await;
+    let got = deliver(&consumer, 1).await;
+    assert_eq!(age().await, Some(0));
+    let back = Verdict {
+        end: End::Return,
+        record: None,
+        ..done(&got[0])
+    };
+    consumer.finish(&q, vec![back]).await.unwrap();
+    assert_eq!(age().await, Some(2));
+    broker.enqueue(&q, &[older(5, 7)], SECOND).await.unwrap();
+    assert_eq!(age().await, Some(5));
+    assert_eq!(deliver(&consumer, 3).await.len(), 3);
+    assert_eq!(age().await, None);
 }

@@ -1,4 +1,4 @@
-//! The tables, their version, and the first content.
+//! The tables, their version, the way from an earlier one, and the first content.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use crate::error::AlmacenError;
 use super::Fallo;
 
 /// The schema this program writes, kept in the file as `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
-const TABLAS: &str = "
+const EXISTENCIAS: &str = "
 CREATE TABLE existencias (
     sku         TEXT    NOT NULL,
     bodega      INTEGER NOT NULL,                         -- GeoNames id
@@ -25,7 +25,11 @@ CREATE TABLE existencias (
     minimo      INTEGER NOT NULL,
     PRIMARY KEY (sku, bodega)
 ) STRICT, WITHOUT ROWID;
+";
 
+// The day has a default for programs of version 1 that have the file open while it is brought to
+// this one: they name no day, and book for the same one.
+const RESERVAS: &str = "
 CREATE TABLE reservas (
     entrega_id     TEXT    NOT NULL PRIMARY KEY,
     sku            TEXT    NOT NULL,
@@ -35,10 +39,24 @@ CREATE TABLE reservas (
     distancia_km   REAL    NOT NULL,
     fecha_estimada TEXT    NOT NULL,
     cumple_promesa INTEGER NOT NULL,
+    fecha_reserva  TEXT    NOT NULL DEFAULT (date('now')), -- the day it was booked, in UTC
     FOREIGN KEY (sku, bodega) REFERENCES existencias (sku, bodega)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX reservas_por_linea ON reservas (sku, bodega);
+CREATE INDEX reservas_por_dia ON reservas (fecha_reserva);
+";
+
+// Version 1 kept no day, but dated each arrival by it: one day of handling and one per started 400
+// km later. CAST truncates, so what it cuts off is the day that has started.
+const DESDE_1: &str = "
+INSERT INTO reservas (entrega_id, sku, bodega, cantidad, contenido,
+                      distancia_km, fecha_estimada, cumple_promesa, fecha_reserva)
+SELECT entrega_id, sku, bodega, cantidad, contenido, distancia_km, fecha_estimada, cumple_promesa,
+       date(fecha_estimada, format('-%d days', 1 + CAST(distancia_km / 400.0 AS INTEGER)
+            + (distancia_km / 400.0 > CAST(distancia_km / 400.0 AS INTEGER))))
+FROM reservas_1;
+DROP TABLE reservas_1;
 ";
 
 /// Refuses a file this program must not write: a newer schema, or another program's tables.
@@ -52,12 +70,12 @@ pub(super) fn comprobar(conexion: &Connection, ruta: &Path) -> Result<(), Fallo>
         };
         return Err(error.into());
     }
-    if version == VERSION {
+    if (1..=VERSION).contains(&version) {
         return Ok(());
     }
     // One statement reads version and tables together: another process may create them meanwhile.
     let ajeno: bool = conexion.query_row(
-        "SELECT user_version <> ?1 AND EXISTS (SELECT 1 FROM sqlite_schema)
+        "SELECT user_version NOT BETWEEN 1 AND ?1 AND EXISTS (SELECT 1 FROM sqlite_schema)
          FROM pragma_user_version",
         [VERSION],
         |fila| fila.get(0),
@@ -72,13 +90,28 @@ pub(super) fn comprobar(conexion: &Connection, ruta: &Path) -> Result<(), Fallo>
     Ok(())
 }
 
-/// Creates and fills the tables unless another process has; `tx` holds the write lock.
+/// Creates and fills the tables, or brings those of an earlier version to this one, unless another
+/// process has; `tx` holds the write lock.
 pub(super) fn crear_si_falta(tx: &Transaction<'_>, ruta: &Path) -> Result<(), Fallo> {
     comprobar(tx, ruta)?;
-    if version(tx)? == VERSION {
-        return Ok(());
+    match version(tx)? {
+        VERSION => return Ok(()),
+        1 => desde_1(tx)?,
+        _ => crear(tx)?,
     }
-    tx.execute_batch(TABLAS)?;
+    tx.pragma_update(None, "user_version", VERSION)?;
+    Ok(())
+}
+
+fn desde_1(tx: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    tx.execute_batch("DROP INDEX reservas_por_linea; ALTER TABLE reservas RENAME TO reservas_1;")?;
+    tx.execute_batch(RESERVAS)?;
+    tx.execute_batch(DESDE_1)
+}
+
+fn crear(tx: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    tx.execute_batch(EXISTENCIAS)?;
+    tx.execute_batch(RESERVAS)?;
     let mut insertar = tx.prepare(
         "INSERT INTO existencias
              (sku, bodega, producto, ciudad, lat, lon, inicial, existencias, minimo)
@@ -97,7 +130,6 @@ pub(super) fn crear_si_falta(tx: &Transaction<'_>, ruta: &Path) -> Result<(), Fa
             linea.minimo,
         ])?;
     }
-    tx.pragma_update(None, "user_version", VERSION)?;
     Ok(())
 }
 

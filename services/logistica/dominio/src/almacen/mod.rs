@@ -4,10 +4,12 @@ mod abrir;
 mod esquema;
 mod informe;
 mod inventario;
+mod reporte;
 mod reservar;
 
 pub use informe::{Hallazgo, Informe};
 pub use inventario::{BodegaInventario, Inventario};
+pub use reporte::{BodegaReporte, Kilometros, Reporte};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -35,7 +35,7 @@ impl Almacen {
             }
             descontar(tx, entrega)?;
             let resultado = Resultado::calcular(entrega, hoy);
-            anotar(tx, entrega, &contenido, &resultado)?;
+            anotar(tx, entrega, &contenido, &resultado, hoy)?;
             Ok(resultado)
         })
     }
@@ -104,11 +104,12 @@ fn anotar(
     entrega: &Entrega,
     contenido: &str,
     resultado: &Resultado,
+    hoy: Date,
 ) -> Result<(), rusqlite::Error> {
     tx.prepare_cached(
         "INSERT INTO reservas (entrega_id, sku, bodega, cantidad, contenido,
-                               distancia_km, fecha_estimada, cumple_promesa)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                               distancia_km, fecha_estimada, cumple_promesa, fecha_reserva)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         entrega.entrega_id(),
@@ -119,6 +120,7 @@ fn anotar(
         resultado.distancia_km,
         resultado.fecha_estimada.to_string(),
         resultado.cumple_promesa,
+        hoy.to_string(),
     ])?;
     Ok(())
 }

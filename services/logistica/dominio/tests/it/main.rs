@@ -5,5 +5,6 @@
 mod abrir;
 mod datos;
 mod entrega;
+mod reporte;
 mod reservar;
 mod validar;

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod ajustes;
+mod reporte;
 mod taller;
 mod tareas;

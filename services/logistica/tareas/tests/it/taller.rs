@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logistica_dominio::Almacen;
-use logistica_tareas::{Logistica, SistemaBodega, procesar_entrega, validar_inventario};
+use logistica_tareas::{
+    Logistica, SistemaBodega, generar_reporte, procesar_entrega, validar_inventario,
+};
 use serde_json::Value;
 use taskq_client::{Client, Record, SendOptions, State, TaskHandle};
 use taskq_worker::broker::memory::MemoryBroker;
@@ -27,7 +29,11 @@ impl Taller {
         let broker = Arc::new(MemoryBroker::new());
         let parar = CancellationToken::new();
         let bodega = SistemaBodega::nuevo(fallo, Duration::ZERO);
-        let defs = [&procesar_entrega::DEF, &validar_inventario::DEF];
+        let defs = [
+            &procesar_entrega::DEF,
+            &validar_inventario::DEF,
+            &generar_reporte::DEF,
+        ];
         let worker = Worker::builder()
             .backend(broker.clone())
             .registry(Registry::from_defs(defs).unwrap())

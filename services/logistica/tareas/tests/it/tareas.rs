@@ -5,9 +5,9 @@ use taskq_client::{Record, State};
 
 use crate::taller::Taller;
 
-const PROCESAR: &str = "logistica.procesar_entrega";
+pub(crate) const PROCESAR: &str = "logistica.procesar_entrega";
 
-fn entrega(cantidad: u32) -> Value {
+pub(crate) fn entrega(cantidad: u32) -> Value {
     json!({
         "entrega_id": "ENT-1", "sku": "PROD001", "producto": "panela orgánica 500 g",
         "cantidad": cantidad, "peso_kg": 1.0,
@@ -17,13 +17,13 @@ fn entrega(cantidad: u32) -> Value {
     })
 }
 
-fn resultado(registro: &Record) -> Value {
+pub(crate) fn resultado(registro: &Record) -> Value {
     assert_eq!(registro.state, State::Success, "{:?}", registro.error);
     serde_json::from_str(registro.result.as_ref().unwrap().get()).unwrap()
 }
 
 /// It failed for good at its first attempt, with an error of this type.
-fn fallo_definitivo(registro: &Record, tipo: &str) {
+pub(crate) fn fallo_definitivo(registro: &Record, tipo: &str) {
     let error = registro.error.as_ref().unwrap();
     assert_eq!(
         (registro.state, registro.attempts),

@@ -1,8 +1,8 @@
 -- claim.lua: moves up to n messages into a session, once per number; due delayed ones first join their list.
 -- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] bell zset
--- KEYS[5..14] ready, ready:1 … ready:9 lists
+-- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15] meta hash
 -- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
--- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or '', 1 if a suspect waits} | {LOST}
+-- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or '', 1 if a suspect waits} | {PAUSED, now} | {LOST}
 -- events  none
 local claimed = redis.call('HGET', KEYS[1], 'c')
 if not claimed then return {'LOST'} end
@@ -18,6 +18,7 @@ if tonumber(claimed) == no then
   return out
 end
 if tonumber(claimed) ~= no - 1 then return {'LOST'} end
+if redis.call('HEXISTS', KEYS[15], 'paused') == 1 then return {'PAUSED', now} end
 redis.call('HDEL', KEYS[1], '~')
 
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', '0', n)
@@ -76,5 +77,11 @@ for i = 1, kept do
   out[#out + 1] = message
 end
 redis.call('HSET', KEYS[1], unpack(set))
-if promoted < #due or #due == n or redis.call('EXISTS', unpack(KEYS, 5, 14)) > 0 then redis.pcall('ZADD', KEYS[4], '0', '1') end
+local ring = promoted < #due or #due == n or redis.call('EXISTS', unpack(KEYS, 5, 14)) > 0
+if not ring and kept == n then
+  -- This worker may be full now: another shall know of what is due before the next one asks by itself.
+  local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]
+  ring = first and tonumber(first) < now + 1000
+end
+if ring then redis.pcall('ZADD', KEYS[4], '0', '1') end
 return out

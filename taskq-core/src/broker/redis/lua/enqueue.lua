@@ -1,32 +1,63 @@
 -- enqueue.lua: accepts a batch, once per number. Its first write must be one that grows, so that a full server refuses it.
 -- KEYS[1] producer string  KEYS[2] bell zset  KEYS[3] delayed zset  KEYS[4] records zset
--- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15..] record buckets (hash), then records of their own (string)
+-- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15] meta hash  KEYS[16] events stream  KEYS[17] totals hash
+-- KEYS[18..] record buckets (hash), then records of their own (string), then idempotency keys (string)
 -- ARGV[1] clock offset ms  ARGV[2] number of the batch  ARGV[3] retention s  ARGV[4] messages  ARGV[5] buckets  ARGV[6] own records
--- ARGV[7..] per message: R | I | A (now, in ms, at ms), that time, priority, message
+-- ARGV[7] idempotency keys  ARGV[8] event: header and the rows of messages without such a key (or '')
+-- ARGV[9..] per message: R | I | A (now, in ms, at ms), that time, priority, message
 --           per bucket: its second, pairs, then per pair: id, record;  per own record: TTL s, id, record
--- returns OK | APPLIED (this number was done before)
--- events  none yet
-local number, messages, buckets, own = tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+--           per idempotency key: place of its message, id, ms it is held, event row (or '')
+-- returns {OK | APPLIED (this number was done before), place and id that holds its key of each message not put in …}
+-- events  task-sent
+local number, messages, buckets, own, keyed =
+  tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local once, at = 17 + buckets + own, 9 + 4 * messages
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
-if number <= last then return 'APPLIED' end
-local wrong = mistyped(3, 4, 'zset') or mistyped(5, 14, 'list')
-  or mistyped(15, 14 + buckets, 'hash') or mistyped(15 + buckets, 14 + buckets + own, 'string')
+local wrong = mistyped(15, 15, 'hash') or mistyped(16, 16, 'stream') or mistyped(17, 17, 'hash')
+  or mistyped(18, 17 + buckets, 'hash') or mistyped(18 + buckets, once + keyed, 'string')
+if not wrong and buckets > 0 then wrong = mistyped(4, 4, 'zset') end
 if wrong then return wrong end
 
-local ready, delayed, earliest = {}, {}, nil
-for i = 0, messages - 1 do
-  local kind, at, priority, message = ARGV[7 + 4 * i], tonumber(ARGV[8 + 4 * i]), ARGV[9 + 4 * i], ARGV[10 + 4 * i]
-  local due = (kind == 'I' and now + at) or (kind == 'A' and at) or now
-  if due > now then
-    delayed[#delayed + 1] = due
-    delayed[#delayed + 1] = priority .. '0' .. message
-    if not earliest or due < earliest then earliest = due end
+-- What is held by another message is not put in; of two in one batch the first holds it.
+local k, kept, out, here, entry = at, {}, {'OK'}, {}, ARGV[8]
+for _ = 1, buckets do k = k + 2 + 2 * ARGV[k + 1] end
+k = k + 3 * own
+for o = 1, keyed do
+  local key, place, id = KEYS[once + o], ARGV[k + 4 * o - 4], ARGV[k + 4 * o - 3]
+  local holder = redis.call('GET', key) or here[key]
+  if holder and holder ~= id then
+    kept[tonumber(place)] = true
+    kept[id] = true
+    out[#out + 1] = place
+    out[#out + 1] = holder
   else
-    local list = ready[priority] or {}
-    list[#list + 1] = message
-    ready[priority] = list
+    here[key] = id
+    entry = entry .. ARGV[k + 4 * o - 1]
   end
 end
+if number <= last then out[1] = 'APPLIED' return out end
+
+local ready, delayed, earliest, sent = {}, {}, nil, 0
+for i = 0, messages - 1 do
+  if not kept[i] then
+    local kind, time, priority, message = ARGV[9 + 4 * i], tonumber(ARGV[10 + 4 * i]), ARGV[11 + 4 * i], ARGV[12 + 4 * i]
+    local due = (kind == 'I' and now + time) or (kind == 'A' and time) or now
+    sent = sent + 1
+    if due > now then
+      delayed[#delayed + 1] = due
+      delayed[#delayed + 1] = priority .. '0' .. message
+      if not earliest or due < earliest then earliest = due end
+    else
+      local list = ready[priority] or {}
+      list[#list + 1] = message
+      ready[priority] = list
+    end
+  end
+end
+-- Only the keys that this batch writes: each look costs.
+if #delayed > 0 then wrong = mistyped(3, 3, 'zset') end
+for priority in pairs(ready) do wrong = wrong or mistyped(5 + priority, 5 + priority, 'list') end
+if wrong then return wrong end
 local ring = next(ready) ~= nil
 for priority, list in pairs(ready) do redis.call('LPUSH', KEYS[5 + priority], unpack(list)) end
 if #delayed > 0 then
@@ -35,23 +66,32 @@ if #delayed > 0 then
   redis.call('ZADD', KEYS[3], unpack(delayed))
 end
 
-local at = 7 + 4 * messages
 for b = 1, buckets do
-  local bucket, second, pairs_ = KEYS[14 + b], ARGV[at], tonumber(ARGV[at + 1])
+  local bucket, second, pairs_ = KEYS[17 + b], ARGV[at], tonumber(ARGV[at + 1])
   local ids, fresh = {}, {}
   for p = 0, pairs_ - 1 do ids[p + 1] = ARGV[at + 2 + 2 * p] end
   local there = redis.call('HMGET', bucket, unpack(ids))
   for p = 1, pairs_ do
-    if not there[p] then fresh[#fresh + 1] = ids[p]; fresh[#fresh + 1] = ARGV[at + 1 + 2 * p] end
+    if not there[p] and not kept[ids[p]] then fresh[#fresh + 1] = ids[p]; fresh[#fresh + 1] = ARGV[at + 1 + 2 * p] end
   end
-  if #fresh > 0 then redis.call('HSET', bucket, unpack(fresh)) end
-  keep(KEYS[4], bucket, second, tonumber(ARGV[3]))
+  if #fresh > 0 then
+    redis.call('HSET', bucket, unpack(fresh))
+    keep(KEYS[4], bucket, second, tonumber(ARGV[3]))
+  end
   at = at + 2 + 2 * pairs_
 end
 for o = 1, own do
-  redis.call('SET', KEYS[14 + buckets + o], ARGV[at + 2], 'NX', 'EX', ARGV[at])
+  if not kept[ARGV[at + 1]] then redis.call('SET', KEYS[17 + buckets + o], ARGV[at + 2], 'NX', 'EX', ARGV[at]) end
   at = at + 3
+end
+for o = 1, keyed do
+  if not kept[ARGV[at + 1]] then redis.call('SET', KEYS[once + o], ARGV[at + 1], 'NX', 'PX', ARGV[at + 2]) end
+  at = at + 4
+end
+if sent > 0 then
+  count(KEYS[17], 'sent', sent)
+  tell(KEYS[16], KEYS[15], entry)
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', 60000)
 if ring then redis.pcall('ZADD', KEYS[2], '0', '1') end
-return 'OK'
+return out

@@ -1,0 +1,78 @@
+//! The report, as a worker runs it and by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use logistica_dominio::Almacen;
+use logistica_tareas::{Logistica, SistemaBodega, generar_reporte};
+use serde_json::{Value, json};
+use taskq_core::Context;
+use taskq_core::message::Message;
+use taskq_core::task::State;
+use tokio_util::sync::CancellationToken;
+
+use crate::taller::Taller;
+use crate::tareas::{PROCESAR, entrega, fallo_definitivo, resultado};
+
+const REPORTE: &str = "logistica.generar_reporte";
+
+#[tokio::test]
+async fn without_days_it_covers_all_that_was_booked() {
+    let taller = Taller::nuevo(0.0);
+    resultado(&taller.llamar(PROCESAR, &entrega(2)).await);
+    let reporte = resultado(&taller.llamar(REPORTE, &json!({})).await);
+    assert_eq!(
+        [
+            &reporte["entregas"],
+            &reporte["unidades"],
+            &reporte["kilometros"]
+        ],
+        [&json!(1), &json!(2), &json!(300.55)]
+    );
+    let bodegas = reporte["bodegas"].as_array().unwrap();
+    let bogota = bodegas.iter().find(|b| b["bodega"]["ciudad"] == "Bogotá");
+    assert_eq!(bogota.unwrap()["kilometros"], 300.55);
+}
+
+#[tokio::test]
+async fn days_that_can_not_be_covered_fail_at_once() {
+    let taller = Taller::nuevo(0.0);
+    for parametros in [
+        json!({"desde": "ayer"}),
+        json!({"hasta": "2026-13-01"}),
+        json!({"desde": "2026-11-02", "hasta": "2026-11-01"}),
+        json!({"desde": "2020-01-01"}),
+    ] {
+        let registro = taller.llamar(REPORTE, &parametros).await;
+        fallo_definitivo(&registro, "PeriodoInvalido");
+    }
+}
+
+#[test]
+fn a_run_that_no_longer_counts_ends_between_two_days() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let almacen = Almacen::abrir(carpeta.path().join("logistica.db")).unwrap();
+    let compartido = Logistica::nueva(almacen, SistemaBodega::nuevo(0.0, Duration::ZERO));
+    let parar = CancellationToken::new();
+    let mensaje = Message::new(REPORTE);
+    let contexto = Context::new(
+        &mensaje,
+        0,
+        "logistica".parse().unwrap(),
+        Arc::from("w1@prueba"),
+        parar.clone(),
+        State::default().with(compartido),
+        None,
+    );
+    let dias = || (Some("2026-11-01".to_owned()), Some("2026-11-30".to_owned()));
+    let (desde, hasta) = dias();
+    let reporte = generar_reporte(contexto.clone(), desde, hasta).unwrap();
+    assert_eq!(
+        serde_json::to_value(&reporte).unwrap()["dias"],
+        Value::from(30)
+    );
+    parar.cancel();
+    let (desde, hasta) = dias();
+    let error = generar_reporte(contexto, desde, hasta).unwrap_err();
+    assert_eq!(error.failure().message, "cancelled before 2026-11-01");
+}

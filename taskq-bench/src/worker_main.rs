@@ -1,0 +1,15 @@
+//! The worker that is measured: a program as a user writes it. Around its main stands only the tally of its tasks.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    taskq_bench::tally::begin();
+    let status = taskq_worker::cli::main();
+    match taskq_bench::tally::tell() {
+        Ok(()) => status,
+        Err(error) => {
+            eprintln!("error: the tally is not written: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

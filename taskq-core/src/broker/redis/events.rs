@@ -1,0 +1,248 @@
+//! Reading events: the stream of each queue and of the fleet, from where a reader stands.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use redis::{Value, cmd};
+
+use super::RedisBroker;
+use super::inspect::queues;
+use super::link::Link;
+use super::value::{array, bytes, number, text};
+use crate::error::Error;
+use crate::event::{Event, EventPage, EventPosition, Fact, WorkerEvent, WorkerEventKind, compact};
+use crate::fleet::WorkerCard;
+use crate::id::QueueName;
+
+/// The fleet's stream keeps about this many events.
+pub(super) const FLEET_EVENTS: u64 = 10_000;
+
+/// So many entries of each stream make a page; an entry of a queue tells of up to 999 messages.
+const PAGE: usize = 10;
+
+/// A reader waits this long at most; new queues are found that soon.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Before the first entry of any stream.
+const BEGINNING: &str = "0-0";
+
+/// What the fleet's events tell of a worker.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StoredWorker {
+    node: Box<str>,
+    pid: u32,
+    active: usize,
+    processed: u64,
+    version: Box<str>,
+}
+
+/// The stored form of what is told of a worker.
+pub(super) fn worker_json(card: &WorkerCard) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&StoredWorker {
+        node: card.node.as_str().into(),
+        pid: card.pid,
+        active: card.active,
+        processed: card.processed,
+        version: card.version.as_str().into(),
+    })
+}
+
+/// A stream's key, and whose it is.
+type Streams = BTreeMap<String, Option<QueueName>>;
+
+pub(super) async fn read(
+    broker: &RedisBroker,
+    after: &EventPosition,
+    wait: Duration,
+) -> Result<EventPage, Error> {
+    let names = &broker.endpoint.namespace;
+    let mut streams = Streams::from([(names.fleet_events(), None)]);
+    for queue in queues(broker).await? {
+        streams.insert(names.queue(&queue).events, Some(queue));
+    }
+    let (mut from, missed) = positions(broker, after, &streams).await?;
+    let wait = wait.min(LONGEST);
+    let mut ask = cmd("XREAD");
+    ask.arg("COUNT").arg(PAGE);
+    if !wait.is_zero() {
+        // Zero would block for ever.
+        ask.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+    }
+    ask.arg("STREAMS");
+    for key in streams.keys() {
+        ask.arg(key);
+    }
+    for key in streams.keys() {
+        ask.arg(from.get(key).map_or(BEGINNING, String::as_str));
+    }
+    // A connection of its own: the others must not stand behind the block.
+    let mut link = Link::new(&broker.endpoint, Duration::from_secs(3));
+    let answers = link.all(&[ask], wait).await?;
+    let answer = answers.into_iter().next().unwrap_or(Ok(Value::Nil))?;
+    let mut events = Vec::new();
+    for (key, entries) in pairs(answer) {
+        let Some(queue) = streams.get(&key) else {
+            continue;
+        };
+        for (id, fields) in pairs_of(entries) {
+            let at = id.split('-').next().and_then(|ms| ms.parse().ok());
+            read_entry(queue.as_ref(), at.unwrap_or(0), fields, &mut events);
+            from.insert(key.clone(), id);
+        }
+    }
+    events.sort_by_key(|event: &Event| event.at);
+    Ok(EventPage {
+        events,
+        next: EventPosition {
+            read: from,
+            // What turns up from here on is read whole.
+            from_oldest: true,
+        },
+        missed,
+    })
+}
+
+/// Where each stream is read from, and whether something between there and its first entry is gone.
+async fn positions(
+    broker: &RedisBroker,
+    after: &EventPosition,
+    streams: &Streams,
+) -> Result<(BTreeMap<String, String>, bool), Error> {
+    let mut asks = Vec::with_capacity(2 * streams.len());
+    for key in streams.keys() {
+        let (mut first, mut last) = (cmd("XRANGE"), cmd("XREVRANGE"));
+        first.arg(key).arg("-").arg("+").arg("COUNT").arg(1);
+        last.arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+        asks.extend([first, last]);
+    }
+    let ends = broker.short.all(&asks).await?;
+    let end = |value: &Value| pairs_of(value.clone()).into_iter().next().map(|(id, _)| id);
+    let (mut from, mut missed) = (BTreeMap::new(), false);
+    for (key, ends) in streams.keys().zip(ends.chunks(2)) {
+        let (first, last) = (end(&ends[0]), end(&ends[1]));
+        let begin = match after.read.get(key) {
+            Some(read) => {
+                let behind =
+                    |id: &Option<String>| id.as_ref().is_some_and(|id| order(read) < order(id));
+                let trimmed = behind(&first) && *read != BEGINNING;
+                // A stream that ends before where it was read to is another one.
+                let renewed = *read != BEGINNING
+                    && last.as_ref().is_none_or(|last| order(last) < order(read));
+                missed |= trimmed || renewed;
+                if renewed { BEGINNING } else { read }
+            }
+            None if after.from_oldest => BEGINNING,
+            None => last.as_deref().unwrap_or(BEGINNING),
+        };
+        from.insert(key.clone(), begin.to_owned());
+    }
+    Ok((from, missed))
+}
+
+fn order(id: &str) -> (u64, u64) {
+    let (ms, n) = id.split_once('-').unwrap_or((id, "0"));
+    (ms.parse().unwrap_or(0), n.parse().unwrap_or(0))
+}
+
+fn read_entry(queue: Option<&QueueName>, at: u64, fields: Value, events: &mut Vec<Event>) {
+    let mut told = BTreeMap::new();
+    let mut words = array(fields).unwrap_or_default().into_iter();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        if let (Some(name), Some(value)) = (text(&name), bytes(value)) {
+            told.insert(name.to_owned(), value);
+        }
+    }
+    match queue {
+        Some(queue) => {
+            let Some((worker, rows)) = told.get("e").and_then(|e| compact::decode(e)) else {
+                return;
+            };
+            let all = rows
+                .into_iter()
+                .flat_map(|row| row.expand(at, queue, worker.as_ref()));
+            events.extend(all);
+        }
+        None => events.extend(read_worker(&told).map(|worker| Event {
+            at,
+            queue: None,
+            fact: Fact::Worker(Box::new(worker)),
+        })),
+    }
+}
+
+fn read_worker(told: &BTreeMap<String, Vec<u8>>) -> Option<WorkerEvent> {
+    let word = std::str::from_utf8(told.get("k")?).ok()?;
+    let kind = WorkerEventKind::ALL
+        .into_iter()
+        .find(|k| k.as_str() == word)?;
+    let stored: Option<StoredWorker> = told.get("j").and_then(|j| serde_json::from_slice(j).ok());
+    // Of one that lapsed only its name is known.
+    let stored = match stored {
+        Some(stored) => stored,
+        None => StoredWorker {
+            node: std::str::from_utf8(told.get("n")?).ok()?.into(),
+            pid: 0,
+            active: 0,
+            processed: 0,
+            version: "".into(),
+        },
+    };
+    Some(WorkerEvent {
+        kind,
+        node: stored.node,
+        pid: stored.pid,
+        active: stored.active,
+        processed: stored.processed,
+        version: stored.version,
+    })
+}
+
+/// What XREAD answers: streams with their entries.
+fn pairs(answer: Value) -> Vec<(String, Value)> {
+    match answer {
+        Value::Map(pairs) => pairs
+            .into_iter()
+            .filter_map(|(key, entries)| Some((text(&key)?.to_owned(), entries)))
+            .collect(),
+        other => pairs_of(other),
+    }
+}
+
+/// Arrays of a name and a value.
+fn pairs_of(value: Value) -> Vec<(String, Value)> {
+    let pair = |pair: Value| {
+        let mut pair = array(pair)?.into_iter();
+        let name = text(&pair.next()?)?.to_owned();
+        Some((name, pair.next()?))
+    };
+    array(value)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(pair)
+        .collect()
+}
+
+/// What happened at a queue since it exists.
+pub(super) fn totals(answer: Value) -> crate::broker::Totals {
+    let mut totals = crate::broker::Totals::default();
+    let mut words = match answer {
+        Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
+        other => array(other).unwrap_or_default(),
+    }
+    .into_iter();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        let n = number(&value).unwrap_or(0);
+        match text(&name) {
+            Some("sent") => totals.sent = n,
+            Some("succeeded") => totals.succeeded = n,
+            Some("failed") => totals.failed = n,
+            Some("retried") => totals.retried = n,
+            Some("dead") => totals.dead = n,
+            Some("revoked") => totals.revoked = n,
+            Some("crashed") => totals.crashed = n,
+            Some("returned") => totals.returned = n,
+            _ => {}
+        }
+    }
+    totals
+}

@@ -1,0 +1,101 @@
+//! Questions and answers through the mutant.
+
+use async_trait::async_trait;
+use taskq_core::broker::{Control, Replies, Requests};
+use taskq_core::control::{Reply, Request};
+use taskq_core::{Error, ErrorKind, QueueName};
+
+use super::{Flaw, Mutant};
+
+#[async_trait]
+impl Control for Mutant {
+    async fn ask(&self, mut request: Request) -> Result<Box<dyn Replies>, Error> {
+        self.called();
+        if self.flaw == Flaw::LosesTheDestination {
+            request.destination.clear();
+        }
+        let id = request.id.clone();
+        let inner = self.inner.ask(request).await?;
+        let broker = self.clone();
+        Ok(Box::new(Asked { inner, id, broker }))
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        self.called();
+        let inner = self.inner.listen().await?;
+        let mut notes = self.notes();
+        notes.listeners += 1;
+        let deaf = self.flaw == Flaw::AsksOneListener && notes.listeners > 1;
+        let broker = self.clone();
+        Ok(Box::new(Listener {
+            inner,
+            deaf,
+            broker,
+        }))
+    }
+
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
+        self.called();
+        match self.flaw {
+            Flaw::LosesReplies => return Ok(()),
+            Flaw::FailsOnGoneAskers if self.notes().gone.contains(&request.id) => {
+                return Err(Error::new(ErrorKind::Unreachable, "nobody asks"));
+            }
+            Flaw::RepliesToEverybody => {
+                let all = self.notes().questions.clone();
+                for other in all.iter().filter(|q| q.id != request.id) {
+                    self.inner.reply(other, reply.clone()).await?;
+                }
+            }
+            _ => {}
+        }
+        self.inner.reply(request, reply).await
+    }
+
+    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
+        self.called();
+        self.inner.pause(&self.spelled(queue), by, reason).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.called();
+        self.inner.resume(&self.spelled(queue)).await
+    }
+}
+
+struct Asked {
+    inner: Box<dyn Replies>,
+    id: String,
+    broker: Mutant,
+}
+
+#[async_trait]
+impl Replies for Asked {
+    async fn next(&mut self) -> Result<Reply, Error> {
+        self.inner.next().await
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.broker.notes().gone.insert(self.id.clone());
+    }
+}
+
+struct Listener {
+    inner: Box<dyn Requests>,
+    deaf: bool,
+    broker: Mutant,
+}
+
+#[async_trait]
+impl Requests for Listener {
+    async fn next(&mut self) -> Result<Request, Error> {
+        if self.deaf {
+            std::future::pending::<()>().await;
+        }
+        let request = self.inner.next().await?;
+        self.broker.notes().questions.push(request.clone());
+        Ok(request)
+    }
+}
