@@ -130,7 +130,7 @@ mod tests {
             records: Some(records),
         };
         let none = (Depth::default(), Records::default());
-        assert_eq!(evidence(none.0, none.1).faults(), [""; 0]);
+        assert_eq!(evidence(none.0.clone(), none.1).faults(), [""; 0]);
         let depths: [fn(&mut Depth); 5] = [
             |d| d.waiting = 1,
             |d| d.suspects = 1,
@@ -139,9 +139,9 @@ mod tests {
             |d| d.dead = 1,
         ];
         for change in depths {
-            let mut depth = none.0;
+            let mut depth = none.0.clone();
             change(&mut depth);
-            assert_eq!(evidence(depth, none.1).faults().len(), 1, "{depth:?}");
+            assert_eq!(evidence(depth.clone(), none.1).faults().len(), 1, "{depth:?}");
         }
         let stored: [fn(&mut Records); 3] = [
             |r| r.missing = 1,
@@ -151,7 +151,7 @@ mod tests {
         for change in stored {
             let mut records = none.1;
             change(&mut records);
-            assert_eq!(evidence(none.0, records).faults().len(), 1, "{records:?}");
+            assert_eq!(evidence(none.0.clone(), records).faults().len(), 1, "{records:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use insta::assert_snapshot;
 use serde_json::Value;
 use taskq_cli::Exit;
+use taskq_core::OnCrash;
 use taskq_core::fleet::{PublishedParam, PublishedTask};
 
 use crate::stage::Stage;
@@ -22,6 +23,10 @@ fn task(name: &str, queue: &str, doc: &str, params: &[(&str, &str, bool)]) -> Pu
         queue: queue.parse().unwrap(),
         max_retries: 3,
         ignore_result: false,
+        track_started: false,
+        expires_ms: None,
+        max_crashes: None,
+        on_crash: OnCrash::Requeue,
         seen: 0,
         live: false,
     }

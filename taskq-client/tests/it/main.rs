@@ -4,7 +4,9 @@
 mod asking;
 mod other_language;
 mod routing;
+mod running;
 mod sending;
 mod stage;
 mod waiting;
 mod waiting_for_all;
+mod waiting_over_redis;

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use private_redis::RedisServer;
-use taskq_worker::task::{Registry, TaskDef};
-use taskq_worker::{CancellationToken, Worker, task};
+use taskq_worker::task;
+use taskq_worker::task::TaskDef;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use crate::running::{PATIENCE, Running};
+
 const PAGE: &str = include_str!("../../../docs/protocol.md");
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The task that the page speaks of.
 #[task(crate = taskq_worker, name = "math.add")]
@@ -56,15 +56,7 @@ fn python() -> PathBuf {
 /// What the page's program printed, run as it stands there beside a worker of `def`.
 async fn printed(language: &str, program_of: &Path, flag: &str, def: &'static TaskDef) -> String {
     let server = RedisServer::start();
-    let stop = CancellationToken::new();
-    let worker = Worker::builder()
-        .url(server.url())
-        .registry(Registry::from_defs([def]).unwrap())
-        .concurrency(2)
-        .stop(stop.clone())
-        .build()
-        .unwrap();
-    let worker = tokio::spawn(worker.run());
+    let worker = Running::start(&server.url(), def, &["celery"]);
     let mut running = tokio::process::Command::new(program_of)
         .args([flag, program(language)])
         .env("TASKQ_BROKER_URL", server.url())
@@ -79,12 +71,7 @@ async fn printed(language: &str, program_of: &Path, flag: &str, def: &'static Ta
         .expect("the program ends")
         .unwrap();
     assert!(running.wait().await.unwrap().success(), "{said}");
-    stop.cancel();
-    timeout(PATIENCE, worker)
-        .await
-        .expect("the worker ends")
-        .unwrap()
-        .unwrap();
+    worker.stop().await;
     said
 }
 

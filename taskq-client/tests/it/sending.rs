@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskq_client::{Client, ErrorKind, OnCrash, SendOptions, Signature, State, TaskId};
+use taskq_core::broker::Inspect;
 use taskq_core::clock::now_ms;
 
-use crate::stage::Stage;
+use crate::stage::{LONG, Stage};
 
 #[tokio::test]
 async fn a_call_by_name_arrives_with_its_arguments_and_options() {
@@ -114,4 +115,53 @@ async fn many_calls_are_answered_one_by_one() {
 async fn an_address_that_is_none_is_refused() {
     let error = Client::connect("nonsense").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_key_that_is_held_gives_the_handle_of_the_call_that_holds_it() {
+    let (stage, client) = Stage::new();
+    let hour = Duration::from_secs(3_600);
+    let call = |key: &str| {
+        let options = SendOptions::default().queue("q").idempotency_key(key, hour);
+        client.send_by_name("t", (), (), options)
+    };
+    let first = call("order-1").await.unwrap();
+    let again = call("order-1").await.unwrap();
+    let other = call("order-2").await.unwrap();
+    assert_eq!(again.id(), first.id());
+    assert_ne!(other.id(), first.id());
+    // The same key in another queue is another key.
+    let elsewhere = Signature::<serde_json::Value>::by_name("t")
+        .queue("elsewhere")
+        .idempotency_key("order-1", hour);
+    let own = elsewhere.task_id();
+    assert_eq!(client.send(elsewhere).await.unwrap().id(), own);
+
+    stage.end_next("q", State::Success, "1").await;
+    assert_eq!(again.wait(LONG).await.unwrap(), json!(1));
+    // Over or not, the key is held for its time, and of two sends together one is put in.
+    assert_eq!(call("order-1").await.unwrap().id(), first.id());
+    let twins = (0..2).map(|_| {
+        Signature::<()>::by_name("t")
+            .queue("q")
+            .idempotency_key("order-3", hour)
+    });
+    let twins = client.send_many(twins.collect()).await;
+    assert_eq!(
+        twins[0].as_ref().unwrap().id(),
+        twins[1].as_ref().unwrap().id()
+    );
+    let depth = stage.depth(&"q".parse().unwrap()).await.unwrap();
+    assert_eq!(depth.waiting, 2, "order-2 and one order-3");
+
+    stage.memory.advance(hour);
+    assert_ne!(call("order-1").await.unwrap().id(), first.id());
+}
+
+#[tokio::test]
+async fn a_key_out_of_bounds_is_refused_by_name_too() {
+    let (_, client) = Stage::new();
+    let options = SendOptions::default().idempotency_key("", Duration::from_secs(60));
+    let error = client.send_by_name("t", (), (), options).await.unwrap_err();
+    assert!(error.to_string().contains("1 to 256"), "{error}");
 }

@@ -159,3 +159,21 @@ async fn a_broker_in_trouble_does_not_end_a_wait_but_is_told_at_its_end() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn what_expires_while_it_is_waited_for_ends_the_wait() {
+    let (stage, client) = Stage::new();
+    let call = Signature::<i64>::by_name("t").expires(Duration::from_secs(60));
+    let handle = client.send(call).await.unwrap();
+    let waiting = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.wait(LONG).await }
+    });
+    while stage.watching.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    stage.memory.advance(Duration::from_secs(120));
+    let error = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(error, WaitError::Revoked { .. }), "{error:?}");
+    assert_eq!(stage.watching.load(Ordering::SeqCst), 0);
+}

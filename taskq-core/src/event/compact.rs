@@ -172,7 +172,7 @@ pub(crate) fn decode(entry: &[u8]) -> Option<(Option<Arc<str>>, Vec<Told>)> {
 }
 
 fn read_row(rest: &mut Reader<'_>, names: &[&str], base: u64) -> Option<Told> {
-    let kind = kind(rest.byte()?)?;
+    let kind = kind(rest.byte()?).ok()?;
     let flags = rest.number()?;
     let has = |flag: u64| flags & flag != 0;
     let id = rest.id()?;
@@ -231,13 +231,14 @@ fn code(kind: Option<TaskEventKind>) -> u8 {
     at.map_or(0, |at| at as u8 + 1)
 }
 
-fn kind(code: u8) -> Option<Option<TaskEventKind>> {
+/// `Err`: no code of this version.
+fn kind(code: u8) -> Result<Option<TaskEventKind>, u8> {
     match code {
-        0 => Some(None),
-        n => TaskEventKind::ALL
-            .get(usize::from(n) - 1)
-            .copied()
-            .map(Some),
+        0 => Ok(None),
+        n => match TaskEventKind::ALL.get(usize::from(n) - 1) {
+            Some(kind) => Ok(Some(*kind)),
+            None => Err(code),
+        },
     }
 }
 
@@ -329,7 +330,7 @@ mod tests {
             received: Some(1_000_000 - n as u64),
             started: Some(1_000_000 + n as u64),
             root_id: Some(message.id),
-            requeued: n % 2 == 0,
+            requeued: n.is_multiple_of(2),
             ..Told::sent(&message)
         }
     }

@@ -315,6 +315,7 @@ impl Bench {
             if page.events.is_empty() {
                 return Ok(told);
             }
+            assert_ne!(page.next, position, "a page is behind the one before");
             told.extend(page.events);
             position = page.next;
         }

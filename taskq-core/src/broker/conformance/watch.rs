@@ -30,6 +30,7 @@ async fn rest(watch: &mut Box<dyn Watch>) -> Result<Vec<(TaskId, State)>, Error>
     let mut all = Vec::new();
     while let Some(record) = watch.next().await? {
         all.push((record.id, record.state));
+        assert!(all.len() <= 100, "more answers than tasks: {record:?}");
     }
     all.sort_by_key(|(id, _)| *id);
     Ok(all)

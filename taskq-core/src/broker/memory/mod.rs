@@ -23,6 +23,8 @@ mod waiters;
 
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod wakeups;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -79,3 +79,10 @@ pub(super) fn ring(seat: &Seat) -> Cmd {
     ring.arg(&seat.keys.bell).arg(0).arg(1);
     ring
 }
+
+/// Leaves it to somebody else to wake for what is due next.
+pub(super) fn unwatch(seat: &Seat) -> Cmd {
+    let mut unwatch = cmd("HDEL");
+    unwatch.arg(&seat.keys.meta).arg("watch");
+    unwatch
+}

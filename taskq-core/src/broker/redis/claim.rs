@@ -49,7 +49,7 @@ struct Mood {
     mean: usize,
     /// It was empty, and what came since has rung its bell.
     quiet: bool,
-    /// When its first delayed message is due, as the last answer knew.
+    /// When its first delayed message is due, if that is for us to wake for.
     next_due: Option<Instant>,
     /// It is paused: nothing is claimed, neither its bell nor what is due there is waited for.
     paused: bool,
@@ -298,16 +298,15 @@ impl Claimer {
             return;
         }
         let rang = round.rang.filter(|i| !round.asked.contains(i));
-        let soon = Instant::now() + MAX_BLOCK;
         let full = round.deliveries.len() + self.left.len() >= max;
         let mut rings = Vec::new();
         for (i, mood) in self.moods.iter_mut().enumerate() {
-            let due_soon = full && mood.next_due.is_some_and(|due| due < soon);
-            if due_soon {
-                // From here on it is theirs.
-                mood.next_due = None;
+            // From here on it is theirs.
+            let due = full && mood.next_due.take().is_some();
+            if due {
+                rings.push(bell::unwatch(&seats[i]));
             }
-            if due_soon || rang == Some(i) {
+            if due || rang == Some(i) {
                 rings.push(bell::ring(&seats[i]));
             }
         }
@@ -439,7 +438,7 @@ impl Claimer {
                 mood.quiet = true;
                 let due = words.next().as_ref().and_then(number);
                 mood.next_due = due.map(|due| {
-                    Instant::now() + Duration::from_millis(due.saturating_sub(now).min(60_000))
+                    Instant::now() + Duration::from_millis(due.saturating_sub(now).min(1_500))
                 });
                 if words.next().as_ref().and_then(number) == Some(1) {
                     round.suspects_at = Some(planned.seat);

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use redis::{Cmd, Value, cmd};
 
 use super::RedisBroker;
+use super::endpoint::Endpoint;
+use super::short::Short;
 use super::value::{array, bytes, members, number};
 use super::{events, scripts};
 use crate::broker::{DeadMessage, Depth, Inspect, ServerInfo, Totals};
@@ -34,9 +36,13 @@ pub(super) fn published_json(task: &PublishedTask) -> Result<Vec<u8>, Error> {
 
 /// All queues somebody sent to or listens at, sorted.
 pub(super) async fn queues(broker: &RedisBroker) -> Result<Vec<QueueName>, Error> {
+    queues_at(&broker.endpoint, &broker.short).await
+}
+
+pub(super) async fn queues_at(endpoint: &Endpoint, short: &Short) -> Result<Vec<QueueName>, Error> {
     let mut ask = cmd("SMEMBERS");
-    ask.arg(broker.endpoint.namespace.queues());
-    let names = members(broker.short.call(&ask).await?);
+    ask.arg(endpoint.namespace.queues());
+    let names = members(short.call(&ask).await?);
     let mut queues: Vec<QueueName> = names
         .iter()
         .filter_map(|n| QueueName::new(n).ok())

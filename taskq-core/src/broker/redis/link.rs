@@ -350,7 +350,9 @@ pub(super) fn server_error(address: &str, error: &ServerError) -> Error {
         None => ErrorKind::Protocol,
     };
     let remedy = match trouble {
-        Some("OOM") => "; it is out of memory: drain queues or raise maxmemory",
+        Some("OOM") => {
+            "; it is out of memory: drain queues, keep fewer results (ignore_result) or raise maxmemory"
+        }
         Some("READONLY") => "; it is a replica: point the URL at the primary",
         Some("NOAUTH" | "NOPERM") => "; check the user and password of the broker URL",
         _ => "",

@@ -206,7 +206,7 @@ async fn give(
         .iter()
         .filter_map(|(row, ..)| row.told.clone())
         .collect();
-    let event = Compact::encode(&told, None, now_ms());
+    let event = Compact::encode(&told, Some(&seat.node), now_ms());
     let mut event_rows = event.rows.into_iter();
     let mut call = scripts::GIVE.call(&keys);
     call.arg(endpoint.offset_ms())

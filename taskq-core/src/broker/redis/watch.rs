@@ -178,6 +178,8 @@ struct RedisWatch {
     number: u64,
     /// What is still awaited, and where it may be.
     pending: HashMap<TaskId, Vec<QueueName>>,
+    /// Those of which nobody said where they are.
+    anywhere: Vec<TaskId>,
     ready: VecDeque<Record>,
     published: mpsc::Receiver<Record>,
     until: Instant,
@@ -197,14 +199,11 @@ pub(super) async fn watch(
         )));
     }
     let until = Instant::now() + within.min(Duration::from_secs(365 * 24 * 3600));
-    let all = if wanted.iter().any(|w| w.queue.is_none()) {
-        super::inspect::queues(broker).await?
-    } else {
-        Vec::new()
-    };
+    let anywhere = wanted.iter().filter(|w| w.queue.is_none());
+    let anywhere: Vec<TaskId> = anywhere.map(|w| w.id).collect();
     let pending: HashMap<TaskId, Vec<QueueName>> = wanted
         .into_iter()
-        .map(|w| (w.id, w.queue.map_or_else(|| all.clone(), |q| vec![q])))
+        .map(|w| (w.id, w.queue.into_iter().collect()))
         .collect();
     let ids: Vec<TaskId> = pending.keys().copied().collect();
     let (to, published) = mpsc::channel(2 * ids.len().max(1));
@@ -214,6 +213,7 @@ pub(super) async fn watch(
         short: broker.short.clone(),
         number,
         pending,
+        anywhere,
         ready: VecDeque::new(),
         published,
         until,
@@ -258,6 +258,10 @@ impl RedisWatch {
 
     /// Reads what is awaited, and registers anew for what is not final. Trouble is kept for the end.
     async fn look(&mut self) {
+        if let Err(error) = self.look_for_queues().await {
+            self.trouble = Some(error);
+            return;
+        }
         let mut by_queue: HashMap<&QueueName, Vec<TaskId>> = HashMap::new();
         for (id, queues) in &self.pending {
             for queue in queues {
@@ -282,6 +286,21 @@ impl RedisWatch {
             }
             Err(error) => self.trouble = Some(error),
         }
+    }
+
+    /// A queue may have become known since the last look.
+    async fn look_for_queues(&mut self) -> Result<(), Error> {
+        self.anywhere.retain(|id| self.pending.contains_key(id));
+        if self.anywhere.is_empty() {
+            return Ok(());
+        }
+        let all = super::inspect::queues_at(&self.hub.endpoint, &self.short).await?;
+        for id in &self.anywhere {
+            if let Some(queues) = self.pending.get_mut(id) {
+                queues.clone_from(&all);
+            }
+        }
+        Ok(())
     }
 
     fn ask(&self, queue: &QueueName, ids: &[TaskId], left: Duration) -> Cmd {

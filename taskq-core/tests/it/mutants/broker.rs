@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Due, Inspect, Outgoing, Results,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, Due, Inspect, Outgoing, Results,
 };
 use taskq_core::clock::now_ms;
 use taskq_core::fleet::{PublishedTask, WorkerCard};
@@ -14,7 +14,7 @@ use taskq_core::{Error, QueueName, Record, State};
 use super::consumer::MutantConsumer;
 use super::{Flaw, Mutant};
 
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 impl Mutant {
     /// The batch as the broker gets it.
@@ -41,6 +41,7 @@ impl Mutant {
                 (Flaw::RefusesThePast, Due::At(at)) if at < now_ms() => {
                     return Err(Error::invalid("the eta is past"));
                 }
+                (Flaw::TellsNoSend, _) => out.event = None,
                 (Flaw::ReversesPriorities, _) => out.priority = 9 - out.priority,
                 (Flaw::IgnoresPriorities, _) => out.priority = 0,
                 _ => {}
@@ -48,6 +49,11 @@ impl Mutant {
         }
         match self.flaw {
             Flaw::LosesTheLastOfABatch => drop(batch.pop()),
+            Flaw::LosesOneOfAHundred => batch.retain(|_| {
+                let accepted = &mut self.notes().accepted;
+                *accepted += 1;
+                !accepted.is_multiple_of(100)
+            }),
             Flaw::ReversesABatch => batch.reverse(),
             _ => {}
         }
@@ -72,10 +78,13 @@ impl Broker for Mutant {
         batch: &[Outgoing],
         deadline: Duration,
     ) -> Result<Accepted, Error> {
-        self.called();
+        self.called("enqueue");
         self.carried(batch);
         let queue = &self.spelled(queue);
-        let batch = self.bent(queue, batch).await?;
+        let mut batch = self.bent(queue, batch).await?;
+        for out in &mut batch {
+            self.bend_key(queue, out).await?;
+        }
         match self.flaw {
             Flaw::AcceptsInPart if batch.len() > 999 => {
                 self.inner.enqueue(queue, &batch[..999], deadline).await?;
@@ -88,13 +97,18 @@ impl Broker for Mutant {
             }
             _ => {}
         }
-        let accepted = self.inner.enqueue(queue, &batch, deadline).await?;
+        if let Some(holder) = self.holder(queue, &batch) {
+            let duplicates = vec![(0, holder)];
+            return Ok(Accepted { duplicates });
+        }
+        let mut accepted = self.inner.enqueue(queue, &batch, deadline).await?;
+        self.note_keys(queue, &batch, &mut accepted);
         self.note_sent(queue, &batch);
         Ok(accepted)
     }
 
     async fn consume(&self, mut options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
-        self.called();
+        self.called("consume");
         for queue in &mut options.queues {
             *queue = self.spelled(queue);
         }
@@ -103,6 +117,11 @@ impl Broker for Mutant {
             Flaw::ListensAtTheFirstQueueAlone => options.queues.truncate(1),
             Flaw::HalvesTheLease => options.lease /= 2,
             _ => {}
+        }
+        if self.flaw == Flaw::BeginsWithAResume {
+            for queue in &options.queues {
+                self.inner.resume(queue).await?;
+            }
         }
         self.notes().heard_at.extend(options.queues.iter().cloned());
         self.guard(&options).await?;
@@ -116,7 +135,7 @@ impl Broker for Mutant {
         tasks: &[PublishedTask],
         ttl: Duration,
     ) -> Result<(), Error> {
-        self.called();
+        self.called("register");
         let (mut card, mut tasks, mut ttl) = (card.clone(), tasks.to_vec(), ttl);
         let known = !self.notes().workers.insert(card.id.clone());
         match self.flaw {
@@ -136,7 +155,8 @@ impl Broker for Mutant {
     }
 
     async fn withdraw(&self, worker: &str) -> Result<(), Error> {
-        self.called();
+        self.called("withdraw");
+        self.notes().withdrawals += 1;
         match self.flaw {
             Flaw::WithdrawsNobody => return Ok(()),
             Flaw::WithdrawsTheNode => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Inspect, Start, Swept, Verdict,
+    Broker, Consumer, ConsumerOptions, Control, Delivery, End, Finished, Inspect, Start, Swept,
+    Verdict,
 };
 use taskq_core::{Error, Message, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,24 @@ struct Own {
     /// When it was opened, or beat last.
     beat: Duration,
     retired: bool,
+}
+
+/// What had happened when a claim began.
+struct Since {
+    now: Duration,
+    returns: usize,
+    resumes: usize,
+}
+
+impl Since {
+    fn now(broker: &Mutant) -> Self {
+        let notes = broker.notes();
+        Self {
+            now: notes.now,
+            returns: notes.returns,
+            resumes: notes.resumes,
+        }
+    }
 }
 
 impl MutantConsumer {
@@ -118,9 +137,24 @@ impl MutantConsumer {
                 got.extend(more);
             }
         }
-        while self.broker.flaw == Flaw::RunsSuspectsSideBySide && got.len() < max {
+        if self.broker.flaw == Flaw::ForgetsSuspectsInAPause && got.is_empty() && max > 0 {
             let queue = &self.options.queues[0];
-            if self.broker.inner.depth(queue).await?.suspects == 0 {
+            let depth = self.broker.inner.depth(queue).await?;
+            if let (Some(paused), true) = (depth.paused, depth.suspects > 0) {
+                self.broker.inner.resume(queue).await?;
+                got = self.inner()[0].claim(1, Duration::ZERO).await?;
+                let (by, reason) = (&paused.by, &paused.reason);
+                self.broker.inner.pause(queue, by, reason).await?;
+            }
+        }
+        let beside = match self.broker.flaw {
+            Flaw::RunsSuspectsSideBySide => 1,
+            Flaw::RunsManySuspectsSideBySide => 5,
+            _ => u64::MAX,
+        };
+        while got.len() < max {
+            let queue = &self.options.queues[0];
+            if self.broker.inner.depth(queue).await?.suspects < beside {
                 break;
             }
             let another = open_at(&self.broker, &self.options.queues, &self.options).await?;
@@ -163,9 +197,20 @@ impl MutantConsumer {
                 }
             }
             Flaw::LosesADroppedClaim => turns(3).await,
-            Flaw::KeepsTheSuspectsPlace | Flaw::KeepsTheLostSuspectsPlace => {
-                let taken = self.own().mine.iter().any(|d| {
-                    d.suspect && (d.lost.is_cancelled() || flaw == Flaw::KeepsTheSuspectsPlace)
+            Flaw::DropsTheExpired => {
+                let now = self.broker.clock_ms();
+                let expires = |d: &Delivery| Message::decode(&d.body).ok()?.expires;
+                got.retain(|d| expires(d).is_none_or(|at| at > now));
+            }
+            Flaw::KeepsTheSuspectsPlace
+            | Flaw::KeepsTheLostSuspectsPlace
+            | Flaw::AsksInAFixedOrder => {
+                let mine = self.own().mine.clone();
+                let taken = mine.iter().filter(|d| d.suspect).any(|d| match flaw {
+                    Flaw::KeepsTheLostSuspectsPlace => d.lost.is_cancelled(),
+                    // One consumer for each queue stands for one that runs one suspect over all.
+                    Flaw::AsksInAFixedOrder => self.broker.notes().held.contains_key(&d.receipt),
+                    _ => true,
                 });
                 let (back, rest) = got.into_iter().partition(|d| d.suspect && taken);
                 got = rest;
@@ -180,7 +225,7 @@ impl MutantConsumer {
     }
 
     /// Ends deliveries at the broker behind the case's back.
-    async fn each_end(&self, deliveries: Vec<Delivery>, end: &End) -> Result<(), Error> {
+    pub(super) async fn each_end(&self, deliveries: Vec<Delivery>, end: &End) -> Result<(), Error> {
         for queue in &self.options.queues {
             let here = deliveries.iter().filter(|d| &d.queue == queue);
             let verdicts = here.map(|d| verdict(d, end)).collect();
@@ -192,11 +237,12 @@ impl MutantConsumer {
     }
 
     /// Whether a claim that began at `then` misses what happened since.
-    fn sleeps_through(&self, then: (Duration, usize)) -> bool {
+    fn sleeps_through(&self, then: &Since) -> bool {
         let notes = self.broker.notes();
         match self.broker.flaw {
-            Flaw::SleepsThroughWhatBecomesDue => notes.now != then.0,
-            Flaw::SleepsThroughReturns => notes.returns != then.1,
+            Flaw::SleepsThroughWhatBecomesDue => notes.now != then.now,
+            Flaw::SleepsThroughReturns => notes.returns != then.returns,
+            Flaw::SleepsThroughAResume => notes.resumes != then.resumes,
             _ => false,
         }
     }
@@ -274,7 +320,7 @@ async fn turns(n: usize) {
 #[async_trait]
 impl Consumer for MutantConsumer {
     async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
-        self.broker.called();
+        self.broker.called("claim");
         let wait = wait.min(Duration::from_secs(1)).as_millis() / TURN_MS;
         let wait = match self.broker.flaw {
             Flaw::WaitsForEver if wait > 0 => usize::MAX,
@@ -289,13 +335,13 @@ impl Consumer for MutantConsumer {
         if ended {
             return Ok(Vec::new());
         }
-        let then = (self.broker.now(), self.broker.notes().returns);
+        let then = Since::now(&self.broker);
         let mut got = self.look(max).await?;
         let mut turn = 0;
-        while got.is_empty() && turn < wait && !self.sleeps_through(then) {
+        while got.is_empty() && turn < wait && !self.sleeps_through(&then) {
             turns(1).await;
             turn += 1;
-            if !self.sleeps_through(then) {
+            if !self.sleeps_through(&then) {
                 got = self.look(max).await?;
             }
         }
@@ -303,22 +349,18 @@ impl Consumer for MutantConsumer {
     }
 
     async fn finish(&self, queue: &QueueName, verdicts: Vec<Verdict>) -> Result<Finished, Error> {
-        self.broker.called();
+        self.broker.called("finish");
         let queue = &self.broker.spelled(queue);
         self.end(queue, verdicts).await
     }
 
     async fn started(&self, queue: &QueueName, runs: Vec<Start>) -> Result<(), Error> {
-        self.broker.called();
-        let queue = &self.broker.spelled(queue);
-        for inner in self.inner() {
-            inner.started(queue, runs.clone()).await?;
-        }
-        Ok(())
+        self.broker.called("started");
+        self.begin(&self.broker.spelled(queue), runs).await
     }
 
     async fn beat(&self) -> Result<(), Error> {
-        self.broker.called();
+        self.broker.called("beat");
         let now = self.broker.now();
         let silent = now - std::mem::replace(&mut self.own().beat, now);
         match self.broker.flaw {
@@ -340,7 +382,7 @@ impl Consumer for MutantConsumer {
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
-        self.broker.called();
+        self.broker.called("sweep");
         let mut all = match self.broker.flaw {
             Flaw::SweepsNothing => return Ok(Swept::default()),
             Flaw::SweepsUnchecked => self.sweep_by_wardens().await?,
@@ -370,7 +412,7 @@ impl Consumer for MutantConsumer {
     }
 
     async fn retire(&self) -> Result<(), Error> {
-        self.broker.called();
+        self.broker.called("retire");
         match self.broker.flaw {
             Flaw::RetiresInVain => return Ok(()),
             Flaw::ChargesTheRetired => {
@@ -389,7 +431,7 @@ impl Consumer for MutantConsumer {
     }
 
     async fn close(&self) -> Result<(), Error> {
-        self.broker.called();
+        self.broker.called("close");
         let mine = self.own().mine.clone();
         match self.broker.flaw {
             Flaw::ClosesNothing => return Ok(()),
@@ -407,6 +449,7 @@ impl Consumer for MutantConsumer {
     }
 
     fn lease(&self) -> Duration {
+        self.broker.called("lease");
         let lease = self.inner()[0].lease();
         match self.broker.flaw {
             Flaw::GoesByItsOwnLease => self.asked,

@@ -1,7 +1,7 @@
 //! Questions and answers through the mutant.
 
 use async_trait::async_trait;
-use taskq_core::broker::{Control, Replies, Requests};
+use taskq_core::broker::{Control, Inspect, Replies, Requests};
 use taskq_core::control::{Reply, Request};
 use taskq_core::{Error, ErrorKind, QueueName};
 
@@ -10,7 +10,7 @@ use super::{Flaw, Mutant};
 #[async_trait]
 impl Control for Mutant {
     async fn ask(&self, mut request: Request) -> Result<Box<dyn Replies>, Error> {
-        self.called();
+        self.called("ask");
         if self.flaw == Flaw::LosesTheDestination {
             request.destination.clear();
         }
@@ -21,7 +21,7 @@ impl Control for Mutant {
     }
 
     async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
-        self.called();
+        self.called("listen");
         let inner = self.inner.listen().await?;
         let mut notes = self.notes();
         notes.listeners += 1;
@@ -35,7 +35,7 @@ impl Control for Mutant {
     }
 
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
-        self.called();
+        self.called("reply");
         match self.flaw {
             Flaw::LosesReplies => return Ok(()),
             Flaw::FailsOnGoneAskers if self.notes().gone.contains(&request.id) => {
@@ -53,13 +53,30 @@ impl Control for Mutant {
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        self.called();
+        self.called("pause");
+        match self.flaw {
+            Flaw::PausesNothing => return Ok(()),
+            Flaw::PausesEveryQueue => {
+                for other in self.inner.queues().await? {
+                    self.inner.pause(&other, by, reason).await?;
+                }
+            }
+            Flaw::PauseGivesUpWhatIsHeld => {
+                let holders = self.notes().consumers.clone();
+                for holder in holders {
+                    holder.close().await?;
+                }
+            }
+            _ => {}
+        }
         self.inner.pause(&self.spelled(queue), by, reason).await
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.called();
-        self.inner.resume(&self.spelled(queue)).await
+        self.called("resume");
+        self.notes().resumes += 1;
+        let was_paused = self.inner.resume(&self.spelled(queue)).await?;
+        Ok(was_paused || self.flaw == Flaw::SaysItWasPaused)
     }
 }
 

@@ -1,8 +1,11 @@
 //! How the mutant ends deliveries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use taskq_core::broker::{Broker, Due, End, Finished, Outgoing, Verdict};
+use taskq_core::broker::{Broker, Due, End, Finished, Outgoing, Receipt, Verdict};
+use taskq_core::clock::now_ms;
+use taskq_core::event::Attempt;
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
 
 use super::consumer::MutantConsumer;
@@ -27,6 +30,7 @@ impl MutantConsumer {
             _ => {}
         }
         let mut finished = self.apply(queue, &verdicts).await?;
+        broker.notes().lost += finished.lost;
         if finished.applied > 0 {
             broker.note_finished(&verdicts);
             broker.inner.enqueue(queue, &again, Duration::ZERO).await?;
@@ -80,6 +84,16 @@ impl Mutant {
         if let End::Retry { body, .. } = &mut verdict.end {
             *body = self.disguised(body);
         }
+        let begun = self.notes().begun.contains(&verdict.receipt);
+        match (self.flaw, &mut verdict.event) {
+            (Flaw::TellsTheStartAgain, Some(run)) if begun => run.started = Some(now_ms()),
+            (Flaw::TellsTheEndAlone, Some(run)) => (run.received, run.started) = (None, None),
+            (Flaw::TellsUntoldVerdicts, run) => {
+                let message = self.held_message(verdict.receipt).map(Arc::new);
+                *run = run.take().or(message.map(told_of));
+            }
+            _ => {}
+        }
         match (self.flaw, &mut verdict.end) {
             (Flaw::PutsBackWhatIsDone, End::Done) => verdict.end = End::Return,
             (Flaw::KeepsHoldOfWhatIsDone, End::Done) => {
@@ -97,7 +111,7 @@ impl Mutant {
             (Flaw::SnoozesNothing, End::Snooze(after)) => *after = Duration::ZERO,
             (Flaw::ReturnsToTheBack, End::Return) => verdict.end = End::Snooze(Duration::ZERO),
             (Flaw::RecordsUntrackedVerdicts, End::Done) if untracked => {
-                let id = self.held_message(verdict).map(|m| m.id);
+                let id = self.held_message(verdict.receipt).map(|m| m.id);
                 verdict.record = id.map(|id| Record::new(id, "", queue, State::Success));
             }
             _ => {}
@@ -129,8 +143,8 @@ impl Mutant {
         })
     }
 
-    fn held_message(&self, verdict: &Verdict) -> Option<Message> {
-        let held = self.notes().held.get(&verdict.receipt).cloned()?;
+    fn held_message(&self, receipt: Receipt) -> Option<Message> {
+        let held = self.notes().held.get(&receipt).cloned()?;
         Message::decode(&held.body).ok()
     }
 
@@ -145,10 +159,23 @@ impl Mutant {
         let mut notes = self.notes();
         let now = notes.now;
         for verdict in verdicts {
+            notes.held.remove(&verdict.receipt);
+            notes.snoozed += u64::from(matches!(verdict.end, End::Snooze(_)));
             notes.returns += usize::from(matches!(verdict.end, End::Return));
             if let Some(record) = verdict.record.clone() {
                 notes.written.insert(record.id, (record, now));
             }
         }
+    }
+}
+
+fn told_of(message: Arc<Message>) -> Attempt {
+    Attempt {
+        message,
+        received: None,
+        started: None,
+        runtime: None,
+        said: None,
+        traceback: None,
     }
 }

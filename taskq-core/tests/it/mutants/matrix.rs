@@ -1,6 +1,6 @@
 //! Every case over every mutant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +13,11 @@ use super::trial::hold;
 use super::{Flaw, Mutant};
 
 /// A mutant that more cases kill than this is broken all over: it says nothing for any one of them.
-const BROAD: usize = 15;
+const BROAD: usize = CASES.len() / 6;
 
-/// A case that sends more than this is slow: it is run only over mutants that no other case kills, and must have one.
-const HEAVY: usize = 500;
+/// A case that asks more than this of a broker is slow: it is run only over mutants that no other kills, and must have
+/// one of those.
+const HEAVY: usize = 120;
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
@@ -27,6 +28,8 @@ struct Named {
     name: &'static str,
     case: Case,
     heavy: bool,
+    /// The calls it makes.
+    calls: BTreeSet<&'static str>,
 }
 
 /// All cases, weighed on a broker without a flaw.
@@ -35,11 +38,13 @@ struct Named {
 fn cases(runtime: &Runtime) -> Vec<Named> {
     let weighed = CASES.iter().map(|(name, case)| {
         let sound = Mutant::new(Flaw::None);
-        assert_eq!(hold(runtime, *case, &sound), Ok(()), "{name}");
+        let kept = hold(runtime, *case, &sound);
+        assert_eq!(kept, Ok(()), "the control fails {name}");
         Named {
             name,
             case: *case,
             heavy: sound.weight() > HEAVY,
+            calls: sound.calls(),
         }
     });
     weighed.collect()
@@ -48,7 +53,8 @@ fn cases(runtime: &Runtime) -> Vec<Named> {
 /// The names of the cases that a mutant fails.
 fn killers(runtime: &Runtime, flaw: Flaw, cases: &[Named]) -> Vec<&'static str> {
     let failed_of = |heavy| {
-        let here = cases.iter().filter(|c| c.heavy == heavy);
+        let sees = |c: &Named| flaw.shows_at().iter().any(|call| c.calls.contains(call));
+        let here = cases.iter().filter(|c| c.heavy == heavy && sees(c));
         let failed = here.filter(|c| hold(runtime, c.case, &Mutant::new(flaw)).is_err());
         failed.map(|c| c.name).collect::<Vec<_>>()
     };

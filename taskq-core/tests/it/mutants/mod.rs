@@ -4,17 +4,22 @@
 //! every case over every mutant. A mutant that no case kills shows a promise without a case; a case that kills nobody
 //! can not fail.
 //!
-//! To add a flaw: name it in `flaw.rs` with a sentence, and give it its arm in the method it breaks.
+//! To add a flaw: name it in `flaw.rs` with a sentence, among those that show at the same calls, and give it its arm in
+//! the method it breaks.
 
 mod broker;
 mod consumer;
 mod control;
+mod events;
 mod finish;
 mod flaw;
+mod keys;
 mod matrix;
 mod mutant;
 mod reads;
+mod started;
 mod trial;
+mod watch;
 
 use flaw::Flaw;
 use mutant::Mutant;

@@ -1,6 +1,6 @@
 //! The memory broker with one flaw, and what it must remember to be wrong in its way.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ use bytes::Bytes;
 use taskq_core::broker::conformance::Harness;
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{Backend, Broker, Consumer, ConsumerOptions, Delivery, Outgoing, Receipt};
+use taskq_core::clock::now_ms;
 use taskq_core::control::Request;
 use taskq_core::message::OnCrash;
 use taskq_core::{Error, Message, QueueName, Record, TaskId};
+use tokio::sync::Notify;
 
 use super::Flaw;
 
@@ -23,6 +25,8 @@ const CALL_LIMIT: usize = 3_000;
 pub(super) struct Mutant {
     pub(super) inner: MemoryBroker,
     pub(super) flaw: Flaw,
+    /// Rung when the clock is moved.
+    pub(super) moved: Arc<Notify>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -30,7 +34,8 @@ pub(super) struct Mutant {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     calls: usize,
-    /// How much was sent: a message counts one, and one more for each KiB.
+    called: BTreeSet<&'static str>,
+    /// How much was asked of it: each message sent counts one and one more for each KiB, each record waited for one.
     weight: usize,
     /// How far the clock was moved.
     pub(super) now: Duration,
@@ -48,6 +53,24 @@ pub(super) struct Notes {
     pub(super) instead: HashMap<TaskId, Record>,
     /// Every record written by a call, with the time.
     pub(super) written: HashMap<TaskId, (Record, Duration)>,
+    /// Idempotency keys: who holds them, at which queue, until when.
+    pub(super) keys: HashMap<String, (TaskId, QueueName, Duration)>,
+    /// What was begun.
+    pub(super) begun: HashSet<Receipt>,
+    /// How many messages were accepted.
+    pub(super) accepted: usize,
+    /// How many verdicts did not count.
+    pub(super) lost: usize,
+    /// How many messages were snoozed.
+    pub(super) snoozed: u64,
+    /// How many messages came from other programs.
+    pub(super) foreign: u64,
+    /// Which watch began last for a task.
+    pub(super) watched: HashMap<TaskId, usize>,
+    pub(super) watches: usize,
+    /// The queues that were there when events were first read.
+    pub(super) read: Option<Vec<QueueName>>,
+    pub(super) withdrawals: usize,
     pub(super) sent_to: BTreeSet<QueueName>,
     pub(super) heard_at: BTreeSet<QueueName>,
     /// Ids of the workers that registered.
@@ -56,6 +79,8 @@ pub(super) struct Notes {
     pub(super) docs: BTreeMap<String, String>,
     /// How often a message was returned.
     pub(super) returns: usize,
+    /// How often a pause was ended.
+    pub(super) resumes: usize,
     pub(super) listeners: usize,
     /// Every question that was heard.
     pub(super) questions: Vec<Request>,
@@ -68,6 +93,7 @@ impl Mutant {
         Self {
             inner: MemoryBroker::with_still_clock(),
             flaw,
+            moved: Arc::default(),
             notes: Arc::default(),
         }
     }
@@ -77,24 +103,39 @@ impl Mutant {
     }
 
     /// Counts a call of the case: the bound of a case that never waits.
-    pub(super) fn called(&self) {
+    pub(super) fn called(&self, name: &'static str) {
         let mut notes = self.notes();
         notes.calls += 1;
+        notes.called.insert(name);
         assert!(notes.calls <= CALL_LIMIT, "{CALL_LIMIT} calls and no end");
     }
 
     pub(super) fn carried(&self, batch: &[Outgoing]) {
         let weight = batch.iter().map(|out| 1 + out.body.len() / 1_024);
-        self.notes().weight += weight.sum::<usize>();
+        self.weigh(weight.sum());
     }
 
-    /// How much it was sent, all in all.
+    pub(super) fn weigh(&self, weight: usize) {
+        self.notes().weight += weight;
+    }
+
+    /// Which calls were made.
+    pub(super) fn calls(&self) -> BTreeSet<&'static str> {
+        self.notes().called.clone()
+    }
+
+    /// How much was asked of it, all in all.
     pub(super) fn weight(&self) -> usize {
         self.notes().weight
     }
 
     pub(super) fn now(&self) -> Duration {
         self.notes().now
+    }
+
+    /// The broker's time, to a moment: ms since the epoch.
+    pub(super) fn clock_ms(&self) -> u64 {
+        now_ms() + u64::try_from(self.now().as_millis()).unwrap_or(0)
     }
 
     /// The name under which the broker knows a queue.
@@ -182,13 +223,16 @@ impl Harness for Mutant {
     }
 
     async fn advance(&self, by: Duration) -> Result<(), Error> {
-        self.called();
+        self.called("advance");
         self.move_clock(by).await?;
         self.notes().now += by;
+        self.moved.notify_waiters();
         Ok(())
     }
 
     async fn push_raw(&self, queue: &QueueName, priority: u8, body: &[u8]) -> Result<(), Error> {
+        self.called("push_raw");
+        self.notes().foreign += 1;
         let priority = match self.flaw {
             Flaw::PutsForeignMessagesLast | Flaw::IgnoresPriorities => 0,
             Flaw::ReversesPriorities => 9 - priority,

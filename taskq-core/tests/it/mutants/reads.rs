@@ -8,6 +8,7 @@ use taskq_core::event::{EventPage, EventPosition};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
 
+use super::watch::MutantWatch;
 use super::{Flaw, Mutant};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -31,10 +32,14 @@ impl Mutant {
     }
 }
 
+fn in_state(record: Record, state: State) -> Record {
+    Record { state, ..record }
+}
+
 #[async_trait]
 impl Results for Mutant {
     async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
-        self.called();
+        self.called("record");
         let queue = queue.map(|q| self.spelled(q));
         if let Some(record) = self.notes().instead.get(&id) {
             return Ok(Some(record.clone()));
@@ -47,16 +52,26 @@ impl Results for Mutant {
             _ => queue.clone(),
         };
         let record = self.inner.record(id, asked.as_ref()).await?;
+        let anywhere = queue.is_none();
         let queue = queue.unwrap_or_default();
         Ok(match (self.flaw, record) {
             (Flaw::CallsTheUnknownQueued, None) => Some(Record::new(id, "", &queue, State::Queued)),
             (Flaw::KeepsRecordsForEver, None) => {
                 let notes = self.notes();
                 let kept = notes.written.get(&id).map(|(record, _)| record.clone());
-                kept.filter(|r| r.queue == queue)
+                kept.filter(|r| anywhere || r.queue == queue)
             }
             (Flaw::KeepsResultsForAnHour, Some(r)) if r.state == State::Success => {
                 Some(r).filter(|r| self.age(r) <= HOUR)
+            }
+            (Flaw::ExpiresAtOnce, Some(r)) if r.expires.is_some() => {
+                Some(in_state(r, State::Revoked))
+            }
+            (Flaw::ExpiresNothing, Some(r)) if r.state == State::Revoked => {
+                Some(in_state(r, State::Queued))
+            }
+            (Flaw::ExpiresFinals, Some(r)) if r.expires.is_some_and(|at| at < self.clock_ms()) => {
+                Some(in_state(r, State::Revoked))
             }
             (Flaw::KeepsEveryRecordForADay, Some(r)) => Some(r).filter(|r| self.age(r) <= DAY),
             (Flaw::CrashOverwritesFinals, record) => self.dead_record(id, &queue).await?.or(record),
@@ -65,15 +80,15 @@ impl Results for Mutant {
     }
 
     async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        self.called();
-        self.inner.watch(wanted, within).await
+        self.called("watch");
+        Ok(Box::new(MutantWatch::begin(self, wanted, within).await?))
     }
 }
 
 #[async_trait]
 impl Inspect for Mutant {
     async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        self.called();
+        self.called("workers");
         let mut cards = self.inner.workers().await?;
         if self.flaw == Flaw::ListsTheFleetBackwards {
             cards.reverse();
@@ -82,7 +97,7 @@ impl Inspect for Mutant {
     }
 
     async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
-        self.called();
+        self.called("tasks");
         let mut tasks = self.inner.tasks().await?;
         match self.flaw {
             Flaw::ListsTheFleetBackwards => tasks.reverse(),
@@ -99,7 +114,7 @@ impl Inspect for Mutant {
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        self.called();
+        self.called("queues");
         let mut queues = self.inner.queues().await?;
         match self.flaw {
             Flaw::KnowsSendersAlone => queues.retain(|q| self.notes().sent_to.contains(q)),
@@ -111,22 +126,37 @@ impl Inspect for Mutant {
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
-        self.called();
+        self.called("depth");
         let mut depth = self.inner.depth(&self.spelled(queue)).await?;
         match self.flaw {
             Flaw::CountsSuspectsAsWaiting => depth.waiting += std::mem::take(&mut depth.suspects),
             Flaw::ForgetsTheDelayed => depth.delayed = 0,
             Flaw::ForgetsWhatIsInFlight => depth.in_flight = 0,
+            Flaw::TellsNoAge => depth.oldest_ms = None,
+            Flaw::CallsTheAgelessNew => depth.oldest_ms = depth.oldest_ms.or(Some(0)),
+            Flaw::TellsNoPause => depth.paused = None,
+            Flaw::ForgetsWhoPaused => {
+                if let Some(paused) = &mut depth.paused {
+                    paused.by.clear();
+                }
+            }
+            Flaw::PromotesWhilePaused if depth.paused.is_some() => {
+                depth.waiting += std::mem::take(&mut depth.delayed);
+            }
             _ => {}
         }
         Ok(depth)
     }
 
     async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
-        self.called();
+        self.called("dead");
         let mut all = self.inner.dead(&self.spelled(queue), 1_000).await?;
         match self.flaw {
             Flaw::ListsTheOldestDead => all.reverse(),
+            Flaw::KeepsTheDeadForADay => {
+                let now = self.clock_ms();
+                all.retain(|d| d.at + 24 * 3_600_000 > now);
+            }
             Flaw::KeepsNoUndecodableDead => all.retain(|d| Message::decode(&d.body).is_ok()),
             _ => {}
         }
@@ -145,17 +175,21 @@ impl Inspect for Mutant {
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        self.called();
-        self.inner.totals(&self.spelled(queue)).await
+        self.called("totals");
+        self.bent_totals(&self.spelled(queue)).await
     }
 
     async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        self.called();
-        self.inner.events(after, wait).await
+        self.called("events");
+        self.bent_events(after, wait).await
     }
 
     async fn server(&self) -> Result<ServerInfo, Error> {
-        self.called();
-        self.inner.server().await
+        self.called("server");
+        let mut info = self.inner.server().await?;
+        if self.flaw == Flaw::HasNoName {
+            info.name.clear();
+        }
+        Ok(info)
     }
 }

@@ -153,6 +153,43 @@ async fn one_message_wakes_one_of_ten() {
     );
 }
 
+/// What is due later wakes one as well, and not all that could know of it.
+#[tokio::test]
+async fn what_is_due_wakes_one_of_ten() {
+    const SENT: usize = 60;
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let (told, mut came) = mpsc::unbounded_channel();
+    for _ in 0..10 {
+        serve(consumer(&broker, &[&q]).await, told.clone());
+    }
+    blocked(&server, 10).await;
+    let monitor = server.monitor();
+    // Over a time in which each has asked by itself, and could have been told.
+    let spread = (1..=SENT as u64).map(|i| Outgoing {
+        due: Due::In(Duration::from_millis(50 * i)),
+        ..outgoing(&q)
+    });
+    let batch: Vec<Outgoing> = spread.collect();
+    broker.enqueue(&q, &batch, SECOND).await.unwrap();
+    for _ in 0..SENT {
+        came.recv().await.unwrap();
+    }
+    let requests = monitor.requests();
+    let first = requests.iter().find(|r| is_enqueue(r)).unwrap().at_us;
+    let took_us = requests.last().unwrap().at_us - first;
+    let by_themselves = 10 * usize::try_from(took_us / BLOCK_US + 1).unwrap();
+    let claims = requests.iter().filter(|r| is_claim(r)).count();
+    println!("{claims} claims in {took_us} µs");
+    assert!(claims >= SENT, "{claims} claims are not all");
+    // The one that wakes claims it and is full; the next is woken to wake for the one after; the first asks again.
+    assert!(
+        claims <= 4 * SENT + by_themselves,
+        "{claims} claims in {took_us} µs"
+    );
+}
+
 /// A claim that leaves messages behind rings on: each of ten is woken by it, none by the second after which it asks.
 #[tokio::test]
 async fn a_batch_wakes_one_for_each_message() {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use private_redis::RedisServer;
+
 use super::stage::{SOON, Stage, now_ms, within};
 
 /// Nothing that was answered is forgotten by a kill. Its backlog of connections is soon full, as with many workers.
@@ -44,17 +46,17 @@ async fn away(how: Away, length: Duration) {
     let feed = stage.feed("celery", Duration::from_millis(20), 400);
     stage
         .until("work is under way", || {
-            let runs = stage.runs();
-            (runs.ended.len() > 60 && runs.open() > 10).then_some(())
+            (stage.runs().ended.len() > 60).then_some(())
         })
         .await;
 
+    let gone_ms = stage
+        .take_away(&[&first, &second], |server| match how {
+            Away::Killed => server.kill(),
+            Away::Paused => server.pause(),
+        })
+        .await;
     let gone = Instant::now();
-    match how {
-        Away::Killed => stage.server.kill(),
-        Away::Paused => stage.server.pause(),
-    }
-    let gone_ms = now_ms();
     stage
         .until("what runs ends while Redis is away", || {
             (stage.runs().open() == 0).then_some(())
@@ -137,7 +139,7 @@ async fn paused_for_many_leases_it_is_waited_for_and_nothing_runs_again() {
 async fn after_a_rollback_what_was_forgotten_runs_again_and_is_counted() {
     let mut stage = Stage::new(&[]).await;
     let worker = stage.worker("w", &["-c", "10"]);
-    assert_eq!(stage.send_mixed("celery", 120).await, 120);
+    assert_eq!(stage.send_mixed("celery", 200).await, 200);
     let ended = |n: usize| (stage.runs().ended.len() >= n).then_some(());
     stage.until("work is under way", || ended(20)).await;
     let dump = stage.server.dump();
@@ -146,8 +148,7 @@ async fn after_a_rollback_what_was_forgotten_runs_again_and_is_counted() {
     stage
         .until("more has ended since", || ended(known + 40))
         .await;
-    stage.server.kill();
-    let gone_ms = now_ms();
+    let gone_ms = stage.take_away(&[&worker], RedisServer::kill).await;
     stage
         .until("what runs ends while Redis is away", || {
             (stage.runs().open() == 0).then_some(())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use private_redis::RedisServer;
 use taskq_client::ErrorKind;
 
 use super::stage::{PATIENCE, SOON, Stage, now_ms, within};
@@ -29,8 +30,10 @@ async fn a_server_that_loads_its_data_is_waited_for() {
             (stage.runs().ended.len() > 30).then_some(())
         })
         .await;
-    stage.server.shut_down();
-    let gone = now_ms();
+    let [first, second] = &workers;
+    let gone = stage
+        .take_away(&[first, second], RedisServer::shut_down)
+        .await;
     stage.server.restart_loading();
     let began = now_ms();
     let loading = || (stage.server.info("loading") == "0").then_some(());
@@ -46,7 +49,8 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     let refused: u64 = refused.trim_start_matches("count=").parse().unwrap();
     // One answer went to the question whether it is there.
     assert!(refused > 1, "no worker has met LOADING");
-    assert!(!stage.runs().ended_since(gone).is_empty());
+    let meanwhile = stage.runs().ended_since(gone);
+    assert!(!meanwhile.is_empty(), "nothing ended while Redis was away");
     stage.all_succeed().await;
     assert_eq!(stage.runs().doubled(), [].into());
     for worker in workers {

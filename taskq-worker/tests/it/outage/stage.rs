@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -258,6 +258,29 @@ impl Stage {
         }
     }
 
+    /// Takes the server away while some task certainly runs: the workers are frozen meanwhile. Answers when that was.
+    pub(super) async fn take_away(
+        &mut self,
+        workers: &[&Worker],
+        away: impl FnOnce(&mut RedisServer),
+    ) -> u64 {
+        let all = |signal: &str| workers.iter().for_each(|w| w.signal(signal));
+        let since = Instant::now();
+        loop {
+            all("STOP");
+            if self.runs().open() > 0 {
+                break;
+            }
+            all("CONT");
+            assert!(since.elapsed() < PATIENCE, "nothing runs");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        away(&mut self.server);
+        let gone = now_ms();
+        all("CONT");
+        gone
+    }
+
     /// Waits until `condition` has an answer.
     pub(super) async fn until<T>(&self, what: &str, condition: impl FnMut() -> Option<T>) -> T {
         within(PATIENCE, what, condition).await
@@ -343,11 +366,15 @@ impl Worker {
         }
     }
 
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
     /// Stops it as SIGTERM does; answers its log.
     pub(super) async fn end(mut self) -> String {
-        let pid = self.child.id().to_string();
-        let kill = std::process::Command::new("kill").arg(&pid).status();
-        assert!(kill.unwrap().success());
+        self.signal("TERM");
         let status = within(PATIENCE, "the worker ends", || {
             self.child.try_wait().unwrap()
         })

@@ -2,7 +2,7 @@
 -- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] bell zset
 -- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15] meta hash
 -- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
--- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, next due ms or '', 1 if a suspect waits} | {PAUSED, now} | {LOST}
+-- returns {OK, now, tag, marked message, …} (again the same for the same number) | {NONE, now, due ms that this session shall wake for or '', 1 if a suspect waits} | {PAUSED, now} | {LOST}
 -- events  none
 local claimed = redis.call('HGET', KEYS[1], 'c')
 if not claimed then return {'LOST'} end
@@ -56,8 +56,16 @@ end
 pop(5)
 if #got == 0 then
   if bad then return bad end
-  local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')
-  return {'NONE', now, first[2] or '', redis.call('EXISTS', KEYS[3])}
+  -- One session wakes for what is due next: the one that is told first, as long as it does not fill up.
+  local due = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]
+  if due and tonumber(due) < now + 1500 then
+    local watch, held = due .. ' ' .. KEYS[1], redis.call('HGET', KEYS[15], 'watch')
+    if not held or string.sub(held, 1, #due + 1) ~= due .. ' ' then redis.call('HSET', KEYS[15], 'watch', watch)
+    elseif held ~= watch then due = nil end
+  else
+    due = nil
+  end
+  return {'NONE', now, due or '', redis.call('EXISTS', KEYS[3])}
 end
 
 local kept = #got
@@ -78,10 +86,11 @@ for i = 1, kept do
 end
 redis.call('HSET', KEYS[1], unpack(set))
 local ring = promoted < #due or #due == n or redis.call('EXISTS', unpack(KEYS, 5, 14)) > 0
-if not ring and kept == n then
-  -- This worker may be full now: another shall know of what is due before the next one asks by itself.
-  local first = redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]
-  ring = first and tonumber(first) < now + 1000
+if kept == n then
+  -- This worker may be full now: another shall wake for what is due before one asks by itself.
+  redis.call('HDEL', KEYS[15], 'watch')
+  local due = not ring and redis.call('ZRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]
+  ring = ring or due and tonumber(due) < now + 1500
 end
 if ring then redis.pcall('ZADD', KEYS[4], '0', '1') end
 return out
