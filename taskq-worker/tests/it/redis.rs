@@ -1,5 +1,6 @@
 //! Worker processes over a real Redis: what their deaths cost, and what their tasks can not do to each other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use private_redis::RedisServer;
 use serde_json::json;
 use taskq_core::broker::{self, Backend, Due, Outgoing};
 use taskq_core::dispatch::Dispatcher;
+use taskq_worker::event::{EventPosition, Fact, TaskEventKind};
 use taskq_worker::message::OnCrash;
 use taskq_worker::{Message, QueueName, Record, Signature, State, TaskId};
 
@@ -262,4 +264,50 @@ async fn what_blocks_the_runtime_costs_no_lease() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     blocked.child.kill().unwrap();
+}
+
+/// Short and long, tracked and not: whether a run is told of under way or with its verdict, and over whichever connection
+/// that goes, each step is told once, and no late STARTED stands over a result.
+#[tokio::test]
+async fn each_step_of_each_run_is_told_once() {
+    use TaskEventKind::{Received, Started, Succeeded};
+    let stage = Stage::new().await;
+    let mut worker = stage.worker(&["-c", "24"]);
+    worker.logs("is ready");
+    let mut ids = Vec::new();
+    for n in 0..240_u64 {
+        let mut message = nap(if n % 12 == 0 { 200 } else { n % 4 }, OnCrash::Requeue);
+        message.track_started = n % 2 == 0;
+        ids.push(stage.send_with(message).await);
+    }
+    let records = stage.finals(&ids, || {}).await;
+    assert!(
+        records.iter().all(|r| r.state == State::Success),
+        "{records:?}"
+    );
+    let mut told: HashMap<TaskId, Vec<TaskEventKind>> = HashMap::new();
+    let mut position = EventPosition::oldest();
+    loop {
+        let page = stage.backend.events(&position, Duration::ZERO).await;
+        let page = page.unwrap();
+        assert!(!page.missed);
+        if page.events.is_empty() {
+            break;
+        }
+        for event in page.events {
+            if let Fact::Task(task) = event.fact {
+                told.entry(task.id).or_default().push(task.kind);
+            }
+        }
+        position = page.next;
+    }
+    for id in &ids {
+        let mut kinds = told.remove(id).unwrap_or_default();
+        kinds.sort();
+        assert_eq!(kinds, [Received, Started, Succeeded], "{id}");
+    }
+    // And what is final stays so.
+    for record in stage.finals(&ids, || {}).await {
+        assert_eq!(record.state, State::Success);
+    }
 }
