@@ -97,7 +97,7 @@ struct Driver {
 
 impl Driver {
     async fn run(mut self) {
-        let mut left_over = None;
+        let (mut left_over, mut crowded) = (None, false);
         loop {
             let first = match left_over.take() {
                 Some(job) => job,
@@ -111,10 +111,14 @@ impl Driver {
                     }
                 },
             };
-            // The senders that the last answer woke run before this goes on, else the first of them would leave alone.
-            tokio::task::yield_now().await;
+            if crowded {
+                // The senders that the last answer woke run before this goes on, else the first of them would leave
+                // alone. A lone sender does not wait for others: that would cost it a thread's wake-up.
+                tokio::task::yield_now().await;
+            }
             let batch;
             (batch, left_over) = self.gather(first);
+            crowded = batch.len() > 1;
             self.flush(batch).await;
         }
     }
