@@ -272,6 +272,23 @@ impl RedisServer {
         value.unwrap_or_default()
     }
 
+    /// All keys (`KEYS *`), sorted; none of them may hold a line break.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let text = self.text("KEYS *");
+        // Lengths stand between them; what follows is the answer to QUIT.
+        let mut keys: Vec<String> = text
+            .lines()
+            .filter(|line| !line.starts_with(['*', '$', '+']))
+            .map(str::to_owned)
+            .collect();
+        keys.sort();
+        keys
+    }
+
     /// The whole reply to one inline command, as it came.
     fn text(&self, words: &str) -> String {
         let mut stream = connect(self.port).expect("a connection to redis-server");

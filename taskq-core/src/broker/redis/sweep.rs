@@ -23,6 +23,9 @@ use crate::outcome::Failure;
 use crate::record::Record;
 use crate::state::State;
 
+/// Events are kept for a day at most.
+const EVENTS_MS: u64 = 24 * 3_600_000;
+
 /// The first index in the script's KEYS behind the fixed ones.
 const RECORD_KEYS: usize = 20;
 
@@ -47,9 +50,12 @@ pub(super) async fn sweep(
         .iter()
         .map(|(seat, _)| {
             let k = &seat.keys;
-            let mut ask = scripts::PAST.call([&k.leases, &k.records, &k.waiters, &k.dead, &k.meta]);
+            let mut ask = scripts::PAST.call([
+                &k.leases, &k.records, &k.waiters, &k.dead, &k.meta, &k.events,
+            ]);
             ask.arg(endpoint.offset_ms());
             dead::bounds(&mut ask);
+            ask.arg(EVENTS_MS);
             ask
         })
         .collect();

@@ -317,7 +317,35 @@ impl World {
                 );
             }
         }
+        self.count(broker, &ended).await;
         done.len()
+    }
+
+    /// The totals tell of each message that was ever put in: how it ended, or it still lies there.
+    async fn count(&self, broker: &RedisBroker, ended: &HashMap<TaskId, Vec<State>>) {
+        let (mut failed, mut dead, mut succeeded) = (0, 0, 0);
+        for queue in &self.shared.queues {
+            let (totals, depth) = (
+                broker.totals(queue).await.unwrap(),
+                broker.depth(queue).await.unwrap(),
+            );
+            let over = totals.succeeded + totals.failed + totals.dead;
+            let left = depth.waiting + depth.suspects + depth.delayed + depth.in_flight;
+            assert_eq!(totals.sent, over + left, "{queue}: {totals:?}, {depth:?}");
+            assert_eq!(
+                totals.failed + totals.dead,
+                depth.dead,
+                "{queue}: {totals:?}"
+            );
+            assert!(totals.returned >= totals.crashed.saturating_sub(totals.dead));
+            failed += totals.failed;
+            dead += totals.dead;
+            succeeded += totals.succeeded;
+        }
+        let ends = |state| ended.values().filter(|e| e[0] == state).count() as u64;
+        assert_eq!((failed, dead), (ends(State::Failure), ends(State::Dead)));
+        // What was put in without our knowing it (its answer was lost) has ended as well.
+        assert!(succeeded >= ends(State::Success), "{succeeded}");
     }
 
     /// How each message ended, once for each finish that shows: the dead set keeps one entry for each, a SUCCESS its record.
