@@ -100,7 +100,7 @@ impl At<'_> {
                 stands.unwrap_or_else(|| Record::new(m.id, &m.task, name, State::Dead));
             record.state = State::Dead;
             record.error = Some(Failure::new("WorkerCrashed", reason.clone()));
-            record.attempts = m.attempt();
+            record.attempts = m.retries;
             record.crashes = held.crashes.into();
             record.finished = Some(now);
             record.due = None;

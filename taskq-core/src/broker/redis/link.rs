@@ -322,7 +322,12 @@ pub(super) fn connect_error(address: &str, error: redis::RedisError) -> Error {
         )
         .because(error);
     }
-    unreachable(address, &error).because(error)
+    let hint = if error.is_connection_refusal() {
+        "; is Redis running there?"
+    } else {
+        ""
+    };
+    unreachable(address, format!("{error}{hint}")).because(error)
 }
 
 /// Trouble of the server's own that passes by itself, as an outage does: the same call is repeated unchanged.

@@ -206,7 +206,13 @@ impl Broker for RedisBroker {
         let names = &self.endpoint.namespace;
         let mut ask = cmd("HGET");
         ask.arg(names.worker(worker)).arg("card");
-        let card = value::bytes(self.registrar.lock().await.call(&ask).await?);
+        let mut link = self.registrar.lock().await;
+        // As `seldom`: a connection that broke while nobody looked shows only now.
+        let card = match link.call(&ask).await {
+            Err(error) if error.kind() == ErrorKind::Unreachable => link.call(&ask).await,
+            first => first,
+        };
+        let card = value::bytes(card?);
         let card: Option<WorkerCard> = card.and_then(|json| serde_json::from_slice(&json).ok());
         let Some(card) = card else { return Ok(()) };
         let mut gone =
@@ -217,7 +223,7 @@ impl Broker for RedisBroker {
         gone.arg(format!("{} {}", card.id, card.node))
             .arg(events::FLEET_EVENTS)
             .arg(json);
-        self.tell(&[gone]).await
+        link.seldom(&[gone]).await
     }
 }
 

@@ -13,7 +13,7 @@ use super::keys::QueueKeys;
 use super::link::{Answer, Link};
 use super::scripts;
 use super::value::{array, number, text};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 
 /// Counts the sessions of this process, so that a receipt fits one session only.
@@ -28,6 +28,8 @@ pub(super) struct Seat {
     pub(super) node: Arc<str>,
     /// The lease in force, ms: the first worker of the queue has set it.
     lease_ms: AtomicU64,
+    /// The session's end has been asked for: a beat beside it may find it gone.
+    closing: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -85,6 +87,7 @@ impl Seat {
             queue,
             keys,
             lease_ms: AtomicU64::new(ms(lease)),
+            closing: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -151,7 +154,12 @@ impl Seat {
         let (text, mut state) = (error.to_string(), self.state());
         let trouble = &mut state.troubles[at as usize];
         if trouble.as_ref().is_none_or(|t| t.text != text) {
-            tracing::error!(queue = %self.queue, error = text, "the queue can not be worked on");
+            // What passes by itself, such as a server that loads its data, is nobody's alarm.
+            if error.kind() == ErrorKind::Unreachable {
+                tracing::warn!(queue = %self.queue, error = text, "the queue can not be worked on yet");
+            } else {
+                tracing::error!(queue = %self.queue, error = text, "the queue can not be worked on");
+            }
         }
         *trouble = Some(Trouble {
             text,
@@ -253,7 +261,7 @@ impl Seat {
 
     /// Takes note of what a beat was answered.
     pub(super) fn beaten(&self, generation: u64, answer: Answer) -> Result<(), Error> {
-        if text(&answer?) == Some("LOST") {
+        if text(&answer?) == Some("LOST") && !self.closing.load(Ordering::SeqCst) {
             self.lose(
                 generation,
                 "its lease was past and its deliveries were given back, or the server lost them",
@@ -271,6 +279,7 @@ impl Seat {
 
     /// The end of the session.
     pub(super) fn close(&self, endpoint: &Endpoint) -> Option<Cmd> {
+        self.closing.store(true, Ordering::SeqCst);
         let state = self.state();
         let id = &state.session.as_ref()?.id;
         let mut close = scripts::CLOSE.call([

@@ -158,7 +158,7 @@ async fn reclaim(
         swept.dead += given.dead;
     }
     if swept != Swept::default() {
-        tracing::warn!(queue = %seat.queue, session = it, returned = swept.returned, dead = swept.dead, "gave back what a lost session held");
+        tracing::debug!(queue = %seat.queue, session = it, returned = swept.returned, dead = swept.dead, "gave back what a lost session held");
     }
     Ok(swept)
 }
@@ -254,10 +254,13 @@ async fn give(
         words.first().and_then(number),
         words.get(1).and_then(number),
     ) {
-        (Some(returned), Some(dead)) => Ok(Swept {
-            returned: usize::try_from(returned).unwrap_or(usize::MAX),
-            dead: usize::try_from(dead).unwrap_or(usize::MAX),
-        }),
+        (Some(returned), Some(dead)) => {
+            rows.iter().for_each(|(row, ..)| row.report(seat));
+            Ok(Swept {
+                returned: usize::try_from(returned).unwrap_or(usize::MAX),
+                dead: usize::try_from(dead).unwrap_or(usize::MAX),
+            })
+        }
         _ => Err(link.odd(words)),
     }
 }
@@ -268,12 +271,24 @@ struct Row {
     limit: u8,
     deadly: bool,
     header: String,
+    /// Why it is DEAD now, if it is.
+    reason: Option<String>,
     record: Option<Record>,
     /// `None` of what can not be read.
     told: Option<Told>,
 }
 
 impl Row {
+    /// Says which task is DEAD: nobody else does.
+    fn report(&self, seat: &Seat) {
+        let Some(reason) = &self.reason else { return };
+        let (id, task) = match &self.told {
+            Some(told) => (told.id.to_string(), &*told.task),
+            None => (String::new(), "a message that can not be read"),
+        };
+        tracing::error!(queue = %seat.queue, id, task, "{task} is DEAD: {reason}");
+    }
+
     fn of(seat: &Seat, it: &str, resigned: bool, orphan: &Orphan) -> Result<Self, Error> {
         let message = orphan.message.as_ref();
         let limit = message.map_or(DEFAULT_MAX_CRASHES, Message::crash_limit);
@@ -303,6 +318,7 @@ impl Row {
             deadly,
             header: dead::header(State::Dead, &reason, it, orphan.tag)?,
             record,
+            reason: dies.then(|| reason.clone()),
             told: message.map(|m| Told::given_back(m, !resigned, dies.then_some(&reason))),
         })
     }
