@@ -47,12 +47,12 @@ pub(super) fn prepare<R>(
     message.expires = expires_ms(&message.task, chosen.expires, task.expires, due, now_ms)?;
     message.enqueued_at = Some(now_ms);
     let queue = chosen.queue.unwrap_or(task.queue);
+    let due_at = due_ms(due, now_ms).filter(|at| *at > now_ms);
     let record = (!ignored).then(|| {
-        let due = due_ms(due, now_ms).filter(|at| *at > now_ms);
-        let state = due.map_or(State::Queued, |_| State::Scheduled);
+        let state = due_at.map_or(State::Queued, |_| State::Scheduled);
         Record {
             created: Some(now_ms),
-            due,
+            due: due_at,
             expires: message.expires,
             ..Record::new(message.id, &message.task, &queue, state)
         }
@@ -66,7 +66,11 @@ pub(super) fn prepare<R>(
             due,
             record,
             once: chosen.once,
-            event: Some(Told::sent(&message)),
+            // The broker is told when it is due, not the message: only the event shows it as Celery does.
+            event: Some(Told {
+                eta: due_at.or(message.eta),
+                ..Told::sent(&message)
+            }),
         },
         sent: Sent {
             id: message.id,

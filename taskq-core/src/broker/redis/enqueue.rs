@@ -282,3 +282,76 @@ fn accepted(words: &[redis::Value]) -> Accepted {
         duplicates: words.chunks(2).filter_map(pair).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use private_redis::RedisServer;
+
+    use super::*;
+    use crate::id::TaskId;
+    use crate::message::Message;
+
+    fn keyed(key: &str) -> Outgoing {
+        let message = Message::new("test.task");
+        Outgoing {
+            id: message.id,
+            body: message.encode().unwrap().into(),
+            priority: 0,
+            due: Due::Now,
+            record: None,
+            once: Some(Once {
+                key: key.into(),
+                held_for: Duration::from_secs(60),
+            }),
+            event: None,
+        }
+    }
+
+    /// The reply to a batch was lost, and its keys passed on before the repeat: what was put in is still told as put in,
+    /// and what was not as not.
+    #[tokio::test]
+    async fn a_repeat_is_answered_as_the_batch_was() {
+        let server = RedisServer::start();
+        let endpoint = Endpoint::parse(&server.url()).unwrap();
+        let queue = QueueName::new("q").unwrap();
+        let lane = Lanes::new(&endpoint).lane(&queue);
+        let mut lane = lane.lock().await;
+        let (holder, other) = (Message::new("test.task").id, Message::new("test.task").id);
+        let key = |key: &str| lane.keys.once(key);
+        let (held, free) = (key("held"), key("free"));
+        let hold = |key: &str, id: TaskId| {
+            assert_eq!(server.command(&format!("SET {key} {id}")), "+OK");
+        };
+        hold(&held, holder);
+
+        let batch = [keyed("held"), keyed("free")];
+        lane.last += 1;
+        let call = lane.build(&endpoint, &batch).unwrap();
+        for repeat in [false, true] {
+            let answers = lane.link.all(std::slice::from_ref(&call), Duration::ZERO);
+            let answers = answers.await.unwrap();
+            let accepted = lane.settle(answers, false).unwrap();
+            assert_eq!(accepted.duplicates, [(0, holder)], "repeat: {repeat}");
+            assert!(server.command(&format!("DEL {held}")).starts_with(':'));
+            hold(&free, other);
+        }
+        assert_eq!(server.command("LLEN taskq:{q}:ready"), ":1");
+    }
+
+    /// A call that is sent twice has one id: its key keeps the second one out as it would any other.
+    #[tokio::test]
+    async fn a_key_keeps_out_a_second_send_of_its_own_holder() {
+        let server = RedisServer::start();
+        let endpoint = Endpoint::parse(&server.url()).unwrap();
+        let (lanes, queue) = (Lanes::new(&endpoint), QueueName::new("q").unwrap());
+        let one = keyed("key");
+        let twice = [one.clone(), one.clone()];
+        let second = Duration::from_secs(9);
+        let accepted = lanes.enqueue(&queue, &twice, second).await.unwrap();
+        assert_eq!(accepted.duplicates, [(1, one.id)]);
+        let accepted = lanes.enqueue(&queue, &twice[..1], second).await.unwrap();
+        assert_eq!(accepted.duplicates, [(0, one.id)]);
+        assert_eq!(server.command("LLEN taskq:{q}:ready"), ":1");
+        assert_eq!(server.command("EXISTS taskq:{q}:once:key"), ":1");
+    }
+}

@@ -7,7 +7,7 @@ use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 use redis::{AsyncConnectionConfig, Cmd, Value};
 
 use super::endpoint::Endpoint;
-use super::link::{Link, connect_error};
+use super::link::{Answer, Link, connect_error};
 use crate::error::{Error, ErrorKind};
 
 const CONNECTIONS: usize = 8;
@@ -53,6 +53,11 @@ impl Short {
 
     /// Several commands in one write; the first error of any is the answer.
     pub(super) async fn all(&self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
+        self.each(commands).await?.into_iter().collect()
+    }
+
+    /// Several commands in one write, each with its own answer.
+    pub(super) async fn each(&self, commands: &[Cmd]) -> Result<Vec<Answer>, Error> {
         let lost = |why: String| {
             Error::new(
                 ErrorKind::Unreachable,
@@ -68,7 +73,7 @@ impl Short {
         })?;
         let mut link = Link::around(&self.endpoint, WAIT, (*pooled).clone());
         match link.all(commands, Duration::ZERO).await {
-            Ok(answers) => answers.into_iter().collect(),
+            Ok(answers) => Ok(answers),
             Err(error) => {
                 // Its next user would wait behind our unanswered call.
                 drop(deadpool_redis::Connection::take(pooled));

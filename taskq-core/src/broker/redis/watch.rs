@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use redis::{Cmd, Value};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::RedisBroker;
@@ -48,6 +48,8 @@ pub(super) struct Hub {
     state: Mutex<State>,
     /// Rung when the last waiter leaves.
     idle: Notify,
+    /// How many subscriptions there have been. What was published before one stood was heard by nobody.
+    subscribed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +67,7 @@ impl Hub {
             endpoint: endpoint.clone(),
             state: Mutex::default(),
             idle: Notify::new(),
+            subscribed: watch::Sender::default(),
         })
     }
 
@@ -156,6 +159,9 @@ async fn listen(hub: Weak<Hub>, endpoint: Arc<Endpoint>) {
             continue;
         };
         wait = Duration::from_millis(20);
+        if let Some(here) = hub.upgrade() {
+            here.subscribed.send_modify(|n| *n += 1);
+        }
         loop {
             let Some(here) = hub.upgrade() else { return };
             tokio::select! {
@@ -182,6 +188,7 @@ struct RedisWatch {
     anywhere: Vec<TaskId>,
     ready: VecDeque<Record>,
     published: mpsc::Receiver<Record>,
+    subscribed: watch::Receiver<u64>,
     until: Instant,
     look_at: Instant,
     trouble: Option<Error>,
@@ -216,6 +223,7 @@ pub(super) async fn watch(
         anywhere,
         ready: VecDeque::new(),
         published,
+        subscribed: broker.hub.subscribed.subscribe(),
         until,
         look_at: Instant::now(),
         trouble: None,
@@ -233,6 +241,7 @@ impl Watch for RedisWatch {
                 return Ok(None);
             }
             if Instant::now() >= self.look_at {
+                self.subscribed.mark_unchanged();
                 self.look().await;
                 self.look_at = Instant::now() + LOOK;
                 continue;
@@ -242,6 +251,8 @@ impl Watch for RedisWatch {
             }
             tokio::select! {
                 Some(record) = self.published.recv() => self.answered(record),
+                // What ended between the last look and this subscription was published to nobody.
+                Ok(()) = self.subscribed.changed() => self.look_at = Instant::now(),
                 () = sleep_until(self.look_at.min(self.until)) => {}
             }
         }
@@ -277,11 +288,15 @@ impl RedisWatch {
                 asked.push(ids.to_vec());
             }
         }
-        match self.short.all(&asks).await {
+        match self.short.each(&asks).await {
             Ok(answers) => {
                 self.trouble = None;
                 for (ids, answer) in asked.into_iter().zip(answers) {
-                    self.read(&ids, answer);
+                    // Trouble at one queue is no trouble of the others.
+                    match answer {
+                        Ok(answer) => self.read(&ids, answer),
+                        Err(error) => self.trouble = Some(error),
+                    }
                 }
             }
             Err(error) => self.trouble = Some(error),

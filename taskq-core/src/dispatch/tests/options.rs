@@ -177,3 +177,18 @@ async fn a_crash_limit_goes_from_1_to_9() {
         assert!(sentence.contains("from 1 to 9"), "{sentence}");
     }
 }
+
+#[tokio::test]
+async fn monitors_are_told_when_a_call_is_due() {
+    for (call, is_due) in [(by_name().countdown(MINUTE / 2), true), (by_name(), false)] {
+        let fake = Fake::open();
+        fake.publish(&CAREFUL);
+        let dispatcher = Dispatcher::new(fake.clone(), LONG);
+        dispatcher.send(call).await.unwrap();
+        let batches = fake.batches.lock().unwrap();
+        let sent = &batches[0].1[0];
+        let told = sent.event.as_ref().unwrap().eta;
+        assert_eq!(told, sent.record.as_ref().unwrap().due);
+        assert_eq!(told.is_some(), is_due);
+    }
+}

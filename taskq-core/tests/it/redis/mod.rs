@@ -3,6 +3,7 @@
 mod bell;
 mod retention;
 mod trouble;
+mod watch;
 
 use std::io::{Read, Write};
 use std::sync::Arc;

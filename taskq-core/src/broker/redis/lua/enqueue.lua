@@ -1,5 +1,5 @@
 -- enqueue.lua: accepts a batch, once per number. Its first write must be one that grows, so that a full server refuses it.
--- KEYS[1] producer string  KEYS[2] bell zset  KEYS[3] delayed zset  KEYS[4] records zset
+-- KEYS[1] producer string: number of the last batch, and what is returned behind OK  KEYS[2] bell zset  KEYS[3] delayed zset  KEYS[4] records zset
 -- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15] meta hash  KEYS[16] events stream  KEYS[17] totals hash
 -- KEYS[18..] record buckets (hash), then records of their own (string), then idempotency keys (string)
 -- ARGV[1] clock offset ms  ARGV[2] number of the batch  ARGV[3] retention s  ARGV[4] messages  ARGV[5] buckets  ARGV[6] own records
@@ -12,22 +12,30 @@
 local number, messages, buckets, own, keyed =
   tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local once, at = 17 + buckets + own, 9 + 4 * messages
-local last = tonumber(redis.call('GET', KEYS[1]) or 0)
+local stored = redis.call('GET', KEYS[1]) or '0'
+local last = tonumber(string.match(stored, '^%d+'))
+if number <= last then
+  -- As it was answered: the keys that it met may have passed to others since, or to nobody.
+  local out = {'APPLIED'}
+  if number == last then for word in string.gmatch(stored, ' (%S+)') do out[#out + 1] = word end end
+  return out
+end
 local wrong = mistyped(15, 15, 'hash') or mistyped(16, 16, 'stream') or mistyped(17, 17, 'hash')
   or mistyped(18, 17 + buckets, 'hash') or mistyped(18 + buckets, once + keyed, 'string')
 if not wrong and buckets > 0 then wrong = mistyped(4, 4, 'zset') end
 if wrong then return wrong end
 
--- What is held by another message is not put in; of two in one batch the first holds it.
+-- What comes under a key that is held is not put in, whoever holds it; of two in one batch the first does.
 local k, kept, out, here, entry = at, {}, {'OK'}, {}, ARGV[8]
 for _ = 1, buckets do k = k + 2 + 2 * ARGV[k + 1] end
 k = k + 3 * own
 for o = 1, keyed do
   local key, place, id = KEYS[once + o], ARGV[k + 4 * o - 4], ARGV[k + 4 * o - 3]
-  local holder = redis.call('GET', key) or here[key]
-  if holder and holder ~= id then
+  local before = redis.call('GET', key)
+  local holder = before or here[key]
+  if holder then
     kept[tonumber(place)] = true
-    kept[id] = true
+    if before or holder ~= id then kept[id] = true end
     out[#out + 1] = place
     out[#out + 1] = holder
   else
@@ -35,7 +43,6 @@ for o = 1, keyed do
     entry = entry .. ARGV[k + 4 * o - 1]
   end
 end
-if number <= last then out[1] = 'APPLIED' return out end
 
 local ready, delayed, earliest, sent = {}, {}, nil, 0
 for i = 0, messages - 1 do
@@ -92,6 +99,6 @@ if sent > 0 then
   count(KEYS[17], 'sent', sent)
   tell(KEYS[16], KEYS[15], entry)
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', 60000)
+redis.call('SET', KEYS[1], ARGV[2] .. (out[2] and ' ' .. table.concat(out, ' ', 2) or ''), 'PX', 60000)
 if ring then redis.pcall('ZADD', KEYS[2], '0', '1') end
 return out

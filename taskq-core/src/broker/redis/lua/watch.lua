@@ -6,7 +6,6 @@
 local wrong = mistyped(1, 1, 'hash')
 if wrong then return wrong end
 local out, set, room = {now}, {}, tonumber(ARGV[4]) - redis.call('HLEN', KEYS[1])
-local until_ = string.format('%.0f', now + ARGV[2])
 for i = 5, #ARGV do
   local bucket, own = KEYS[2 * i - 8], KEYS[2 * i - 7]
   local record = redis.call('GET', own)
@@ -16,14 +15,17 @@ for i = 5, #ARGV do
   end
   out[#out + 1] = record or ''
   if not final(record) then
-    local others, n = {}, 0
+    -- Of two waits of one client the longer one counts.
+    local others, n, until_ = {}, 0, now + ARGV[2]
     for deadline, channel in string.gmatch(redis.call('HGET', KEYS[1], ARGV[i]) or '', '(%d+):(%S+)') do
-      if channel ~= ARGV[3] and tonumber(deadline) >= now and n < 15 then
+      if channel == ARGV[3] then
+        until_ = math.max(until_, tonumber(deadline))
+      elseif tonumber(deadline) >= now and n < 15 then
         others[#others + 1] = deadline .. ':' .. channel
         n = n + 1
       end
     end
-    others[#others + 1] = until_ .. ':' .. ARGV[3]
+    others[#others + 1] = string.format('%.0f', until_) .. ':' .. ARGV[3]
     if room > 0 or n > 0 then
       set[#set + 1] = ARGV[i]
       set[#set + 1] = table.concat(others, ' ')
