@@ -16,7 +16,7 @@ use crate::wait::WaitError;
 const MOST_AT_ONCE: usize = 10_000;
 /// A wait longer than this is as good as one without end.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
-/// A broker may answer this long past the end of the wait, and a last look at the records take this long.
+/// A broker may answer this long past the end of the wait, for each watch, and a last look at the records take this long.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 /// So many records are read at once in the last look.
 const LOOKS_AT_ONCE: usize = 32;
@@ -111,7 +111,9 @@ async fn wait_for<'a>(
     let wanted = queues.into_iter().map(|(id, queue)| Wanted { id, queue });
     let wanted: Vec<Wanted> = wanted.collect();
     for part in wanted.chunks(MOST_AT_ONCE) {
-        wait.watch(part).await;
+        if !wait.watch(part).await {
+            break;
+        }
     }
     wait.look_at_the_rest(&wanted).await;
     wait
@@ -135,22 +137,24 @@ enum Seen {
 }
 
 impl Wait<'_> {
-    /// Takes in the ends of `wanted` until there are all of them, or the time is over.
-    async fn watch(&mut self, wanted: &[Wanted]) {
+    /// Takes in the ends of `wanted` until there are all of them, or the time is over. False: the broker says nothing,
+    /// there is no use in asking it for more.
+    async fn watch(&mut self, wanted: &[Wanted]) -> bool {
         let (mut pause, mut before) = (SHORTEST_PAUSE, None);
+        // The parts before may have taken all the time: what has ended is answered nevertheless.
+        let limit = self.until.max(Instant::now()) + LAST_LOOK;
         loop {
             let open = self.open(wanted);
             if open.is_empty() {
-                return;
+                return true;
             }
-            let watched = timeout_at(self.until + LAST_LOOK, self.watch_once(open)).await;
-            let trouble = match watched {
-                Ok(Ok(())) => return,
+            let trouble = match timeout_at(limit, self.watch_once(open)).await {
+                Ok(Ok(())) => return true,
                 Ok(Err(trouble)) => trouble,
                 // Of a broker that says nothing at all, the last it said is told, if it ever said anything.
                 Err(_) => match before {
                     Some(trouble) => trouble,
-                    None => return,
+                    None => return false,
                 },
             };
             let now = Instant::now();
@@ -158,7 +162,7 @@ impl Wait<'_> {
                 for open in self.open(wanted) {
                     self.known.insert(open.id, Seen::Trouble(trouble.clone()));
                 }
-                return;
+                return true;
             }
             sleep_until((now + pause).min(self.until)).await;
             (pause, before) = ((pause * 2).min(LONGEST_PAUSE), Some(trouble));
@@ -224,4 +228,68 @@ impl Wait<'_> {
 
 fn timed_out(id: TaskId, after: Duration, last: Option<State>) -> WaitError {
     WaitError::TimedOut { id, after, last }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use taskq_core::broker::Watch;
+
+    use super::*;
+
+    /// A broker that takes a moment, and then tells the ends of all it is asked for; or says nothing at all.
+    #[derive(Debug)]
+    struct Far {
+        silent: bool,
+    }
+
+    struct Ends(Vec<Wanted>);
+
+    #[async_trait]
+    impl Watch for Ends {
+        async fn next(&mut self) -> Result<Option<Record>, Error> {
+            let end = |w: Wanted| Record::new(w.id, "t", &QueueName::default(), State::Success);
+            Ok(self.0.pop().map(end))
+        }
+    }
+
+    #[async_trait]
+    impl Results for Far {
+        async fn record(&self, _: TaskId, _: Option<&QueueName>) -> Result<Option<Record>, Error> {
+            Ok(None)
+        }
+
+        async fn watch(&self, wanted: Vec<Wanted>, _: Duration) -> Result<Box<dyn Watch>, Error> {
+            if self.silent {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(Box::new(Ends(wanted)))
+        }
+    }
+
+    /// What comes of a part that is only reached when the others have taken all the time.
+    async fn late_part(silent: bool) -> (bool, usize) {
+        let results: Arc<dyn Results> = Arc::new(Far { silent });
+        let long_ago = Instant::now().checked_sub(10 * LAST_LOOK);
+        let mut wait = Wait {
+            results: &results,
+            until: long_ago.expect("the clock began before that"),
+            known: HashMap::new(),
+            asked: HashMap::new(),
+        };
+        let id = TaskId::random();
+        let answers = wait.watch(&[Wanted { id, queue: None }]).await;
+        (answers, wait.known.len())
+    }
+
+    #[tokio::test]
+    async fn a_part_that_comes_late_is_answered_nevertheless() {
+        assert_eq!(late_part(false).await, (true, 1));
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_says_nothing_is_asked_for_no_further_part() {
+        assert_eq!(late_part(true).await, (false, 0));
+    }
 }

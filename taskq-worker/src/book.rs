@@ -182,16 +182,14 @@ impl Book {
     }
 
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
-    pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> bool {
-        let Some(entry) = self.get_mut(key) else {
-            return false;
-        };
-        entry.run = Some(run);
+    /// `None`: its entry was taken out, it must not begin.
+    pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
+        self.get_mut(key)?.run = Some(run);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
-        idle || (first && when == When::AtOnce)
+        Some(idle || (first && when == When::AtOnce))
     }
 
     /// A function has ended.
@@ -399,7 +397,7 @@ mod tests {
                         _ => (When::IfLong, &mut if_long),
                     };
                     let rings = idle || (when == When::AtOnce && list.is_empty());
-                    assert_eq!(book.begins(key, run(), when), rings);
+                    assert_eq!(book.begins(key, run(), when), Some(rings));
                     idle = false;
                     list.push_back(key);
                 }
@@ -461,7 +459,7 @@ mod tests {
         let mut book = Book::default();
         let key = book.enter(entry(&of[0], &rooms));
         let before = Instant::now();
-        book.begins(key, run(), When::IfLong);
+        assert_eq!(book.begins(key, run(), When::IfLong), Some(false));
         let Next::IfLong(began) = book.look() else {
             panic!("it runs");
         };

@@ -130,13 +130,16 @@ impl Executor {
         call.began = Some(began);
         let outcome = match start(def, context, call.message) {
             Ok(Ok(running)) => {
-                held.runs(Run {
+                let begins = held.runs(Run {
                     message: Arc::clone(call.message),
                     queue: delivery.queue.clone(),
                     crashes: delivery.crashes,
                     received: call.received,
                     began,
                 });
+                if !begins {
+                    return Err(Cut::Back);
+                }
                 perform(running, held.cancelled()).await?
             }
             Ok(Err(bad)) => {

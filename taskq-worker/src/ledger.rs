@@ -359,18 +359,23 @@ impl Held {
         &self.cancelled
     }
 
-    /// The task's function starts.
-    pub(crate) fn runs(&self, run: Run) {
-        self.ledger.tally.begins(&run.message.task);
+    /// The task's function starts. False, and it must not: the stop has given its message back already.
+    #[must_use]
+    pub(crate) fn runs(&self, run: Run) -> bool {
+        let message = Arc::clone(&run.message);
         let when = if run.says_started() {
             When::AtOnce
         } else {
             When::IfLong
         };
-        let ring = self.ledger.book().begins(self.key, run, when);
+        let Some(ring) = self.ledger.book().begins(self.key, run, when) else {
+            return false;
+        };
+        self.ledger.tally.begins(&message.task);
         if ring {
             self.ledger.begun.notify_one();
         }
+        true
     }
 
     /// Hands the verdict over; false when it can not count any more: lost, or given back by the stop.

@@ -136,7 +136,7 @@ mod tests {
             received: 1,
             began: Began::now(),
         };
-        held.runs(run.clone());
+        assert!(held.runs(run.clone()));
         Scene {
             ledger,
             held,
@@ -212,6 +212,17 @@ mod tests {
         round.succeeded();
         assert_eq!(told(&mut verdicts), None);
         assert_eq!(ledger.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_stop_has_given_back_does_not_begin() {
+        let Scene {
+            ledger, held, run, ..
+        } = scene(false).await;
+        ledger.return_all();
+        let load = ledger.load();
+        assert!(!held.runs(run));
+        assert_eq!((ledger.load(), ledger.running().len()), (load, 0));
     }
 
     #[tokio::test]

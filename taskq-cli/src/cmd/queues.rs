@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use taskq_client::{Client, Depth, QueueName};
-use taskq_core::Error;
+use taskq_core::{Error, ErrorKind};
 use tokio::task::JoinSet;
 
 use crate::console::Console;
@@ -32,11 +32,17 @@ pub(crate) async fn run(
     reach: &Reach,
     console: &mut Console<'_>,
 ) -> Result<Exit, Stop> {
-    let queues = reach.read(read(&reach.client)).await?;
+    let (queues, troubles) = reach.read(read(&reach.client)).await?;
     if json {
         console.json(&queues);
     } else {
         console.table(&table(&queues));
+    }
+    for trouble in &troubles {
+        console.notice(trouble);
+    }
+    if !troubles.is_empty() {
+        return Ok(Exit::Failed);
     }
     if queues.is_empty() {
         let address = reach.address();
@@ -74,28 +80,34 @@ impl Queue {
     }
 }
 
-async fn read(client: &Client) -> Result<BTreeMap<QueueName, Queue>, Error> {
+/// The queues, and what is to be said about those that can not be read: a key of a wrong type hides no other queue.
+async fn read(client: &Client) -> Result<(BTreeMap<QueueName, Queue>, Vec<String>), Error> {
     let workers = client.workers().await?;
     // A server that was emptied may not have heard of a worker's queues again yet.
     let taken = workers.iter().flat_map(|w| w.queues.iter().cloned());
     let known: BTreeSet<QueueName> = client.queues().await?.into_iter().chain(taken).collect();
     let mut names = known.into_iter();
     let mut reads = JoinSet::new();
-    let mut queues = BTreeMap::new();
+    let (mut queues, mut troubles) = (BTreeMap::new(), Vec::new());
     loop {
         for name in names.by_ref().take(AT_ONCE - reads.len()) {
             let client = client.clone();
-            reads.spawn(async move { client.depth(&name).await.map(|depth| (name, depth)) });
+            reads.spawn(async move { (client.depth(&name).await, name) });
         }
         let Some(read) = reads.join_next().await else {
-            return Ok(queues);
+            troubles.sort_unstable();
+            return Ok((queues, troubles));
         };
-        let (name, depth) = read.map_err(|e| {
-            Error::new(
-                taskq_core::ErrorKind::Protocol,
-                format!("reading a queue: {e}"),
-            )
-        })??;
+        let (depth, name) =
+            read.map_err(|e| Error::new(ErrorKind::Protocol, format!("reading a queue: {e}")))?;
+        let depth = match depth {
+            Ok(depth) => depth,
+            Err(error) if error.kind() == ErrorKind::WrongType => {
+                troubles.push(format!("the queue {name} can not be read: {error}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let there = workers.iter().filter(|w| w.queues.contains(&name)).count();
         queues.insert(name, Queue::new(&depth, there));
     }

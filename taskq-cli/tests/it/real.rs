@@ -205,6 +205,25 @@ async fn a_worker_is_listed_with_its_tasks_and_with_what_it_did() {
     stage.stop().await;
 }
 
+#[tokio::test]
+async fn a_queue_that_can_not_be_read_is_named_and_hides_no_other() {
+    let server = RedisServer::start();
+    for queue in ["bad", "good"] {
+        let sent = end(spawn(&server.url(), &["call", "t", "--queue", queue])).await;
+        assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    }
+    assert_eq!(server.command("SET taskq:{bad}:delayed x"), "+OK");
+    let said = end(spawn(&server.url(), &["queues", "--json"])).await;
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let queues: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let names: Vec<_> = queues.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["good"]);
+    let notice = String::from_utf8(said.stderr).unwrap();
+    for part in ["the queue bad", "taskq:{bad}:delayed", "move it away"] {
+        assert!(notice.contains(part), "{part}: {notice}");
+    }
+}
+
 #[test]
 fn a_call_whose_broker_goes_away_during_the_wait_still_tells_its_id() {
     let mut server = RedisServer::start();

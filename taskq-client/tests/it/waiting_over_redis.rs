@@ -124,6 +124,25 @@ async fn a_bare_id_is_waited_for_before_its_queue_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bare_id_leaves_nothing_in_the_queues_where_it_is_not() {
+    let server = RedisServer::start();
+    let client = Client::connect(&server.url()).await.unwrap();
+    client.send(call(1, "other")).await.unwrap();
+    let id = client.send(call(2, "q")).await.unwrap().id();
+    let handle = client.handle::<i64>(id);
+    let waiting = tokio::spawn(async move { handle.wait(PATIENCE).await });
+    until("the wait is registered everywhere", || {
+        waiters(&server, "q") == ":1" && waiters(&server, "other") == ":1"
+    })
+    .await;
+    // No worker of the other queue sweeps there.
+    let worker = Running::start(&server.url(), &double::DEF, &["q"]);
+    assert_eq!(waiting.await.unwrap().unwrap(), 4);
+    nobody_waits(&server, &["q", "other"]).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_client_waited_for_is_forgotten() {
     let server = RedisServer::start();
     let mut child = Command::new(std::env::current_exe().unwrap())

@@ -186,6 +186,8 @@ struct RedisWatch {
     pending: HashMap<TaskId, Vec<QueueName>>,
     /// Those of which nobody said where they are.
     anywhere: Vec<TaskId>,
+    /// Where those that have ended were looked for in vain, and stand as awaited.
+    strays: HashMap<QueueName, Vec<TaskId>>,
     ready: VecDeque<Record>,
     published: mpsc::Receiver<Record>,
     subscribed: watch::Receiver<u64>,
@@ -221,6 +223,7 @@ pub(super) async fn watch(
         number,
         pending,
         anywhere,
+        strays: HashMap::new(),
         ready: VecDeque::new(),
         published,
         subscribed: broker.hub.subscribed.subscribe(),
@@ -261,8 +264,12 @@ impl Watch for RedisWatch {
 
 impl RedisWatch {
     fn answered(&mut self, record: Record) {
-        if self.pending.remove(&record.id).is_some() {
-            drop(self.hub.leave(self.number, &[record.id]));
+        if let Some(queues) = self.pending.remove(&record.id) {
+            if !self.hub.leave(self.number, &[record.id]).is_empty() {
+                for queue in queues.into_iter().filter(|q| *q != record.queue) {
+                    self.strays.entry(queue).or_default().push(record.id);
+                }
+            }
             self.ready.push_back(record);
         }
     }
@@ -355,7 +362,7 @@ impl Drop for RedisWatch {
     fn drop(&mut self) {
         let ids: Vec<TaskId> = self.pending.keys().copied().collect();
         let free = self.hub.leave(self.number, &ids);
-        let mut by_queue: HashMap<QueueName, Vec<TaskId>> = HashMap::new();
+        let mut by_queue = std::mem::take(&mut self.strays);
         for id in free {
             for queue in self.pending.remove(&id).unwrap_or_default() {
                 by_queue.entry(queue).or_default().push(id);

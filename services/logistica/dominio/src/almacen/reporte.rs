@@ -84,7 +84,8 @@ impl Reporte {
     /// The day to add next; `None` once all are in.
     #[must_use]
     pub fn dia_siguiente(&self) -> Option<Date> {
-        let dia = self.desde.saturating_add(i64::from(self.dias).days());
+        // After the calendar's last day there is none.
+        let dia = self.desde.checked_add(i64::from(self.dias).days()).ok()?;
         (dia <= self.hasta).then_some(dia)
     }
 }

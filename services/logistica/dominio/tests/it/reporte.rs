@@ -172,3 +172,14 @@ fn a_file_of_version_1_gets_the_days_of_its_bookings() {
         .unwrap();
     assert_eq!(dia("VIEJA").len(), 10);
 }
+
+#[test]
+fn it_ends_on_the_last_day_of_the_calendar_too() {
+    let (_carpeta, almacen) = nuevo();
+    let ultimo = Some("9999-12-31");
+    let periodo = Periodo::nuevo(ultimo, ultimo, HOY).unwrap();
+    let mut reporte = almacen.empezar_reporte(&periodo).unwrap();
+    let dia = reporte.dia_siguiente().unwrap();
+    almacen.sumar_dia(&mut reporte, dia).unwrap();
+    assert_eq!((reporte.dias, reporte.dia_siguiente()), (1, None));
+}
