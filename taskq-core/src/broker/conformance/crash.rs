@@ -192,6 +192,8 @@ pub async fn at_its_crash_limit_a_message_is_dead(bench: Bench) -> Result<(), Er
     bench.nothing_for(&heir).await?;
     let record = bench.record(id).await?;
     assert_eq!((record.state, record.crashes), (State::Dead, 3));
+    // A run that a crash cut short is none of its attempts.
+    assert_eq!(record.attempts, 0);
     assert!(record.finished.is_some());
     let error = record.error.map(|e| (e.kind, e.message));
     let Some((kind, message)) = error else {

@@ -69,11 +69,11 @@ pub(super) async fn read(
         ask.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
     }
     ask.arg("STREAMS");
-    for key in streams.keys() {
+    for key in from.keys() {
         ask.arg(key);
     }
-    for key in streams.keys() {
-        ask.arg(from.get(key).map_or(BEGINNING, String::as_str));
+    for id in from.values() {
+        ask.arg(id);
     }
     // A connection of its own: the others must not stand behind the block.
     let mut link = Link::new(&broker.endpoint, Duration::from_secs(3));
@@ -102,7 +102,9 @@ pub(super) async fn read(
     })
 }
 
-/// Where each stream is read from, and whether something between there and its first entry is gone.
+/// Where each stream is read from, and whether something between there and its first entry may be gone.
+///
+/// A stream whose key holds something else is left out: it is nobody's trouble but its own queue's.
 async fn positions(
     broker: &RedisBroker,
     after: &EventPosition,
@@ -110,33 +112,49 @@ async fn positions(
 ) -> Result<(BTreeMap<String, String>, bool), Error> {
     let mut asks = Vec::with_capacity(2 * streams.len());
     for key in streams.keys() {
-        let (mut first, mut last) = (cmd("XRANGE"), cmd("XREVRANGE"));
+        let (mut first, mut about) = (cmd("XRANGE"), cmd("XINFO"));
         first.arg(key).arg("-").arg("+").arg("COUNT").arg(1);
-        last.arg(key).arg("+").arg("-").arg("COUNT").arg(1);
-        asks.extend([first, last]);
+        about.arg("STREAM").arg(key);
+        asks.extend([first, about]);
     }
-    let ends = broker.short.all(&asks).await?;
-    let end = |value: &Value| pairs_of(value.clone()).into_iter().next().map(|(id, _)| id);
+    let answers = broker.short.each(&asks).await?;
     let (mut from, mut missed) = (BTreeMap::new(), false);
-    for (key, ends) in streams.keys().zip(ends.chunks(2)) {
-        let (first, last) = (end(&ends[0]), end(&ends[1]));
+    for (key, answers) in streams.keys().zip(answers.chunks(2)) {
+        let Ok(first) = &answers[0] else { continue };
+        let first = pairs_of(first.clone()).into_iter().next().map(|(id, _)| id);
+        // There is no such stream yet, or any more: an error.
+        let last = answers[1].as_ref().ok().and_then(last_id);
         let begin = match after.read.get(key) {
-            Some(read) => {
-                let behind =
-                    |id: &Option<String>| id.as_ref().is_some_and(|id| order(read) < order(id));
-                let trimmed = behind(&first) && *read != BEGINNING;
+            Some(read) if read != BEGINNING => {
+                let is_behind = |id: &String| order(read) < order(id);
+                // Sweeps empty a stream of old entries; its last id stays.
+                let trimmed = match &first {
+                    Some(first) => is_behind(first),
+                    None => last.as_ref().is_some_and(is_behind),
+                };
                 // A stream that ends before where it was read to is another one.
-                let renewed = *read != BEGINNING
-                    && last.as_ref().is_none_or(|last| order(last) < order(read));
+                let renewed = last.as_ref().is_none_or(|last| order(last) < order(read));
                 missed |= trimmed || renewed;
                 if renewed { BEGINNING } else { read }
             }
+            Some(_) => BEGINNING,
             None if after.from_oldest => BEGINNING,
             None => last.as_deref().unwrap_or(BEGINNING),
         };
         from.insert(key.clone(), begin.to_owned());
     }
     Ok((from, missed))
+}
+
+/// The id of the last entry that a stream ever had, out of what XINFO answers.
+fn last_id(about: &Value) -> Option<String> {
+    let words = match about.clone() {
+        Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
+        other => array(other)?,
+    };
+    let mut pairs = words.chunks_exact(2);
+    let id = pairs.find(|pair| text(&pair[0]) == Some("last-generated-id"))?;
+    text(&id[1]).map(str::to_owned)
 }
 
 fn order(id: &str) -> (u64, u64) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use redis::{Cmd, Value};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::RedisBroker;
@@ -37,6 +37,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The subscription ends when nobody waits, and is opened again this long after it broke, at most.
 const BACKOFF: Duration = Duration::from_secs(1);
 
+/// A subscription is kept for so long after the last waiter has left: who sends and waits in turn uses one.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// A subscription is made within so long.
 const SUBSCRIBE: Duration = Duration::from_secs(3);
 
@@ -46,8 +49,6 @@ pub(super) struct Hub {
     endpoint: Arc<Endpoint>,
     channel: String,
     state: Mutex<State>,
-    /// Rung when the last waiter leaves.
-    idle: Notify,
     /// How many subscriptions there have been. What was published before one stood was heard by nobody.
     subscribed: watch::Sender<u64>,
 }
@@ -66,7 +67,6 @@ impl Hub {
             channel: endpoint.namespace.reply(&client),
             endpoint: endpoint.clone(),
             state: Mutex::default(),
-            idle: Notify::new(),
             subscribed: watch::Sender::default(),
         })
     }
@@ -109,9 +109,6 @@ impl Hub {
                 }
             }
         }
-        if state.waiting.is_empty() {
-            self.idle.notify_one();
-        }
         free
     }
 
@@ -129,6 +126,10 @@ impl Hub {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.state().waiting.is_empty()
+    }
+
     /// Whether the subscription may end; from then on the next waiter opens another.
     fn rests(&self) -> bool {
         let mut state = self.state();
@@ -139,11 +140,26 @@ impl Hub {
     }
 }
 
+/// Whatever ends the listening: the next waiter opens another.
+struct Listening(Weak<Hub>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.state().listens = false;
+        }
+    }
+}
+
 /// Listens as long as somebody waits. A subscription that breaks is made again; the second look covers the gap.
 async fn listen(hub: Weak<Hub>, endpoint: Arc<Endpoint>) {
+    let _listening = Listening(hub.clone());
     let mut wait = Duration::from_millis(20);
+    let mut awaited = Instant::now();
     while let Some(here) = hub.upgrade() {
-        if here.rests() {
+        if !here.is_idle() {
+            awaited = Instant::now();
+        } else if awaited.elapsed() >= LINGER && here.rests() {
             return;
         }
         let channel = here.channel.clone();
@@ -164,13 +180,17 @@ async fn listen(hub: Weak<Hub>, endpoint: Arc<Endpoint>) {
         }
         loop {
             let Some(here) = hub.upgrade() else { return };
+            if !here.is_idle() {
+                awaited = Instant::now();
+            } else if awaited.elapsed() >= LINGER && here.rests() {
+                return;
+            }
             tokio::select! {
                 message = messages.next() => match message {
                     Some(message) => here.deliver(message.get_payload_bytes()),
                     None => break,
                 },
-                () = here.idle.notified() => if here.rests() { return },
-                // The broker may be dropped while nothing comes.
+                // The broker may be dropped, and the last waiter may have left, while nothing comes.
                 () = sleep(BACKOFF) => {}
             }
         }
