@@ -40,7 +40,7 @@ pub struct WorkerCard {
     /// How many tasks it ran when it last renewed its registration.
     #[serde(default)]
     pub active: usize,
-    /// How many runs it had ended by then.
+    /// How many runs of functions had ended by then, those that were cut off included.
     #[serde(default)]
     pub processed: u64,
 }

@@ -56,7 +56,7 @@ impl About {
             queues: self.queues.clone(),
             pool: Pool {
                 max_concurrency: self.slots,
-                running: ledger.running().len(),
+                running: ledger.load().0,
                 processes: vec![pid],
             },
             prefetch_count: self.slots,

@@ -1,7 +1,8 @@
 //! What is past its time goes, and what is kept has a bound.
 
 use taskq_core::broker::{Once, Wanted};
-use taskq_core::event::Told;
+use taskq_core::event::{EventPosition, Told};
+use taskq_core::fleet::WorkerCard;
 
 use super::*;
 
@@ -254,4 +255,63 @@ async fn a_lost_subscription_loses_no_result() {
         assert!(Instant::now() < until, "waiters are left");
         tokio::time::sleep(SECOND / 100).await;
     }
+}
+
+/// A reader of a stream that sweeps emptied missed nothing; one of a stream that is another one did.
+#[tokio::test]
+async fn a_quiet_day_is_nothing_missed() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let worker = consumer(&broker, &[&q]).await;
+    let (_, out) = named("t", 1);
+    broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
+    let read = broker
+        .events(&EventPosition::oldest(), Duration::ZERO)
+        .await;
+    let read = read.unwrap();
+    assert_eq!((read.events.len(), read.missed), (1, false));
+
+    broker.advance(2 * DAY).await.unwrap();
+    worker.sweep().await.unwrap();
+    assert_eq!(server.command("XLEN taskq:{q}:events"), ":0");
+    let quiet = broker.events(&read.next, Duration::ZERO).await.unwrap();
+    assert_eq!((quiet.events.len(), quiet.missed), (0, false));
+    let (_, out) = named("t", 1);
+    broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
+    // A key of another type is the trouble of its own queue.
+    drop(server.command("SADD taskq:queues other"));
+    drop(server.command("SET taskq:{other}:events 1"));
+    let more = broker.events(&quiet.next, Duration::ZERO).await.unwrap();
+    assert_eq!(more.events.len(), 1);
+
+    drop(server.command("DEL taskq:{q}:events"));
+    let lost = broker.events(&more.next, Duration::ZERO).await.unwrap();
+    assert!(lost.missed);
+}
+
+/// A worker whose connection broke while it ran takes its leave all the same.
+#[tokio::test]
+async fn a_broken_connection_hinders_no_leave() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let card = WorkerCard {
+        id: "id-1".into(),
+        node: "w1@host".into(),
+        host: "host".into(),
+        pid_space: String::new(),
+        pid: 1,
+        queues: vec![queue("q")],
+        slots: 1,
+        tasks: Vec::new(),
+        started: 0,
+        lease_ms: 60_000,
+        version: "0".into(),
+        active: 0,
+        processed: 0,
+    };
+    broker.register(&card, &[], 60 * SECOND).await.unwrap();
+    drop(server.command("CLIENT KILL TYPE normal SKIPME yes"));
+    broker.withdraw("id-1").await.unwrap();
+    assert!(broker.workers().await.unwrap().is_empty());
 }
