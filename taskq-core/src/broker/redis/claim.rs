@@ -425,11 +425,13 @@ impl Claimer {
         let mut words = words.into_iter();
         let (kind, now) = (words.next(), words.next().as_ref().and_then(number));
         match (kind.as_ref().and_then(text), now) {
-            (Some("OK"), Some(now)) => {
+            (Some(kind @ ("OK" | "ALL")), Some(now)) => {
+                // With the last of all, the next claim waits for the bell at once.
+                mood.quiet = kind == "ALL";
                 round.asked.push(planned.seat);
                 let deliveries = deliveries(seat, planned.generation, now, words);
                 let size: usize = deliveries.iter().map(|d| d.body.len()).sum();
-                mood.hungry = deliveries.len() >= planned.n;
+                mood.hungry = !mood.quiet && deliveries.len() >= planned.n;
                 mood.mean = size / deliveries.len().max(1);
                 round.deliveries.extend(deliveries);
             }
