@@ -21,13 +21,20 @@ if number <= last then
   return out
 end
 local wrong = mistyped(15, 15, 'hash') or mistyped(16, 16, 'stream') or mistyped(17, 17, 'hash')
-  or mistyped(18, 17 + buckets, 'hash') or mistyped(18 + buckets, once + keyed, 'string')
-if not wrong and buckets > 0 then wrong = mistyped(4, 4, 'zset') end
+  or mistyped(18 + buckets, once + keyed, 'string')
 if wrong then return wrong end
 
+-- Reading what is there also finds a key of the wrong type before the first write.
+local k, there, kept_till = at, {}, {}
+for b = 1, buckets do
+  local ids = {}
+  for p = 0, ARGV[k + 1] - 1 do ids[p + 1] = ARGV[k + 2 + 2 * p] end
+  there[b] = redis.call('HMGET', KEYS[17 + b], unpack(ids))
+  kept_till[b] = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[k]) or 0)
+  k = k + 2 + 2 * #ids
+end
 -- What comes under a key that is held is not put in, whoever holds it; of two in one batch the first does.
-local k, kept, out, here, entry = at, {}, {'OK'}, {}, ARGV[8]
-for _ = 1, buckets do k = k + 2 + 2 * ARGV[k + 1] end
+local kept, out, here, entry = {}, {'OK'}, {}, ARGV[8]
 k = k + 3 * own
 for o = 1, keyed do
   local key, place, id = KEYS[once + o], ARGV[k + 4 * o - 4], ARGV[k + 4 * o - 3]
@@ -61,29 +68,30 @@ for i = 0, messages - 1 do
     end
   end
 end
--- Only the keys that this batch writes: each look costs.
+-- Only the keys that this batch writes: each look costs. A single list is the first that is written, and fails by itself.
+local first = next(ready)
+local ring = first ~= nil
 if #delayed > 0 then wrong = mistyped(3, 3, 'zset') end
-for priority in pairs(ready) do wrong = wrong or mistyped(5 + priority, 5 + priority, 'list') end
+if ring and next(ready, first) then
+  for priority in pairs(ready) do wrong = wrong or mistyped(5 + priority, 5 + priority, 'list') end
+end
 if wrong then return wrong end
-local ring = next(ready) ~= nil
 for priority, list in pairs(ready) do redis.call('LPUSH', KEYS[5 + priority], unpack(list)) end
 if #delayed > 0 then
-  local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-  if not first[2] or earliest < tonumber(first[2]) then ring = true end
+  local earlier = redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')
+  if not earlier[2] or earliest < tonumber(earlier[2]) then ring = true end
   redis.call('ZADD', KEYS[3], unpack(delayed))
 end
 
 for b = 1, buckets do
-  local bucket, second, pairs_ = KEYS[17 + b], ARGV[at], tonumber(ARGV[at + 1])
-  local ids, fresh = {}, {}
-  for p = 0, pairs_ - 1 do ids[p + 1] = ARGV[at + 2 + 2 * p] end
-  local there = redis.call('HMGET', bucket, unpack(ids))
+  local bucket, second, pairs_, fresh = KEYS[17 + b], ARGV[at], tonumber(ARGV[at + 1]), {}
   for p = 1, pairs_ do
-    if not there[p] and not kept[ids[p]] then fresh[#fresh + 1] = ids[p]; fresh[#fresh + 1] = ARGV[at + 1 + 2 * p] end
+    local id = ARGV[at + 2 * p]
+    if not there[b][p] and not kept[id] then fresh[#fresh + 1] = id; fresh[#fresh + 1] = ARGV[at + 1 + 2 * p] end
   end
   if #fresh > 0 then
     redis.call('HSET', bucket, unpack(fresh))
-    keep(KEYS[4], bucket, second, tonumber(ARGV[3]))
+    if kept_till[b] < math.floor(now / 1000) + ARGV[3] then keep(KEYS[4], bucket, second, tonumber(ARGV[3])) end
   end
   at = at + 2 + 2 * pairs_
 end
@@ -99,6 +107,6 @@ if sent > 0 then
   count(KEYS[17], 'sent', sent)
   tell(KEYS[16], KEYS[15], entry)
 end
-redis.call('SET', KEYS[1], ARGV[2] .. (out[2] and ' ' .. table.concat(out, ' ', 2) or ''), 'PX', 60000)
+redis.call('SET', KEYS[1], ARGV[2] .. (out[2] and ' ' .. table.concat(out, ' ', 2) or ''), 'PX', '60000')
 if ring then redis.pcall('ZADD', KEYS[2], '0', '1') end
 return out
