@@ -140,12 +140,12 @@ impl Lane {
     ) -> Result<Accepted, Error> {
         // A number once sent is never used for other messages: a late copy of the first ones would swallow them.
         self.last += 1;
-        let call = self.build(endpoint, batch)?;
+        let mut calls = vec![self.build(endpoint, batch)?];
         let mut wait = Duration::from_millis(20);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let tell = self.told.is_none_or(|at| at.elapsed() > TELL_QUEUE);
-            let mut calls = vec![call.clone()];
+            calls.truncate(1);
             if tell {
                 let mut add = cmd("SADD");
                 add.arg(endpoint.namespace.queues()).arg(queue.as_str());

@@ -182,13 +182,22 @@ impl Link {
         connection: &mut MultiplexedConnection,
         commands: &[Cmd],
     ) -> Result<Vec<Value>, Error> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command(command.clone());
-        }
-        let values = connection
-            .send_packed_commands(&pipeline, 0, commands.len())
-            .await;
+        let values = match commands {
+            // Mostly it is one: packed as it is, without a copy.
+            [one] => connection
+                .send_packed_command(one)
+                .await
+                .map(|value| vec![value]),
+            _ => {
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    pipeline.add_command(command.clone());
+                }
+                connection
+                    .send_packed_commands(&pipeline, 0, commands.len())
+                    .await
+            }
+        };
         values.map_err(|e| unreachable(&self.endpoint.address, "the connection broke").because(e))
     }
 
