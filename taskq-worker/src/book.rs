@@ -222,6 +222,11 @@ impl Book {
         }
     }
 
+    /// Whether something is to be told of at once.
+    pub(crate) fn any_at_once(&self) -> bool {
+        self.at_once.first.is_some()
+    }
+
     /// Since when the longest of those that nobody was told of runs.
     fn longest(&self) -> Option<Instant> {
         let entry = self.places.get(self.if_long.first?)?.as_ref()?;

@@ -220,6 +220,11 @@ impl Ledger {
         self.book().look()
     }
 
+    /// Whether a run is to be told of at once; unlike [`look`](Self::look) it changes nothing.
+    pub(crate) fn any_at_once(&self) -> bool {
+        self.book().any_at_once()
+    }
+
     /// Rings when a run is to be told of at once, or when there was none at all.
     pub(crate) async fn begun(&self) {
         self.begun.notified().await;

@@ -58,6 +58,13 @@ impl Teller {
                 Next::IfLong(since) => since,
                 Next::Nothing => {
                     self.ledger.begun().await;
+                    if !self.ledger.any_at_once() {
+                        // What began now is a longer one then at the earliest: until then, short runs do not ring.
+                        tokio::select! {
+                            () = self.ledger.begun() => {}
+                            () = tokio::time::sleep(LONG) => {}
+                        }
+                    }
                     continue;
                 }
             };
