@@ -104,8 +104,10 @@ fn print(document: &Document, json: bool) -> io::Result<()> {
         write!(out, "{}", table(&document.rows))?;
         writeln!(
             out,
-            "medians and ranges of {} runs; {} tasks a drain; CPU of Redis + worker",
-            document.runs, document.tasks
+            "medians and ranges of {} {}; {} tasks a drain or send; CPU of Redis + worker",
+            document.runs,
+            if document.runs == 1 { "run" } else { "runs" },
+            document.tasks
         )?;
     }
     out.flush()
