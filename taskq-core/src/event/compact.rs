@@ -37,7 +37,7 @@ const REQUEUED: u64 = 1 << 12;
 const CRASHED: u64 = 1 << 13;
 const EXPIRED: u64 = 1 << 14;
 
-/// A row without texts and further ids has about so many bytes at most.
+/// A row without texts, further ids and limits in time has so many bytes at most, by clocks that differ by days.
 const BARE: usize = 48;
 
 /// What one step told, in its stored form: the header, and a row for each message in order.
@@ -94,13 +94,20 @@ fn row(told: &Told, name: u64, now_ms: u64, room: &mut usize) -> Vec<u8> {
         (ARGS, &told.args),
         (KWARGS, &told.kwargs),
     ];
+    // What its sender set may be any number; it takes its room as texts do.
+    let mut limit = |at: Option<u64>| {
+        let at = at.filter(|_| *room >= 10);
+        *room -= if at.is_some() { 10 } else { 0 };
+        at
+    };
+    let (eta, expires) = (limit(told.eta), limit(told.expires));
     let numbers = [
         (RETRIES, Some(u64::from(told.retries)).filter(|n| *n > 0)),
         (RECEIVED, told.received.map(|at| ago(now_ms, at))),
         (STARTED, told.started.map(|at| ago(now_ms, at))),
         (RUNTIME, told.runtime.map(micros)),
-        (ETA, told.eta),
-        (EXPIRES, told.expires),
+        (ETA, eta),
+        (EXPIRES, expires),
     ];
     let mut ids = [(ROOT, told.root_id), (PARENT, told.parent_id)];
     let marks = [
@@ -351,6 +358,9 @@ mod tests {
             .map(|n| Told {
                 task: format!("{n:0>256}").into(),
                 args: Some(long.clone()),
+                eta: Some(u64::MAX),
+                expires: Some(u64::MAX),
+                parent_id: Some(TaskId::NIL),
                 ..told(n)
             })
             .collect();

@@ -140,7 +140,7 @@ impl Hub {
     }
 }
 
-/// Whatever ends the listening: the next waiter opens another.
+/// Whatever ends the listening (a panic, the end of its runtime): the next waiter opens another.
 struct Listening(Weak<Hub>);
 
 impl Drop for Listening {
@@ -153,13 +153,15 @@ impl Drop for Listening {
 
 /// Listens as long as somebody waits. A subscription that breaks is made again; the second look covers the gap.
 async fn listen(hub: Weak<Hub>, endpoint: Arc<Endpoint>) {
-    let _listening = Listening(hub.clone());
+    let mut listening = Listening(hub.clone());
     let mut wait = Duration::from_millis(20);
     let mut awaited = Instant::now();
     while let Some(here) = hub.upgrade() {
         if !here.is_idle() {
             awaited = Instant::now();
         } else if awaited.elapsed() >= LINGER && here.rests() {
+            // Told already; another may listen by now.
+            listening.0 = Weak::new();
             return;
         }
         let channel = here.channel.clone();
@@ -183,6 +185,7 @@ async fn listen(hub: Weak<Hub>, endpoint: Arc<Endpoint>) {
             if !here.is_idle() {
                 awaited = Instant::now();
             } else if awaited.elapsed() >= LINGER && here.rests() {
+                listening.0 = Weak::new();
                 return;
             }
             tokio::select! {
@@ -194,6 +197,8 @@ async fn listen(hub: Weak<Hub>, endpoint: Arc<Endpoint>) {
                 () = sleep(BACKOFF) => {}
             }
         }
+        // A server that takes connections and drops them is not asked without a pause.
+        sleep(wait).await;
     }
 }
 
