@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a worker can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+use crate::id::{QueueName, TaskId};
+use crate::record::Progress;
+use crate::revocation::Revocation;
+
+/// What a worker can be asked, and told to do. What it is told to do is answered with [`Done`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Are you there? Answered with `{"ok":"pong"}`.
@@ -16,6 +20,134 @@ pub enum Command {
     Registered,
     /// How is it going? Answered with [`Stats`].
     Stats,
+    /// What have you claimed and not started? Answered with a list of [`ReservedTask`].
+    Reserved,
+    /// What is due next in your queues? Answered with a list of [`ScheduledTask`], at most 100.
+    Scheduled,
+    /// What is revoked at your queues? Answered with a list of texts: ids, then `task:<name>` and `header:<name>=<value>`.
+    Revoked,
+    /// Which queues do you take from? Answered with a list of [`ActiveQueue`].
+    ActiveQueues,
+    /// How are you set up? Answered with an object: the settings by their flags' names, no password among them.
+    Conf,
+    /// All that a bug report needs: answered with `{"ok": "<text>"}`.
+    Report,
+    /// What do you have of these calls? Answered with `{"<id>": ["active" | "reserved", ActiveTask | ReservedTask]}`; those
+    /// it does not hold are not in it.
+    QueryTask {
+        /// The calls.
+        ids: Vec<TaskId>,
+    },
+    /// These were revoked at your queues: none of them starts any more; those that run are cut off if `terminate` says so.
+    /// Answered with `{"ok": "<sentence>", "running": ["<id>", …], "terminated": ["<id>", …]}`: what goes on, what was cut off.
+    Revoke {
+        /// What was revoked.
+        what: Vec<Revocation>,
+        /// Cut off those that run.
+        terminate: bool,
+    },
+    /// Begin the warm stop, once this is answered.
+    Shutdown,
+    /// Take from one more queue.
+    AddConsumer {
+        /// The queue.
+        queue: QueueName,
+        /// Its weight.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// Take nothing more from a queue.
+    CancelConsumer {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// From now on runs of a task have these limits; `None`: none.
+    TimeLimit {
+        /// The task's name.
+        task: String,
+        /// Soft limit in ms.
+        soft_ms: Option<u64>,
+        /// Hard limit in ms.
+        hard_ms: Option<u64>,
+    },
+    /// Run so many more tasks at once.
+    PoolGrow {
+        /// How many more slots.
+        n: usize,
+    },
+    /// Run so many fewer tasks at once; what runs goes on.
+    PoolShrink {
+        /// How many slots fewer.
+        n: usize,
+    },
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What became of an order, as Celery answers: `{"ok": "<sentence>"}` or `{"error": "<sentence>"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Done {
+    /// It is done; what was done.
+    Ok(String),
+    /// It is not; why, and the remedy.
+    Error(String),
+}
+
+/// A message that a worker has claimed and not started. Field names are Celery's where it has them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReservedTask {
+    /// The call's id; `None` when the message can not be read.
+    pub id: Option<String>,
+    /// The task's name; empty when the message can not be read.
+    pub name: String,
+    /// The queue it came through.
+    pub queue: String,
+    /// Its priority.
+    pub priority: u8,
+    /// When it was claimed: seconds since the epoch.
+    pub time_claimed: f64,
+}
+
+/// A message that is not due yet, as Celery lists it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledTask {
+    /// When it is due: RFC 3339, in UTC.
+    pub eta: String,
+    /// Its priority.
+    pub priority: u8,
+    /// The call.
+    pub request: ScheduledRequest,
+}
+
+/// The call of a [`ScheduledTask`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledRequest {
+    /// The call's id; empty when the message can not be read.
+    pub id: String,
+    /// The task's name; empty when the message can not be read.
+    pub name: String,
+    /// Positional arguments, `[]` when there are none.
+    pub args: serde_json::Value,
+    /// Named arguments, `{}` when there are none.
+    pub kwargs: serde_json::Value,
+    /// The queue it waits in.
+    pub queue: String,
+    /// How many attempts have failed.
+    pub retries: u32,
+}
+
+/// A queue that a worker takes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveQueue {
+    /// Its name.
+    pub name: String,
+    /// Its weight.
+    pub weight: u32,
+    /// It is paused: nothing is claimed from it.
+    pub paused: bool,
 }
 
 /// A question to some workers, or to all.
@@ -70,6 +202,9 @@ pub struct ActiveTask {
     pub time_start: f64,
     /// For how long it has been running, in seconds.
     pub runtime_s: f64,
+    /// How far it has got, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// How a worker is doing. Field names are Celery's where it has them; counts are since the worker started.

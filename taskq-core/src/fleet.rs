@@ -78,6 +78,15 @@ pub struct PublishedTask {
     /// What becomes of its calls when their process dies.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_crash: OnCrash,
+    /// How long one run may take before its context is told to end (ms).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub soft_time_limit_ms: Option<u64>,
+    /// How long one run may take before it is cut off (ms).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub time_limit_ms: Option<u64>,
+    /// The priority of its calls, 0 to 9.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: u8,
     /// When a worker last published it (ms, the broker's clock). Set by the broker.
     #[serde(default)]
     pub seen: u64,
@@ -124,6 +133,9 @@ impl From<&TaskDef> for PublishedTask {
             expires_ms: def.expires.map(whole_ms),
             max_crashes: def.max_crashes,
             on_crash: def.on_crash,
+            soft_time_limit_ms: def.soft_time_limit.map(whole_ms),
+            time_limit_ms: def.time_limit.map(whole_ms),
+            priority: def.priority,
             seen: 0,
             live: false,
         }

@@ -7,6 +7,20 @@ use crate::id::{QueueName, TaskId};
 use crate::outcome::Failure;
 use crate::state::State;
 
+/// How far a run has got.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// So much is done.
+    pub done: u64,
+    /// Of so much; 0: not known.
+    pub total: u64,
+    /// What it is at; at most 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When the task said so (ms since the epoch, the worker's clock).
+    pub at: u64,
+}
+
 /// The stored state and result of one task.
 ///
 /// On the wire it is a JSON object whose first field is `state` (scripts look there), without the id, which is its key.
@@ -53,6 +67,9 @@ pub struct Record {
     /// It does not run after this time; read then, it is REVOKED.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
+    /// How far its last run has got, if the task tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 impl Record {
@@ -74,6 +91,7 @@ impl Record {
             finished: None,
             due: None,
             expires: None,
+            progress: None,
         }
     }
 

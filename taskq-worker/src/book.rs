@@ -315,7 +315,7 @@ mod tests {
 
     use taskq_core::Message;
     use taskq_core::broker::memory::MemoryBroker;
-    use taskq_core::broker::{Broker, ConsumerOptions, Delivery};
+    use taskq_core::broker::{Broker, ConsumerOptions, Delivery, Order};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -331,7 +331,8 @@ mod tests {
                 .expect("room");
         }
         let options = ConsumerOptions {
-            queues: vec![QueueName::default()],
+            queues: vec![QueueName::default().into()],
+            order: Order::default(),
             lease: Duration::from_secs(10),
             node: "w@test".into(),
         };

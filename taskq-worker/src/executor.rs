@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use taskq_core::broker::{Delivery, Verdict};
 use taskq_core::dispatch::Dispatcher;
-use taskq_core::task::{Arguments, BadSignature, Registry, Running, State, TaskDef, TaskResult};
+use taskq_core::task::{
+    Arguments, BadSignature, Registry, Running, State, Surroundings, TaskDef, TaskResult,
+};
 use taskq_core::{Context, Failure, Message, Outcome, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -117,15 +119,12 @@ impl Executor {
         if self.stopping.is_cancelled() || held.cancelled().is_cancelled() {
             return Err(Cut::Back);
         }
-        let context = Context::new(
-            call.message,
-            delivery.crashes,
-            delivery.queue.clone(),
-            Arc::clone(&self.node),
-            held.cancelled().clone(),
-            self.state.clone(),
-            Some(self.dispatcher.clone()),
-        );
+        let mut around = Surroundings::new(delivery.queue.clone(), Arc::clone(&self.node));
+        around.crashes = delivery.crashes;
+        around.cancelled = held.cancelled().clone();
+        around.state = self.state.clone();
+        around.dispatcher = Some(self.dispatcher.clone());
+        let context = Context::new(call.message, around);
         let began = Began::now();
         call.began = Some(began);
         let outcome = match start(def, context, call.message) {

@@ -83,7 +83,7 @@ fn weight(verdict: &Verdict) -> usize {
     let body = match &verdict.end {
         End::Retry { body, .. } => body.len(),
         End::Dead { reason, .. } => reason.len(),
-        End::Done | End::Snooze(_) | End::Return | End::Revoked { .. } => 0,
+        End::Done | End::Snooze(_) | End::Return | End::Revoked(_) => 0,
     };
     let record = verdict.record.as_ref().map_or(0, |r| {
         let result = r.result.as_ref().map_or(0, |raw| raw.get().len());

@@ -56,7 +56,7 @@ impl Responder {
     }
 
     fn answer(&self, request: &Request) -> Reply {
-        let body = match request.command {
+        let body = match &request.command {
             Command::Ping => json!({"ok": "pong"}),
             Command::Active => {
                 let tasks: Vec<_> = self.ledger.running().iter().map(active).collect();
@@ -68,6 +68,7 @@ impl Responder {
             Command::Stats => {
                 serde_json::to_value(self.about.stats(&self.ledger)).unwrap_or_default()
             }
+            other => json!({"error": format!("{other:?} is not built yet")}),
         };
         Reply {
             id: request.id.clone(),
@@ -88,6 +89,7 @@ fn active(run: &Run) -> ActiveTask {
         attempt: message.attempt(),
         time_start: run.began.ms as f64 / 1e3,
         runtime_s: clock::now_ms().saturating_sub(run.began.ms) as f64 / 1e3,
+        progress: None,
     }
 }
 

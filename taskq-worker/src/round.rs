@@ -95,7 +95,7 @@ mod tests {
 
     use taskq_core::Message;
     use taskq_core::broker::memory::MemoryBroker;
-    use taskq_core::broker::{Broker, ConsumerOptions};
+    use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
     use tokio::sync::mpsc;
 
@@ -119,7 +119,8 @@ mod tests {
         let body = message.encode().expect("small");
         broker.push_raw(&queue, 0, body).expect("room");
         let options = ConsumerOptions {
-            queues: vec![queue.clone()],
+            queues: vec![queue.clone().into()],
+            order: Order::default(),
             lease: Duration::from_secs(10),
             node: "w@test".into(),
         };

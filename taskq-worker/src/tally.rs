@@ -37,7 +37,7 @@ impl Tally {
             End::Done => &self.succeeded,
             End::Dead { .. } => &self.failed,
             End::Retry { .. } => &self.retried,
-            End::Revoked { .. } => &self.revoked,
+            End::Revoked(_) => &self.revoked,
             End::Snooze(_) | End::Return => return,
         };
         count.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use taskq_core::broker::{Delivery, End, Receipt, Verdict};
+use taskq_core::broker::{Delivery, End, Receipt, RevokeCause, Verdict};
 use taskq_core::event::{self, cut_text};
 use taskq_core::message::{MAX_BYTES, OnCrash, Undecodable};
 use taskq_core::retry::Attempt;
@@ -192,7 +192,7 @@ impl Call<'_> {
     pub(crate) fn expired(self) -> Ending {
         Ending {
             record: self.record(State::Revoked),
-            ..self.ending(End::Revoked { expired: true }, State::Revoked)
+            ..self.ending(End::Revoked(RevokeCause::Expired), State::Revoked)
         }
     }
 

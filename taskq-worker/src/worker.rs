@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskq_core::broker::{Backend, Consumer, ConsumerOptions};
+use taskq_core::broker::{Backend, Consumer, ConsumerOptions, Order, Served};
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{Registry, State};
 use taskq_core::{Error, ErrorKind, broker};
@@ -212,7 +212,8 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
     }
     warn_of_settings(&*backend).await;
     let options = ConsumerOptions {
-        queues: config.queues.clone(),
+        queues: config.queues.iter().cloned().map(Served::from).collect(),
+        order: Order::default(),
         lease: config.lease,
         node: Arc::clone(&config.node),
     };

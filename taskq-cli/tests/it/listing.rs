@@ -27,6 +27,9 @@ fn task(name: &str, queue: &str, doc: &str, params: &[(&str, &str, bool)]) -> Pu
         expires_ms: None,
         max_crashes: None,
         on_crash: OnCrash::Requeue,
+        soft_time_limit_ms: None,
+        time_limit_ms: None,
+        priority: 0,
         seen: 0,
         live: false,
     }

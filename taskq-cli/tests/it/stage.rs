@@ -9,7 +9,8 @@ use serde_json::Value;
 use taskq_cli::{Console, Exit, run};
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{
-    Backend, Broker, Consumer, ConsumerOptions, Control, Delivery, Due, End, Outgoing, Verdict,
+    Backend, Broker, Consumer, ConsumerOptions, Control, Delivery, Due, End, Order, Outgoing,
+    Verdict,
 };
 use taskq_core::control::{Command, Reply};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
@@ -82,7 +83,9 @@ impl Stage {
         let (broker, node) = (self.0.clone(), node.to_owned());
         tokio::spawn(async move {
             while let Ok(request) = questions.next().await {
-                let answered = request.is_for(&node).then(|| answer(request.command));
+                let answered = request
+                    .is_for(&node)
+                    .then(|| answer(request.command.clone()));
                 let Some(body) = answered.flatten() else {
                     continue;
                 };
@@ -130,7 +133,8 @@ impl Stage {
     /// Takes the next message of `queue`.
     pub(crate) async fn claim(&self, queue: &str) -> (Arc<dyn Consumer>, Delivery, Message) {
         let options = ConsumerOptions {
-            queues: vec![queue.parse().unwrap()],
+            queues: vec![queue.parse::<QueueName>().unwrap().into()],
+            order: Order::default(),
             lease: Duration::from_secs(60),
             node: "stage".into(),
         };

@@ -14,7 +14,8 @@ use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{
     Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, End,
-    Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Verdict, Wanted, Watch,
+    Inspect, Order, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Verdict, Wanted,
+    Watch,
 };
 use taskq_core::control::{Reply, Request};
 use taskq_core::event::{EventPage, EventPosition};
@@ -83,7 +84,8 @@ impl Stage {
     /// Takes the next message of `queue`.
     pub(crate) async fn claim(&self, queue: &str) -> (Arc<dyn Consumer>, Delivery, Message) {
         let options = ConsumerOptions {
-            queues: vec![QueueName::new(queue).unwrap()],
+            queues: vec![QueueName::new(queue).unwrap().into()],
+            order: Order::default(),
             lease: Duration::from_secs(60),
             node: "stage".into(),
         };
@@ -241,8 +243,13 @@ impl Inspect for Stage {
         self.memory.depth(queue).await
     }
 
-    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
-        self.memory.dead(queue, limit).await
+    async fn dead(
+        &self,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error> {
+        self.memory.dead(queue, skip, limit).await
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {

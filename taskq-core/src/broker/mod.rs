@@ -30,6 +30,10 @@ use crate::event::{Attempt, EventPage, EventPosition, Told};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
+use crate::revocation::{Revocation, Revocations};
+
+/// So many revocations are kept for one queue at most.
+pub const MAX_REVOKED: usize = 10_000;
 
 /// A broker with all its faces.
 pub trait Backend: Broker + Results + Inspect + Control {}
@@ -106,6 +110,17 @@ pub trait Consumer: Debug + Send + Sync + 'static {
 
     /// The lease in force: the one asked for, or an earlier worker's at these queues.
     fn lease(&self) -> Duration;
+
+    /// Begins to take from one more queue; of one it takes from already, the weight is set anew.
+    async fn attach(&self, _served: Served) -> Result<(), Error> {
+        Err(unbuilt("add a queue to a consumer"))
+    }
+
+    /// Takes nothing more from `queue`: what it holds of it runs to its verdict, then the session there is closed.
+    /// Whether it took from it.
+    async fn detach(&self, _queue: &QueueName) -> Result<bool, Error> {
+        Err(unbuilt("take a queue from a consumer"))
+    }
 }
 
 /// Records.
@@ -140,8 +155,32 @@ pub trait Inspect: Debug + Send + Sync + 'static {
     /// What lies in one queue, and whether it is paused.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, Error>;
 
-    /// The newest `limit` (at most 1,000) of the dead set of one queue.
-    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error>;
+    /// Of the dead set of one queue, newest first: `limit` (at most 1,000) behind the first `skip`.
+    async fn dead(
+        &self,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error>;
+
+    /// What is due next in one queue: `limit` at most 1,000.
+    async fn delayed(
+        &self,
+        _queue: &QueueName,
+        _limit: usize,
+    ) -> Result<Vec<DelayedMessage>, Error> {
+        Err(unbuilt("list what is delayed"))
+    }
+
+    /// Looks for the message of `id` in one queue, tracked or not: wherever messages lie, each place up to a bound.
+    async fn find(&self, _queue: &QueueName, _id: TaskId) -> Result<Found, Error> {
+        Err(unbuilt("look for a message"))
+    }
+
+    /// What is revoked at one queue.
+    async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        Err(unbuilt("list what is revoked"))
+    }
 
     /// What happened at one queue since it exists.
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error>;
@@ -171,6 +210,41 @@ pub trait Control: Debug + Send + Sync + 'static {
 
     /// Ends a pause; whether there was one.
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error>;
+
+    /// Notes that messages of one queue shall not run: whoever claims one that is covered ends it as REVOKED. It is
+    /// kept for 7 days, and for an id whose record tells a later time, until then and 7 days.
+    ///
+    /// All or nothing: with [`MAX_REVOKED`] kept already it is refused. At most 999 at once.
+    async fn revoke(&self, _queue: &QueueName, _what: &[Revocation]) -> Result<(), Error> {
+        Err(unbuilt("revoke"))
+    }
+
+    /// Writes REVOKED over the records of `ids` that are not final, tells it and wakes who waits; answers which. To be
+    /// called behind [`revoke`](Self::revoke), for those that nobody runs. At most 999.
+    async fn mark_revoked(
+        &self,
+        _queue: &QueueName,
+        _ids: &[TaskId],
+    ) -> Result<Vec<TaskId>, Error> {
+        Err(unbuilt("revoke"))
+    }
+
+    /// Ends up to `most` (at most 999) of those that wait, are held back or are delayed in a queue, as REVOKED (purged);
+    /// how many. What is claimed runs on.
+    async fn purge(&self, _queue: &QueueName, _most: usize) -> Result<usize, Error> {
+        Err(unbuilt("purge"))
+    }
+
+    /// Puts dead messages back into their queue: QUEUED under the same id, with all their retries, due at once, without
+    /// an expiry; how many were still dead. At most 999. What can not be read is refused.
+    async fn replay(&self, _queue: &QueueName, _dead: &[DeadHandle]) -> Result<usize, Error> {
+        Err(unbuilt("replay"))
+    }
+
+    /// Drops dead messages; how many were still there. Their records stay. At most 999.
+    async fn discard(&self, _queue: &QueueName, _dead: &[DeadHandle]) -> Result<usize, Error> {
+        Err(unbuilt("drop dead messages"))
+    }
 }
 
 /// Final records, as they come.
@@ -247,11 +321,39 @@ pub enum Due {
 #[derive(Debug, Clone)]
 pub struct ConsumerOptions {
     /// The queues, none twice.
-    pub queues: Vec<QueueName>,
+    pub queues: Vec<Served>,
+    /// Which of them is asked first.
+    pub order: Order,
     /// How long a session outlives its last beat.
     pub lease: Duration,
     /// The node name that its events carry.
     pub node: Arc<str>,
+}
+
+/// A queue that a consumer takes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The queue.
+    pub queue: QueueName,
+    /// With [`Order::Weighted`]: its share of the slots while several queues have more than they get, 1 to 1,000.
+    pub weight: u32,
+}
+
+impl From<QueueName> for Served {
+    /// With the weight 1.
+    fn from(queue: QueueName) -> Self {
+        Self { queue, weight: 1 }
+    }
+}
+
+/// How a consumer chooses between queues that all have messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Each gets its share, by its weight.
+    #[default]
+    Weighted,
+    /// One gets something only while those before it have nothing.
+    Strict,
 }
 
 /// A message that this process holds until its verdict, or until its session is lost.
@@ -271,6 +373,8 @@ pub struct Delivery {
     pub claimed_at: u64,
     /// Fires when the session is lost: the message is not ours any more, its verdict will not count.
     pub lost: CancellationToken,
+    /// What was revoked at its queue when it was claimed.
+    pub revoked: Arc<Revocations>,
     /// What the broker knows it by.
     pub receipt: Receipt,
 }
@@ -295,14 +399,14 @@ pub struct Verdict {
     pub event: Option<Attempt>,
 }
 
-/// A run that has begun and is still under way.
+/// A run that has begun and is still under way, or got further.
 #[derive(Debug, Clone)]
 pub struct Start {
     /// The delivery.
     pub receipt: Receipt,
     /// The STARTED record; `None` when the task does not ask for it.
     pub record: Option<Record>,
-    /// What is told of the attempt.
+    /// What is told of the attempt; without its times, nothing: only its record is new.
     pub event: Attempt,
 }
 
@@ -329,11 +433,21 @@ pub enum End {
         /// Why, in a sentence.
         reason: String,
     },
-    /// It is over without a run: REVOKED.
-    Revoked {
-        /// Its time was over.
-        expired: bool,
-    },
+    /// It is over without an answer: REVOKED.
+    Revoked(RevokeCause),
+}
+
+/// Why a message ends as REVOKED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RevokeCause {
+    /// Its time was over before it ran.
+    Expired,
+    /// It was revoked before it ran.
+    Requested,
+    /// It was revoked while it ran, and cut off.
+    Terminated,
+    /// Its queue was purged.
+    Purged,
 }
 
 /// What a finish came to.
@@ -428,9 +542,72 @@ pub struct ServerInfo {
     pub warnings: Vec<String>,
 }
 
+/// Which entry of the dead set: what the broker knows it by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct DeadHandle(pub(crate) Bytes);
+
+/// A message that is not due yet.
+#[derive(Debug, Clone)]
+pub struct DelayedMessage {
+    /// When it is due: ms since the epoch, by the broker's clock.
+    pub due: u64,
+    /// The message in its wire form, without its mark.
+    pub body: Bytes,
+    /// Its priority.
+    pub priority: u8,
+    /// How often a process died while it held it.
+    pub crashes: u8,
+}
+
+/// Where a message lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Ready to be claimed; so many are claimed before it.
+    Waiting {
+        /// Those before it: of its own priority, and all of higher ones.
+        ahead: u64,
+    },
+    /// Held back: one more crash makes it DEAD; so many are before it.
+    Suspect {
+        /// Those before it.
+        ahead: u64,
+    },
+    /// Not due yet.
+    Delayed {
+        /// When it is: ms since the epoch, by the broker's clock.
+        due: u64,
+    },
+    /// With a worker, which holds or runs it.
+    Held,
+    /// On its way back from a session that is over.
+    Returning,
+    /// In the dead set.
+    Dead {
+        /// FAILURE or DEAD.
+        state: crate::state::State,
+        /// Why.
+        reason: String,
+        /// Since when: ms since the epoch.
+        at: u64,
+    },
+}
+
+/// What a search for a message came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it lies, and the message in its wire form; `None`: it was not found.
+    pub place: Option<(Place, Bytes)>,
+    /// True: every message was looked at. False: there are more than the bound allows, it may lie among them.
+    pub complete: bool,
+    /// The broker's time: ms since the epoch.
+    pub now: u64,
+}
+
 /// An entry of the dead set.
 #[derive(Debug, Clone)]
 pub struct DeadMessage {
+    /// What the broker knows it by.
+    pub handle: DeadHandle,
     /// The message as it came, undecodable ones included.
     pub body: Bytes,
     /// FAILURE or DEAD.
@@ -439,6 +616,13 @@ pub struct DeadMessage {
     pub reason: String,
     /// Since when: ms since the epoch.
     pub at: u64,
+}
+
+fn unbuilt(what: &str) -> Error {
+    Error::new(
+        crate::error::ErrorKind::Unsupported,
+        format!("this broker can not {what} yet"),
+    )
 }
 
 const _: fn() = || {

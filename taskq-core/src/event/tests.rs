@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::broker::End;
+use crate::broker::{End, RevokeCause};
 use crate::state::State;
 
 const AT: u64 = 1_755_582_431_500;
@@ -58,8 +58,8 @@ fn ends() -> [(&'static str, End); 8] {
         ("return", End::Return),
         ("failure", dead(State::Failure)),
         ("dead", dead(State::Dead)),
-        ("revoked", End::Revoked { expired: false }),
-        ("expired", End::Revoked { expired: true }),
+        ("revoked", End::Revoked(RevokeCause::Requested)),
+        ("expired", End::Revoked(RevokeCause::Expired)),
     ]
 }
 
@@ -144,7 +144,10 @@ fn an_end_says_what_went_wrong_or_what_came_out() {
     }
     let snoozed = said(&End::Snooze(Duration::ZERO));
     assert_eq!((snoozed.0, snoozed.1), (None, text("Snoozed")));
-    assert_eq!(said(&End::Revoked { expired: true }), (None, None, None));
+    assert_eq!(
+        said(&End::Revoked(RevokeCause::Expired)),
+        (None, None, None)
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Attempt, Event, Fact, TaskEvent, TaskEventKind, cut_text};
-use crate::broker::End;
+use crate::broker::{End, RevokeCause};
 use crate::id::{QueueName, TaskId};
 use crate::message::Message;
 use crate::state::State;
@@ -72,7 +72,7 @@ impl Told {
                 ..
             } => TaskEventKind::Failed,
             End::Dead { .. } => TaskEventKind::Rejected,
-            End::Revoked { .. } => TaskEventKind::Revoked,
+            End::Revoked(_) => TaskEventKind::Revoked,
         };
         let said = match end {
             End::Snooze(_) => Some("Snoozed".into()),
@@ -85,7 +85,7 @@ impl Told {
             said,
             traceback: attempt.traceback.clone(),
             requeued: matches!(end, End::Return),
-            expired: matches!(end, End::Revoked { expired: true }),
+            expired: matches!(end, End::Revoked(RevokeCause::Expired)),
             ..Self::began(attempt)
         }
     }

@@ -37,15 +37,15 @@ struct Call {
 impl Context {
     /// The context of one run of `message`; the worker makes it.
     #[must_use]
-    pub fn new(
-        message: &Message,
-        crashes: u8,
-        queue: QueueName,
-        worker: Arc<str>,
-        cancelled: CancellationToken,
-        state: State,
-        dispatcher: Option<Dispatcher>,
-    ) -> Self {
+    pub fn new(message: &Message, around: Surroundings) -> Self {
+        let Surroundings {
+            crashes,
+            queue,
+            worker,
+            cancelled,
+            state,
+            dispatcher,
+        } = around;
         Self {
             call: Arc::new(Call {
                 id: message.id,
@@ -133,6 +133,39 @@ impl Context {
             signature = signature.default_header("traceparent", trace);
         }
         dispatcher.send(signature).await.map(|sent| sent.id)
+    }
+}
+
+/// What a worker gives a run beside its message.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Surroundings {
+    /// How often a process died while it held the message.
+    pub crashes: u8,
+    /// The queue it came through.
+    pub queue: QueueName,
+    /// The node name of the worker.
+    pub worker: Arc<str>,
+    /// Fires when the run no longer counts.
+    pub cancelled: CancellationToken,
+    /// What the worker's tasks share.
+    pub state: State,
+    /// What it sends further tasks with; `None`: it can not.
+    pub dispatcher: Option<Dispatcher>,
+}
+
+impl Surroundings {
+    /// A first run, nothing shared and nothing to send with.
+    #[must_use]
+    pub fn new(queue: QueueName, worker: impl Into<Arc<str>>) -> Self {
+        Self {
+            crashes: 0,
+            queue,
+            worker: worker.into(),
+            cancelled: CancellationToken::new(),
+            state: State::default(),
+            dispatcher: None,
+        }
     }
 }
 

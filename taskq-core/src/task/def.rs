@@ -40,6 +40,12 @@ pub struct TaskDef {
     pub max_crashes: Option<u8>,
     /// What becomes of a call when its process dies.
     pub on_crash: OnCrash,
+    /// How long one run may take before its context is told to end.
+    pub soft_time_limit: Option<Duration>,
+    /// How long one run may take before it is cut off.
+    pub time_limit: Option<Duration>,
+    /// The priority of its calls, 0 to 9: 9 is served first.
+    pub priority: u8,
     /// Decodes the arguments and starts the function.
     pub run: fn(Context, Arguments<'_>) -> Result<Running, BadSignature>,
     /// Where it is defined.
@@ -86,6 +92,9 @@ impl TaskDef {
             expires: None,
             max_crashes: None,
             on_crash: OnCrash::Requeue,
+            soft_time_limit: None,
+            time_limit: None,
+            priority: 0,
             run,
             file: "",
             line: 0,
@@ -152,6 +161,27 @@ impl TaskDef {
     #[must_use]
     pub const fn on_crash(mut self, on_crash: OnCrash) -> Self {
         self.on_crash = on_crash;
+        self
+    }
+
+    /// The same with a soft limit for each run.
+    #[must_use]
+    pub const fn soft_time_limit(mut self, limit: Duration) -> Self {
+        self.soft_time_limit = Some(limit);
+        self
+    }
+
+    /// The same with a hard limit for each run.
+    #[must_use]
+    pub const fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// The same with another priority, 0 to 9.
+    #[must_use]
+    pub const fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
         self
     }
 

@@ -7,7 +7,7 @@ mod registry;
 pub(crate) mod returned;
 
 pub use args::{Arguments, BadSignature};
-pub use context::{Context, State};
+pub use context::{Context, State, Surroundings};
 #[doc(hidden)]
 pub use def::Registered;
 pub use def::{Param, Running, TaskDef, TaskResult};

@@ -315,12 +315,7 @@ fn async_functions_are_polled_and_plain_ones_block() {
         let message = message(def, arguments);
         let context = Context::new(
             &message,
-            0,
-            taskq_core::QueueName::default(),
-            "w".into(),
-            tokio_util::sync::CancellationToken::new(),
-            taskq_core::task::State::default(),
-            None,
+            taskq_core::task::Surroundings::new(taskq_core::QueueName::default(), "w"),
         );
         let running = (def.run)(context, taskq_core::task::Arguments::of(&message));
         format!("{:?}", running.unwrap())

@@ -1,23 +1,16 @@
 //! Runs a task's definition as a worker would.
 
-use std::sync::Arc;
-
-use taskq_core::task::{Arguments, BadSignature, Context, Running, State, TaskDef, TaskResult};
+use taskq_core::task::{
+    Arguments, BadSignature, Context, Running, State, Surroundings, TaskDef, TaskResult,
+};
 use taskq_core::{Message, Outcome, QueueName};
-use tokio_util::sync::CancellationToken;
 
 /// Runs `def` with `arguments`, the tail of a message such as `"args":[1]`.
 pub(crate) async fn run(def: &TaskDef, arguments: &str) -> Result<TaskResult, BadSignature> {
     let message = message(def, arguments);
-    let context = Context::new(
-        &message,
-        0,
-        QueueName::default(),
-        Arc::from("w1@here"),
-        CancellationToken::new(),
-        State::default().with(7_u16),
-        None,
-    );
+    let mut around = Surroundings::new(QueueName::default(), "w1@here");
+    around.state = State::default().with(7_u16);
+    let context = Context::new(&message, around);
     Ok(match (def.run)(context, Arguments::of(&message))? {
         Running::Async(future) => future.await,
         Running::Blocking(function) => tokio::task::spawn_blocking(function).await.unwrap(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::broker::{Broker, Consumer, ConsumerOptions, Inspect};
+use taskq_worker::broker::{Broker, Consumer, ConsumerOptions, Inspect, Order};
 use taskq_worker::task::{Registry, Running, TaskDef};
 use taskq_worker::{CancellationToken, Message, Outcome, State, Worker};
 
@@ -66,7 +66,8 @@ fn a_blocked_runtime_keeps_its_leases_and_still_stops() {
         until(async || (broker.depth(&celery()).await.unwrap().in_flight == 2).then_some(())).await;
         // More than a lease of beats, counted, not slept; a sweeper that may rob finds nothing.
         let options = ConsumerOptions {
-            queues: vec![celery()],
+            queues: vec![celery().into()],
+            order: Order::default(),
             lease: Duration::from_secs(1),
             node: "rival".into(),
         };
@@ -108,7 +109,8 @@ fn a_blocked_runtime_keeps_its_leases_and_still_stops() {
 
 async fn rival_of(broker: &MemoryBroker) -> Arc<dyn Consumer> {
     let options = ConsumerOptions {
-        queues: vec![celery()],
+        queues: vec![celery().into()],
+        order: Order::default(),
         lease: Duration::from_secs(1),
         node: "rival".into(),
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::broker::{End, Inspect};
+use taskq_worker::broker::{End, Inspect, RevokeCause};
 use taskq_worker::message::OnCrash;
 use taskq_worker::{Message, State, clock};
 
@@ -37,7 +37,7 @@ async fn a_message_whose_time_is_over_is_revoked_and_does_not_run() {
     assert_eq!((record.state, record.attempts), (State::Revoked, 1));
     assert!(record.finished.is_some() && record.started.is_none() && record.error.is_none());
     let verdict = faults.verdicts().remove(0);
-    assert!(matches!(verdict.end, End::Revoked { expired: true }));
+    assert!(matches!(verdict.end, End::Revoked(RevokeCause::Expired)));
     let event = verdict.event.unwrap();
     assert!(event.received.is_some() && event.started.is_none());
     let depth = bench.broker.depth(&celery()).await.unwrap();

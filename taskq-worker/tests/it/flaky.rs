@@ -279,8 +279,13 @@ impl Inspect for Flaky {
         self.inner.depth(queue).await
     }
 
-    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
-        self.inner.dead(queue, limit).await
+    async fn dead(
+        &self,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error> {
+        self.inner.dead(queue, skip, limit).await
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {

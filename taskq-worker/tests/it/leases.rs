@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::broker::{Broker, Consumer, ConsumerOptions, Delivery, End, Inspect, Verdict};
+use taskq_worker::broker::{
+    Broker, Consumer, ConsumerOptions, Delivery, End, Inspect, Order, Verdict,
+};
 use taskq_worker::message::OnCrash;
 use taskq_worker::{Message, Record, State};
 
@@ -18,7 +20,8 @@ const LEASE: Duration = Duration::from_secs(10);
 
 async fn rival(broker: &MemoryBroker) -> Arc<dyn Consumer> {
     let options = ConsumerOptions {
-        queues: vec![celery()],
+        queues: vec![celery().into()],
+        order: Order::default(),
         lease: LEASE,
         node: "rival".into(),
     };

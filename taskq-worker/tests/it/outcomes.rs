@@ -193,7 +193,7 @@ async fn a_failure_retries_by_policy_and_keeps_unknown_fields() {
     bench.broker.push_raw(&celery(), 0, body).unwrap();
     let id = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
     assert_eq!(bench.end_of(id).await.state, State::Failure);
-    let dead = bench.broker.dead(&celery(), 10).await.unwrap();
+    let dead = bench.broker.dead(&celery(), 0, 10).await.unwrap();
     let body = String::from_utf8(dead[0].body.to_vec()).unwrap();
     assert!(body.contains(r#""retries":1"#), "{body}");
     assert!(body.contains(r#""tenant":9007199254740993"#), "{body}");
@@ -216,7 +216,7 @@ async fn used_up_retries_are_a_failure_with_the_last_error() {
         .await;
     assert_eq!((record.state, record.attempts), (State::Failure, 3));
     assert_eq!(error_of(&record), "Flop: attempt 3");
-    let dead = bench.broker.dead(&celery(), 10).await.unwrap();
+    let dead = bench.broker.dead(&celery(), 0, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].state, State::Failure);
     assert_eq!(dead[0].reason, "Flop: attempt 3");
@@ -285,7 +285,7 @@ async fn a_permanent_error_is_a_failure_at_once_and_a_reject_is_dead() {
     let record = bench.end_of(bench.send(Message::new("reject")).await).await;
     assert_eq!((record.state, record.attempts), (State::Dead, 1));
     assert_eq!(error_of(&record), "Rejected: not for me");
-    let dead = bench.broker.dead(&celery(), 1).await.unwrap();
+    let dead = bench.broker.dead(&celery(), 0, 1).await.unwrap();
     assert_eq!(
         (dead[0].state, &*dead[0].reason),
         (State::Dead, "not for me")

@@ -35,7 +35,7 @@ async fn an_unknown_task_is_dead_and_the_reason_names_those_on_offer() {
     let reason = "unknown task `triple`; this worker offers double";
     assert_eq!(error_of(&record), format!("UnknownTask: {reason}"));
     assert_eq!(
-        bench.broker.dead(&celery(), 1).await.unwrap()[0].reason,
+        bench.broker.dead(&celery(), 0, 1).await.unwrap()[0].reason,
         reason
     );
 }

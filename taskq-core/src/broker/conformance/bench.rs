@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Harness;
 use crate::broker::{
-    Backend, Consumer, ConsumerOptions, Delivery, Depth, Due, Finished, Outgoing, Swept, Verdict,
+    Backend, Consumer, ConsumerOptions, Delivery, Depth, Due, Finished, Order, Outgoing, Served,
+    Swept, Verdict,
 };
 use crate::error::Error;
 use crate::event::{Attempt, Event, EventPosition, Fact, TaskEvent};
@@ -152,7 +153,8 @@ impl Bench {
     /// The broker's.
     pub async fn consumer_at(&self, queues: &[QueueName]) -> Result<Arc<dyn Consumer>, Error> {
         let options = ConsumerOptions {
-            queues: queues.to_vec(),
+            queues: queues.iter().cloned().map(Served::from).collect(),
+            order: Order::default(),
             lease: self.lease(),
             node: "bench".into(),
         };

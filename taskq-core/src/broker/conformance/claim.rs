@@ -267,7 +267,7 @@ pub async fn what_can_not_be_decoded_is_delivered_as_it_came(bench: Bench) -> Re
     assert_eq!(ids(&got[4..]), sent);
     let verdicts = got[..4].iter().map(|d| dead(d, "no JSON message"));
     bench.settle(&consumer, verdicts.collect()).await?;
-    let listed = bench.broker.dead(&bench.queue, 10).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 10).await?;
     let listed: HashSet<&[u8]> = listed.iter().map(|d| &d.body[..]).collect();
     assert_eq!(listed, junk.into_iter().collect());
     Ok(())

@@ -30,8 +30,8 @@ pub async fn a_question_is_answered(bench: Bench) -> Result<(), Error> {
     let mut answers = elsewhere.ask(question("q1")).await?;
     let request = heard.next().await?;
     assert_eq!(
-        (request.id.as_str(), request.command),
-        ("q1", Command::Ping)
+        (request.id.as_str(), &request.command),
+        ("q1", &Command::Ping)
     );
     answer(&*bench.broker, &request, "w1@host").await?;
     let reply = answers.next().await?;

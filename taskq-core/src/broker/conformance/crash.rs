@@ -200,7 +200,7 @@ pub async fn at_its_crash_limit_a_message_is_dead(bench: Bench) -> Result<(), Er
         panic!("the record says nothing of the crash");
     };
     assert_eq!(kind, "WorkerCrashed");
-    let listed = bench.broker.dead(&bench.queue, 10).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 10).await?;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].state, State::Dead);
     assert_eq!(listed[0].reason, message);
@@ -241,7 +241,7 @@ pub async fn the_undecodable_have_the_default_limit(bench: Bench) -> Result<(), 
         let got = bench.crash(1, &heir).await?;
         assert_eq!((&got[0].body[..], got[0].crashes), (&junk[..], crashes));
     }
-    let listed = bench.broker.dead(&bench.queue, 10).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 10).await?;
     assert_eq!(listed.len(), 1);
     assert_eq!(&listed[0].body[..], junk);
     Ok(())

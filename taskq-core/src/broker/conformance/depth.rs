@@ -163,11 +163,11 @@ pub async fn the_newest_dead_come_first(bench: Bench) -> Result<(), Error> {
             .await?;
         bench.advance(Duration::from_secs(1)).await?;
     }
-    let listed = bench.broker.dead(&bench.queue, 2).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 2).await?;
     let reasons: Vec<_> = listed.iter().map(|d| d.reason.as_str()).collect();
     assert_eq!(reasons, ["reason 3", "reason 2"]);
-    assert_eq!(bench.broker.dead(&bench.queue, 100).await?.len(), 4);
-    assert!(bench.broker.dead(&bench.queue, 0).await?.is_empty());
+    assert_eq!(bench.broker.dead(&bench.queue, 0, 100).await?.len(), 4);
+    assert!(bench.broker.dead(&bench.queue, 0, 0).await?.is_empty());
     Ok(())
 }
 

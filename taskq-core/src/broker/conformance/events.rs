@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bench::{attempt, decoded};
 use super::fleet::card;
 use super::{Bench, dead, done, failed, retry, return_, snooze, untracked};
-use crate::broker::{Consumer, Delivery, End, Outgoing, Verdict};
+use crate::broker::{Consumer, Delivery, End, Outgoing, RevokeCause, Verdict};
 use crate::error::Error;
 use crate::event::{
     Event, EventPosition, Fact, TaskEvent, TaskEventKind, Told, WorkerEvent, WorkerEventKind,
@@ -200,7 +200,7 @@ pub async fn a_return_is_told(bench: Bench) -> Result<(), Error> {
 /// REVOKED is told as revoked, and whether its time was over.
 pub async fn a_revocation_is_told(bench: Bench) -> Result<(), Error> {
     let revoked = |d: &Delivery| Verdict {
-        end: End::Revoked { expired: true },
+        end: End::Revoked(RevokeCause::Expired),
         ..untracked(done(d))
     };
     let told = bench.only_event_of(revoked).await?;
@@ -247,7 +247,7 @@ pub async fn the_last_crash_is_told(bench: Bench) -> Result<(), Error> {
     let told = bench.told_of_tasks().await?;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(!told[0].requeued && told[0].crashed);
-    let listed = bench.broker.dead(&bench.queue, 1).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 1).await?;
     assert_eq!(told[0].exception.as_deref(), Some(&*listed[0].reason));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bench, done, untracked};
-use crate::broker::{End, Verdict, Wanted};
+use crate::broker::{End, RevokeCause, Verdict, Wanted};
 use crate::error::Error;
 use crate::id::TaskId;
 use crate::record::Record;
@@ -91,7 +91,7 @@ pub async fn the_expired_message_is_still_owed(bench: Bench) -> Result<(), Error
     let consumer = bench.consumer().await?;
     let got = bench.deliver(&consumer, 1).await?;
     let revoked = Verdict {
-        end: End::Revoked { expired: true },
+        end: End::Revoked(RevokeCause::Expired),
         ..untracked(done(&got[0]))
     };
     bench.settle(&consumer, vec![revoked]).await?;

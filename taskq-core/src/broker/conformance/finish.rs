@@ -122,7 +122,7 @@ pub async fn what_is_dead_is_listed_with_its_reason(bench: Bench) -> Result<(), 
     bench
         .settle(&consumer, vec![dead(&got[0], "no task of that name")])
         .await?;
-    let listed = bench.broker.dead(&bench.queue, 10).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 10).await?;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].body, got[0].body);
     assert_eq!(listed[0].state, State::Dead);
@@ -141,7 +141,7 @@ pub async fn a_failure_is_listed_with_its_state(bench: Bench) -> Result<(), Erro
     bench
         .settle(&consumer, vec![failed(&got[0], "card refused")])
         .await?;
-    let listed = bench.broker.dead(&bench.queue, 10).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 10).await?;
     assert_eq!(listed[0].state, State::Failure);
     let record = bench.record(id).await?;
     assert_eq!(record.state, State::Failure);

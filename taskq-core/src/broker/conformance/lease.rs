@@ -1,7 +1,7 @@
 //! What the lease promises: the living keep what they hold, the silent lose it, and nobody judges in haste.
 
 use super::{Bench, done, ids};
-use crate::broker::{ConsumerOptions, Finished, Swept};
+use crate::broker::{ConsumerOptions, Finished, Order, Swept};
 use crate::error::Error;
 use crate::state::State;
 
@@ -176,7 +176,8 @@ pub async fn alone_after_a_long_pause_nothing_is_lost(bench: Bench) -> Result<()
 pub async fn the_first_workers_lease_is_in_force(bench: Bench) -> Result<(), Error> {
     let first = bench.consumer().await?;
     let options = ConsumerOptions {
-        queues: vec![bench.queue.clone()],
+        queues: vec![bench.queue.clone().into()],
+        order: Order::default(),
         lease: bench.lease() * 2,
         node: "bench".into(),
     };

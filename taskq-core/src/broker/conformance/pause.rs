@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Bench, done, ids};
-use crate::broker::{Due, Paused};
+use crate::broker::{Due, Order, Paused};
 use crate::error::Error;
 use crate::id::QueueName;
 
@@ -147,7 +147,8 @@ pub async fn a_pause_lasts(bench: Bench) -> Result<(), Error> {
     let consumer = bench.connect().await?;
     let consumer = consumer
         .consume(crate::broker::ConsumerOptions {
-            queues: vec![bench.queue.clone()],
+            queues: vec![bench.queue.clone().into()],
+            order: Order::default(),
             lease: bench.lease(),
             node: "later".into(),
         })

@@ -71,7 +71,7 @@ pub async fn past_its_time_nothing_is_left(bench: Bench) -> Result<(), Error> {
         janitor.sweep().await?;
     }
     assert_eq!(bench.depth().await?, Depth::default());
-    assert!(bench.broker.dead(&bench.queue, 1_000).await?.is_empty());
+    assert!(bench.broker.dead(&bench.queue, 0, 1_000).await?.is_empty());
     for id in tracked {
         assert!(bench.broker.record(id, None).await?.is_none());
     }
@@ -96,7 +96,7 @@ pub async fn the_dead_are_kept_for_a_week(bench: Bench) -> Result<(), Error> {
         bench.pass(bench.lease(), &[&consumer]).await?;
         consumer.sweep().await?;
     }
-    let listed = bench.broker.dead(&bench.queue, 10).await?;
+    let listed = bench.broker.dead(&bench.queue, 0, 10).await?;
     let reasons: Vec<_> = listed.iter().map(|d| d.reason.as_str()).collect();
     assert_eq!(reasons, ["second"]);
     assert_eq!(bench.depth().await?.dead, 1);

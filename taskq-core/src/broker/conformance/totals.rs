@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::depth::Dice;
 use super::{Bench, dead, done, failed, retry, return_, snooze, untracked};
-use crate::broker::{Consumer, Delivery, Depth, End, Totals, Verdict};
+use crate::broker::{Consumer, Delivery, Depth, End, RevokeCause, Totals, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
 
@@ -19,7 +19,7 @@ impl Bench {
 
 fn revoked(delivery: &Delivery) -> Verdict {
     Verdict {
-        end: End::Revoked { expired: false },
+        end: End::Revoked(RevokeCause::Requested),
         ..untracked(done(delivery))
     }
 }

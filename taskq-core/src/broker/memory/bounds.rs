@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{MemoryBroker, RAW_LIMIT};
 use crate::broker::{
-    Broker, ConsumerOptions, Due, End, Inspect, Once, Outgoing, Results, Verdict, Wanted,
+    Broker, ConsumerOptions, Due, End, Inspect, Once, Order, Outgoing, Results, Verdict, Wanted,
 };
 use crate::error::ErrorKind;
 use crate::event::{EventPosition, Told};
@@ -17,7 +17,8 @@ use crate::state::State;
 
 pub(super) fn options(queue: &QueueName) -> ConsumerOptions {
     ConsumerOptions {
-        queues: vec![queue.clone()],
+        queues: vec![queue.clone().into()],
+        order: Order::default(),
         lease: Duration::from_secs(60),
         node: "bench".into(),
     }

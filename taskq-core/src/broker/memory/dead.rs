@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::DAY_MS;
-use crate::broker::DeadMessage;
+use crate::broker::{DeadHandle, DeadMessage};
 
 const KEPT_MS: u64 = 7 * DAY_MS;
 const MAX_ENTRIES: usize = 10_000;
@@ -13,10 +15,15 @@ const MAX_BYTES: usize = 64 << 20;
 pub(super) struct DeadSet {
     entries: VecDeque<DeadMessage>,
     bytes: usize,
+    /// How many there have ever been: numbers the next one.
+    pushed: u64,
 }
 
 impl DeadSet {
-    pub(super) fn push(&mut self, entry: DeadMessage) {
+    /// `entry` under a handle of its own.
+    pub(super) fn push(&mut self, mut entry: DeadMessage) {
+        self.pushed += 1;
+        entry.handle = DeadHandle(Bytes::copy_from_slice(&self.pushed.to_be_bytes()));
         let now = entry.at;
         self.bytes += size(&entry);
         self.entries.push_back(entry);
@@ -36,8 +43,9 @@ impl DeadSet {
         self.entries.len()
     }
 
-    pub(super) fn newest(&self, limit: usize) -> Vec<DeadMessage> {
-        self.entries.iter().rev().take(limit).cloned().collect()
+    pub(super) fn newest(&self, skip: usize, limit: usize) -> Vec<DeadMessage> {
+        let newest = self.entries.iter().rev();
+        newest.skip(skip).take(limit).cloned().collect()
     }
 
     fn pop_oldest(&mut self) {
@@ -53,13 +61,12 @@ fn size(entry: &DeadMessage) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::state::State;
 
     fn entry(at: u64, bytes: usize) -> DeadMessage {
         DeadMessage {
+            handle: DeadHandle::default(),
             body: Bytes::from(vec![b'x'; bytes]),
             state: State::Dead,
             reason: String::new(),
@@ -74,7 +81,7 @@ mod tests {
             dead.push(entry(at, 1));
         }
         assert_eq!(dead.len(), MAX_ENTRIES);
-        assert_eq!(dead.newest(usize::MAX).last().map(|e| e.at), Some(1));
+        assert_eq!(dead.newest(0, usize::MAX).last().map(|e| e.at), Some(1));
     }
 
     #[test]

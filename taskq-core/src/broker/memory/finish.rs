@@ -6,7 +6,7 @@ use super::clock::ceil_ms;
 use super::session::Marked;
 use super::store::Store;
 use super::stream::Tale;
-use crate::broker::{DeadMessage, End, Finished, Start, Totals, Verdict};
+use crate::broker::{DeadHandle, DeadMessage, End, Finished, Start, Totals, Verdict};
 use crate::event::Told;
 use crate::id::QueueName;
 use crate::state::State;
@@ -71,7 +71,7 @@ impl Store {
             }
             let mut due = now;
             match verdict.end {
-                End::Done | End::Revoked { .. } => {}
+                End::Done | End::Revoked(_) => {}
                 End::Retry { after, body } => {
                     due = now.saturating_add(ceil_ms(after));
                     at.owed.add(body.len());
@@ -87,6 +87,7 @@ impl Store {
                     returned.push(message);
                 }
                 End::Dead { state, reason } => at.queue.dead.push(DeadMessage {
+                    handle: DeadHandle::default(),
                     body: message.body,
                     state,
                     reason,
@@ -117,7 +118,7 @@ fn count(totals: &mut Totals, end: &End) {
             ..
         } => &mut totals.failed,
         End::Dead { .. } => &mut totals.dead,
-        End::Revoked { .. } => &mut totals.revoked,
+        End::Revoked(_) => &mut totals.revoked,
     };
     *total += 1;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::session::{Marked, Session};
 use super::store::{At, Store};
 use super::stream::Tale;
-use crate::broker::{DeadMessage, Swept};
+use crate::broker::{DeadHandle, DeadMessage, Swept};
 use crate::event::Told;
 use crate::id::QueueName;
 use crate::message::{Message, OnCrash};
@@ -107,6 +107,7 @@ impl At<'_> {
             self.write(name, record, now, now);
         }
         self.queue.dead.push(DeadMessage {
+            handle: DeadHandle::default(),
             body: held.body,
             state: State::Dead,
             reason,

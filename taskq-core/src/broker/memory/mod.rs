@@ -85,7 +85,7 @@ const RAW_LIMIT: usize = 16 << 20;
 /// };
 /// broker.enqueue(&queue, &[later], Duration::from_secs(3)).await?;
 ///
-/// let options = ConsumerOptions { queues: vec![queue], lease: Duration::from_secs(10), node: "w1".into() };
+/// let options = ConsumerOptions { queues: vec![queue.into()], order: Order::default(), lease: Duration::from_secs(10), node: "w1".into() };
 /// let consumer = broker.consume(options).await?;
 /// assert!(consumer.claim(1, Duration::ZERO).await?.is_empty());
 /// broker.advance(Duration::from_secs(3600));
@@ -222,10 +222,12 @@ impl Broker for MemoryBroker {
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
         let ConsumerOptions {
-            mut queues,
+            queues,
+            order: _,
             lease,
             node,
         } = options;
+        let mut queues: Vec<QueueName> = queues.into_iter().map(|served| served.queue).collect();
         queues.sort();
         queues.dedup();
         if queues.is_empty() || lease.is_zero() {

@@ -71,12 +71,17 @@ impl Inspect for MemoryBroker {
         Ok(depth.unwrap_or_default())
     }
 
-    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
+    async fn dead(
+        &self,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error> {
         let now = self.shared.clock.now_ms();
         let mut store = self.shared.lock();
         Ok(store.queues.get_mut(queue).map_or(Vec::new(), |q| {
             q.dead.expire(now);
-            q.dead.newest(limit.min(MAX_LISTED))
+            q.dead.newest(skip, limit.min(MAX_LISTED))
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Everything the broker holds, behind one lock; what goes in and out.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -195,6 +196,7 @@ impl Store {
                     suspect: suspected,
                     claimed_at: now,
                     lost: session.lost.child_token(),
+                    revoked: Arc::default(),
                     receipt: Receipt {
                         session: consumer,
                         tag: self.tags,

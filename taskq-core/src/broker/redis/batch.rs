@@ -98,7 +98,7 @@ impl Batch {
         call.arg(count(|e| dead_as(e) == Some(State::Failure)));
         call.arg(count(|e| matches!(e, End::Retry { .. })));
         call.arg(count(|e| dead_as(e).is_some_and(|s| s != State::Failure)));
-        call.arg(count(|e| matches!(e, End::Revoked { .. })));
+        call.arg(count(|e| matches!(e, End::Revoked(_))));
         for verdict in &verdicts {
             call.arg(verdict.receipt.tag);
         }
@@ -190,7 +190,7 @@ fn place(verdicts: &[Verdict], barred: &Barred) -> Result<Placed, Error> {
     for verdict in verdicts {
         let wait = match verdict.end {
             End::Retry { after, .. } | End::Snooze(after) => after,
-            End::Done | End::Return | End::Dead { .. } | End::Revoked { .. } => Duration::ZERO,
+            End::Done | End::Return | End::Dead { .. } | End::Revoked(_) => Duration::ZERO,
         };
         if let Some(record) = &verdict.record {
             let bucket = !barred.from_bucket.contains(&record.id);
@@ -215,7 +215,7 @@ fn delayed(call: &mut Cmd, session: &Session, verdicts: &[Verdict]) {
             End::Snooze(after) => {
                 call.arg(ms(*after)).arg("").arg(tag);
             }
-            End::Done | End::Return | End::Dead { .. } | End::Revoked { .. } => {}
+            End::Done | End::Return | End::Dead { .. } | End::Revoked(_) => {}
         }
     }
 }

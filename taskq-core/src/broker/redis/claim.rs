@@ -525,6 +525,7 @@ fn deliveries(
             suspect,
             claimed_at: now,
             lost: session.lost.clone(),
+            revoked: Arc::default(),
             receipt: Receipt {
                 session: generation,
                 tag,

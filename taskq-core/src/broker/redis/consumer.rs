@@ -16,7 +16,7 @@ use super::finish::Finisher;
 use super::link::Link;
 use super::session::Seat;
 use super::{started, sweep};
-use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Start, Swept, Verdict};
+use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Served, Start, Swept, Verdict};
 use crate::error::Error;
 use crate::id::QueueName;
 
@@ -66,7 +66,7 @@ impl RedisConsumer {
         let seats: Vec<Arc<Seat>> = options
             .queues
             .into_iter()
-            .map(|queue| {
+            .map(|Served { queue, .. }| {
                 let keys = endpoint.namespace.queue(&queue);
                 Arc::new(Seat::new(queue, keys, options.lease, options.node.clone()))
             })

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Cmd;
 
-use crate::broker::DeadMessage;
+use crate::broker::{DeadHandle, DeadMessage};
 use crate::error::{Error, ErrorKind};
 use crate::state::State;
 
@@ -56,6 +56,7 @@ pub(super) fn read(member: Vec<u8>, at: u64) -> DeadMessage {
         header.map_or((State::Dead, "unknown".to_owned()), |h| (h.state, h.reason));
     let member = Bytes::from(member);
     DeadMessage {
+        handle: DeadHandle(member.clone()),
         body: member.slice((end + 1).min(member.len())..),
         state,
         reason,

@@ -230,7 +230,7 @@ fn size(verdict: &Verdict) -> usize {
     let end = match &verdict.end {
         End::Retry { body, .. } => body.len(),
         End::Dead { reason, .. } => reason.len(),
-        End::Done | End::Snooze(_) | End::Return | End::Revoked { .. } => 0,
+        End::Done | End::Snooze(_) | End::Return | End::Revoked(_) => 0,
     };
     end + Placed::size(verdict.record.as_ref())
 }

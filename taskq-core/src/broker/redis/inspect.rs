@@ -168,14 +168,22 @@ impl Inspect for RedisBroker {
         })
     }
 
-    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
+    async fn dead(
+        &self,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error> {
         let keys = self.endpoint.namespace.queue(queue);
         let limit = limit.min(1000);
         if limit == 0 {
             return Ok(Vec::new());
         }
         let mut ask = cmd("ZREVRANGE");
-        ask.arg(&keys.dead).arg(0).arg(limit - 1).arg("WITHSCORES");
+        ask.arg(&keys.dead)
+            .arg(skip)
+            .arg(skip.saturating_add(limit - 1))
+            .arg("WITHSCORES");
         let mut words = array(self.short.call(&ask).await?)
             .unwrap_or_default()
             .into_iter();

@@ -194,7 +194,7 @@ impl Inspect for Fake {
         Ok(Depth::default())
     }
 
-    async fn dead(&self, _: &QueueName, _: usize) -> Result<Vec<DeadMessage>, Error> {
+    async fn dead(&self, _: &QueueName, _: usize, _: usize) -> Result<Vec<DeadMessage>, Error> {
         Ok(Vec::new())
     }
 

@@ -9,7 +9,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
 use taskq_core::broker::redis::RedisBroker;
-use taskq_core::broker::{Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Verdict};
+use taskq_core::broker::{
+    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Order, Served, Verdict,
+};
 use taskq_core::{Error, Failure, Message, QueueName, Record, State, TaskId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -47,7 +49,8 @@ impl Process {
     pub(super) async fn live(self: Arc<Self>) {
         let broker = RedisBroker::new(&self.shared.url).unwrap();
         let options = ConsumerOptions {
-            queues: self.queues.clone(),
+            queues: self.queues.iter().cloned().map(Served::from).collect(),
+            order: Order::default(),
             lease: LEASE,
             node: "w".into(),
         };

@@ -357,7 +357,7 @@ impl World {
     ) {
         ended.retain(|_, ends| ends.as_slice() == [State::Success]);
         for queue in &self.shared.queues {
-            for dead in broker.dead(queue, 1000).await.unwrap() {
+            for dead in broker.dead(queue, 0, 1000).await.unwrap() {
                 let message =
                     Message::decode(&dead.body).expect("only messages that decode were sent");
                 ended.entry(message.id).or_default().push(dead.state);

@@ -109,8 +109,8 @@ impl Broker for Mutant {
 
     async fn consume(&self, mut options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
         self.called("consume");
-        for queue in &mut options.queues {
-            *queue = self.spelled(queue);
+        for served in &mut options.queues {
+            served.queue = self.spelled(&served.queue);
         }
         let asked = options.lease;
         match self.flaw {
@@ -119,11 +119,12 @@ impl Broker for Mutant {
             _ => {}
         }
         if self.flaw == Flaw::BeginsWithAResume {
-            for queue in &options.queues {
-                self.inner.resume(queue).await?;
+            for served in &options.queues {
+                self.inner.resume(&served.queue).await?;
             }
         }
-        self.notes().heard_at.extend(options.queues.iter().cloned());
+        let heard = options.queues.iter().map(|served| served.queue.clone());
+        self.notes().heard_at.extend(heard);
         self.guard(&options).await?;
         let consumer = MutantConsumer::open(self.clone(), options, asked).await?;
         Ok(Arc::new(consumer))

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Control, Delivery, End, Finished, Inspect, Start, Swept,
-    Verdict,
+    Broker, Consumer, ConsumerOptions, Control, Delivery, End, Finished, Inspect, Served, Start,
+    Swept, Verdict,
 };
 use taskq_core::{Error, Message, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -138,7 +138,7 @@ impl MutantConsumer {
             }
         }
         if self.broker.flaw == Flaw::ForgetsSuspectsInAPause && got.is_empty() && max > 0 {
-            let queue = &self.options.queues[0];
+            let queue = &self.options.queues[0].queue;
             let depth = self.broker.inner.depth(queue).await?;
             if let (Some(paused), true) = (depth.paused, depth.suspects > 0) {
                 self.broker.inner.resume(queue).await?;
@@ -153,7 +153,7 @@ impl MutantConsumer {
             _ => u64::MAX,
         };
         while got.len() < max {
-            let queue = &self.options.queues[0];
+            let queue = &self.options.queues[0].queue;
             if self.broker.inner.depth(queue).await?.suspects < beside {
                 break;
             }
@@ -226,7 +226,7 @@ impl MutantConsumer {
 
     /// Ends deliveries at the broker behind the case's back.
     pub(super) async fn each_end(&self, deliveries: Vec<Delivery>, end: &End) -> Result<(), Error> {
-        for queue in &self.options.queues {
+        for Served { queue, .. } in &self.options.queues {
             let here = deliveries.iter().filter(|d| &d.queue == queue);
             let verdicts = here.map(|d| verdict(d, end)).collect();
             for inner in self.inner() {
@@ -271,7 +271,7 @@ impl MutantConsumer {
                 }
                 left -= got.len();
                 let verdicts = got.iter().map(|d| verdict(d, end)).collect();
-                helper.finish(&queue[0], verdicts).await?;
+                helper.finish(&queue[0].queue, verdicts).await?;
             }
             helper.close().await?;
         }
@@ -281,7 +281,7 @@ impl MutantConsumer {
 
 async fn open_at(
     broker: &Mutant,
-    queues: &[QueueName],
+    queues: &[Served],
     options: &ConsumerOptions,
 ) -> Result<Arc<dyn Consumer>, Error> {
     let options = ConsumerOptions {
@@ -446,6 +446,17 @@ impl Consumer for MutantConsumer {
             }
         }
         Ok(())
+    }
+
+    async fn attach(&self, mut served: Served) -> Result<(), Error> {
+        self.broker.called("attach");
+        served.queue = self.broker.spelled(&served.queue);
+        self.inner()[0].attach(served).await
+    }
+
+    async fn detach(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.broker.called("detach");
+        self.inner()[0].detach(&self.broker.spelled(queue)).await
     }
 
     fn lease(&self) -> Duration {

@@ -1,8 +1,10 @@
 //! Questions and answers through the mutant.
 
 use async_trait::async_trait;
-use taskq_core::broker::{Control, Inspect, Replies, Requests};
+use taskq_core::TaskId;
+use taskq_core::broker::{Control, DeadHandle, Inspect, Replies, Requests};
 use taskq_core::control::{Reply, Request};
+use taskq_core::revocation::Revocation;
 use taskq_core::{Error, ErrorKind, QueueName};
 
 use super::{Flaw, Mutant};
@@ -77,6 +79,31 @@ impl Control for Mutant {
         self.notes().resumes += 1;
         let was_paused = self.inner.resume(&self.spelled(queue)).await?;
         Ok(was_paused || self.flaw == Flaw::SaysItWasPaused)
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        self.called("revoke");
+        self.inner.revoke(&self.spelled(queue), what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        self.called("mark_revoked");
+        self.inner.mark_revoked(&self.spelled(queue), ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        self.called("purge");
+        self.inner.purge(&self.spelled(queue), most).await
+    }
+
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.called("replay");
+        self.inner.replay(&self.spelled(queue), dead).await
+    }
+
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.called("discard");
+        self.inner.discard(&self.spelled(queue), dead).await
     }
 }
 

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use taskq_core::broker::conformance::Harness;
 use taskq_core::broker::memory::MemoryBroker;
-use taskq_core::broker::{Backend, Broker, Consumer, ConsumerOptions, Delivery, Outgoing, Receipt};
+use taskq_core::broker::{
+    Backend, Broker, Consumer, ConsumerOptions, Delivery, Order, Outgoing, Receipt, Served,
+};
 use taskq_core::clock::now_ms;
 use taskq_core::control::Request;
 use taskq_core::message::OnCrash;
@@ -183,10 +185,11 @@ impl Mutant {
         ) {
             return Ok(());
         }
-        for queue in &options.queues {
+        for Served { queue, .. } in &options.queues {
             if !self.notes().wardens.contains_key(queue) {
                 let at = ConsumerOptions {
-                    queues: vec![queue.clone()],
+                    queues: vec![queue.clone().into()],
+                    order: Order::default(),
                     ..options.clone()
                 };
                 let warden = self.inner.consume(at).await?;

@@ -1,9 +1,13 @@
 //! What the mutant answers to those who only read.
 
+use std::sync::Arc;
 use std::time::Duration;
+use taskq_core::revocation::Revocations;
 
 use async_trait::async_trait;
-use taskq_core::broker::{DeadMessage, Depth, Inspect, Results, ServerInfo, Totals, Wanted, Watch};
+use taskq_core::broker::{
+    DeadMessage, DelayedMessage, Depth, Found, Inspect, Results, ServerInfo, Totals, Wanted, Watch,
+};
 use taskq_core::event::{EventPage, EventPosition};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
@@ -17,7 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 impl Mutant {
     /// The DEAD record of a message in the dead set.
     async fn dead_record(&self, id: TaskId, queue: &QueueName) -> Result<Option<Record>, Error> {
-        let dead = self.inner.dead(queue, 1_000).await?;
+        let dead = self.inner.dead(queue, 0, 1_000).await?;
         let crashed = dead.iter().filter(|d| d.state == State::Dead);
         let mut ids = crashed.filter_map(|d| Message::decode(&d.body).ok());
         let known = ids.any(|m| m.id == id);
@@ -148,9 +152,29 @@ impl Inspect for Mutant {
         Ok(depth)
     }
 
-    async fn dead(&self, queue: &QueueName, limit: usize) -> Result<Vec<DeadMessage>, Error> {
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        self.called("delayed");
+        self.inner.delayed(&self.spelled(queue), limit).await
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        self.called("find");
+        self.inner.find(&self.spelled(queue), id).await
+    }
+
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.called("revoked");
+        self.inner.revoked(&self.spelled(queue)).await
+    }
+
+    async fn dead(
+        &self,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error> {
         self.called("dead");
-        let mut all = self.inner.dead(&self.spelled(queue), 1_000).await?;
+        let mut all = self.inner.dead(&self.spelled(queue), skip, 1_000).await?;
         match self.flaw {
             Flaw::ListsTheOldestDead => all.reverse(),
             Flaw::KeepsTheDeadForADay => {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use private_redis::RedisServer;
 use taskq_core::broker::redis::RedisBroker;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Delivery, Depth, Due, End, Inspect, Outgoing, Results,
-    Verdict,
+    Broker, Consumer, ConsumerOptions, Delivery, Depth, Due, End, Inspect, Order, Outgoing,
+    Results, Verdict,
 };
 use taskq_core::{ErrorKind, Message, QueueName, Record, State, TaskId, clock};
 
@@ -38,9 +38,10 @@ fn outgoing(queue: &QueueName) -> Outgoing {
 }
 
 async fn consumer(broker: &RedisBroker, queues: &[&QueueName]) -> Arc<dyn Consumer> {
-    let queues = queues.iter().map(|q| (*q).clone()).collect();
+    let queues = queues.iter().map(|q| (*q).clone().into()).collect();
     let options = ConsumerOptions {
         queues,
+        order: Order::default(),
         lease: 10 * SECOND,
         node: "w".into(),
     };
@@ -216,7 +217,7 @@ async fn a_record_that_can_not_be_written_costs_only_its_own_tasks() {
         .unwrap();
     assert_eq!((finished.applied, finished.lost), (2, 0));
     assert_eq!(state(&broker, good.id).await, Some(State::Success));
-    let dead = broker.dead(&q, 10).await.unwrap();
+    let dead = broker.dead(&q, 0, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(Message::decode(&dead[0].body).unwrap().id, bad.id);
     assert!(

@@ -175,7 +175,7 @@ async fn the_dead_take_64_mib_at_most() {
         let got = deliver(&worker, 1).await;
         worker.finish(&q, vec![dead(&got[0])]).await.unwrap();
     }
-    let kept = broker.dead(&q, 1000).await.unwrap();
+    let kept = broker.dead(&q, 0, 1000).await.unwrap();
     assert!((60..=67).contains(&kept.len()), "{} are kept", kept.len());
     let newest = Message::decode(&kept[0].body).unwrap();
     assert_eq!(newest.task, "t79");
@@ -188,7 +188,7 @@ async fn the_dead_take_64_mib_at_most() {
     broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
     let got = deliver(&worker, 1).await;
     worker.finish(&q, vec![dead(&got[0])]).await.unwrap();
-    assert_eq!(broker.dead(&q, 1000).await.unwrap().len(), 1);
+    assert_eq!(broker.dead(&q, 0, 1000).await.unwrap().len(), 1);
 }
 
 /// Events are bounded by bytes, however many are told.

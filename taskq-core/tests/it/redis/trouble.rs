@@ -1,6 +1,6 @@
 //! Trouble that must stay where it is: one queue's, one connection's, one message's.
 
-use taskq_core::broker::Control;
+use taskq_core::broker::{Control, Order};
 use taskq_core::control::{Command, Reply, Request};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -64,7 +64,8 @@ async fn a_close_does_not_strand_what_is_being_given_back() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let options = |lease| ConsumerOptions {
-        queues: vec![q.clone()],
+        queues: vec![q.clone().into()],
+        order: Order::default(),
         lease,
         node: "w".into(),
     };

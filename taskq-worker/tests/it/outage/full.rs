@@ -48,7 +48,7 @@ async fn a_full_server_refuses_sends_alone_and_draining_it_recovers_them() {
     .await;
     for command in [Command::Ping, Command::Active] {
         let both = async || {
-            let answers = stage.client.ask(command, &[], SECOND).await?;
+            let answers = stage.client.ask(command.clone(), &[], SECOND).await?;
             // One that has just begun to listen may have missed the first question.
             match answers.replies.len() {
                 2 => Ok(()),

@@ -1,6 +1,5 @@
 //! The report, as a worker runs it and by hand.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use logistica_dominio::Almacen;
@@ -8,7 +7,7 @@ use logistica_tareas::{Logistica, SistemaBodega, generar_reporte};
 use serde_json::{Value, json};
 use taskq_core::Context;
 use taskq_core::message::Message;
-use taskq_core::task::State;
+use taskq_core::task::{State, Surroundings};
 use tokio_util::sync::CancellationToken;
 
 use crate::taller::Taller;
@@ -55,15 +54,10 @@ fn a_run_that_no_longer_counts_ends_between_two_days() {
     let compartido = Logistica::nueva(almacen, SistemaBodega::nuevo(0.0, Duration::ZERO));
     let parar = CancellationToken::new();
     let mensaje = Message::new(REPORTE);
-    let contexto = Context::new(
-        &mensaje,
-        0,
-        "logistica".parse().unwrap(),
-        Arc::from("w1@prueba"),
-        parar.clone(),
-        State::default().with(compartido),
-        None,
-    );
+    let mut entorno = Surroundings::new("logistica".parse().unwrap(), "w1@prueba");
+    entorno.cancelled = parar.clone();
+    entorno.state = State::default().with(compartido);
+    let contexto = Context::new(&mensaje, entorno);
     let dias = || (Some("2026-11-01".to_owned()), Some("2026-11-30".to_owned()));
     let (desde, hasta) = dias();
     let reporte = generar_reporte(contexto.clone(), desde, hasta).unwrap();
