@@ -107,7 +107,6 @@ impl Executor {
     ) -> Result<Ending, Cut> {
         // The time of a message that never expires costs nothing.
         let claimed = call.message.expires.map(|_| Instant::now());
-        honours_options(*call)?;
         is_in_time(*call, delivery, claimed)?;
         is_due(*call, delivery)?;
         let def = self.find(*call)?;
@@ -216,18 +215,6 @@ fn settle(held: Held, call: Call<'_>, ending: Ending) -> bool {
         report::ended(call.message, call.queue, &told);
     }
     counts
-}
-
-fn honours_options(call: Call<'_>) -> Result<(), Cut> {
-    match call.message.unbuilt_option() {
-        None => Ok(()),
-        Some(option) => Err(call
-            .dead(
-                "Unsupported",
-                format!("the option `{option}` is not built yet; send the message without it"),
-            )
-            .into()),
-    }
 }
 
 /// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.
