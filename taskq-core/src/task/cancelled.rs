@@ -1,7 +1,8 @@
 //! Why a run was told to end, and what it can do about it.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::Context;
 
@@ -44,22 +45,25 @@ impl Reason {
         Cancelled::LeaseLost,
         Cancelled::Stopping,
     ];
+    const NONE: u8 = 0;
     const SOFT: u8 = 1;
 
     /// The first one stays, but for a soft limit: that is not the end yet.
     fn set(&self, why: Cancelled) {
         let place = Self::ALL.iter().position(|known| *known == why);
-        let code = place.and_then(|place| u8::try_from(place + 1).ok());
-        let (Some(code), order) = (code, Ordering::SeqCst) else {
+        let Some(code) = place.and_then(|place| u8::try_from(place + 1).ok()) else {
             return;
         };
-        let over = |now: u8| (now == 0 || now == Self::SOFT).then_some(code);
-        // What stays is what was there first: nothing is wrong with that.
-        drop(self.0.fetch_update(order, order, over));
+        for before in [Self::NONE, Self::SOFT] {
+            let set = self.0.compare_exchange(before, code, SeqCst, SeqCst);
+            if set.is_ok() {
+                return;
+            }
+        }
     }
 
     fn get(&self) -> Option<Cancelled> {
-        let code = usize::from(self.0.load(Ordering::SeqCst));
+        let code = usize::from(self.0.load(SeqCst));
         Self::ALL.get(code.checked_sub(1)?).copied()
     }
 }
