@@ -1,15 +1,19 @@
 //! The responder: answers what the fleet's operators ask this worker.
 
+mod limits;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use taskq_core::broker::Backend;
 use taskq_core::control::{ActiveTask, Command, Reply, Request};
+use taskq_core::task::Registry;
 use taskq_core::{Error, clock};
 
 use crate::about::About;
 use crate::deadline::{CALL, within};
 use crate::ledger::{Ledger, Run};
+use crate::limits::Limits;
 use crate::trouble::Trouble;
 
 /// Arguments longer than this are shown cut, as text.
@@ -22,6 +26,8 @@ pub(crate) struct Responder {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) node: Arc<str>,
     pub(crate) about: Arc<About>,
+    pub(crate) registry: Registry,
+    pub(crate) limits: Arc<Limits>,
 }
 
 impl Responder {
@@ -68,6 +74,17 @@ impl Responder {
             Command::Stats => {
                 serde_json::to_value(self.about.stats(&self.ledger)).unwrap_or_default()
             }
+            Command::TimeLimit {
+                task,
+                soft_ms,
+                hard_ms,
+            } => json!(limits::order(
+                &self.registry,
+                &self.limits,
+                task,
+                *soft_ms,
+                *hard_ms
+            )),
             other => json!({"error": format!("{other:?} is not built yet")}),
         };
         Reply {
