@@ -321,6 +321,7 @@ async fn consume(
         ledger: Arc::clone(&ledger),
         node: Arc::clone(&config.node),
         about: Arc::new(About::new(config)),
+        stopping: stopping.clone(),
     };
     helpers.spawn(supervisor::restarted("responder", move || {
         responder.clone().run()
