@@ -353,6 +353,7 @@ async fn consume(
         about: Arc::new(About::new(config)),
         registry: config.registry.clone(),
         limits: Arc::clone(&limits),
+        stopping: stopping.clone(),
     };
     helpers.spawn(supervisor::restarted("responder", move || {
         responder.clone().run()

@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use taskq_core::control::Done;
-use taskq_core::task::Registry;
 
-use crate::limits::{Limits, TimeLimits};
+use super::Responder;
+use crate::limits::TimeLimits;
 
 /// Runs of `task` that begin from now on have these limits, in ms; `None`: none.
 pub(super) fn order(
-    registry: &Registry,
-    limits: &Limits,
+    responder: &Responder,
     task: &str,
     soft_ms: Option<u64>,
     hard_ms: Option<u64>,
 ) -> Done {
-    let Some(def) = registry.get(task) else {
+    let Some(def) = responder.registry.get(task) else {
         return Done::Error(format!(
             "this worker has no task `{task}`; `taskq inspect registered` lists what it has"
         ));
@@ -27,7 +26,7 @@ pub(super) fn order(
     match ordered.check() {
         Err(error) => Done::Error(error.to_string()),
         Ok(ordered) => {
-            limits.order(def, ordered);
+            responder.limits.order(def, ordered);
             tracing::info!(task, soft_ms, hard_ms, "{task} has other time limits now");
             Done::Ok(format!(
                 "time limits of {task}: soft {}, hard {}",
