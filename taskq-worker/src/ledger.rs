@@ -314,15 +314,13 @@ impl Ledger {
         &self.node
     }
 
-    /// Settles a run without it: what it answers later counts for nothing. False: it is settled.
-    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> bool {
+    /// Settles a run without it: what it answers later counts for nothing. Says whether the verdict counts; `None`: it
+    /// had one.
+    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> Option<bool> {
         let mut book = self.book();
-        if book.cut_and_running(key).is_none() {
-            return false;
-        }
+        book.cut_and_running(key)?;
         book.strays_off(key, stray);
-        self.conclude(book, key, verdict);
-        true
+        Some(self.conclude(book, key, verdict))
     }
 
     fn settle(&self, key: Key, verdict: Verdict) -> Settlement {
