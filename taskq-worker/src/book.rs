@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use taskq_core::QueueName;
 use taskq_core::broker::{Receipt, Verdict};
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,12 +21,24 @@ pub(crate) struct Entry {
     pub(crate) lost: CancellationToken,
     pub(crate) cancelled: CancellationToken,
     pub(crate) room: OwnedSemaphorePermit,
+    /// What was claimed, until the function starts.
+    pub(crate) claim: Option<Claim>,
     /// The function under way.
     pub(crate) run: Option<Run>,
     pub(crate) telling: Telling,
     /// What became of it while it was being told of: so that nothing is told twice, it waits until that is over.
     pub(crate) parked: Option<Box<Verdict>>,
     links: Option<Links>,
+}
+
+/// A message that has not started.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Its wire form.
+    pub(crate) body: Bytes,
+    pub(crate) priority: u8,
+    /// When it was claimed, by the broker's clock: ms since the epoch.
+    pub(crate) at: u64,
 }
 
 /// Whether the broker was told that the run began.
@@ -54,6 +67,7 @@ impl Entry {
             cancelled: lost.child_token(),
             lost,
             room,
+            claim: None,
             run: None,
             telling: Telling::No,
             parked: None,
@@ -184,7 +198,8 @@ impl Book {
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
     /// `None`: its entry was taken out, it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
-        self.get_mut(key)?.run = Some(run);
+        let entry = self.get_mut(key)?;
+        (entry.run, entry.claim) = (Some(run), None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();

@@ -11,7 +11,7 @@ use taskq_core::{Message, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Book, Entry, Key, Next, Telling, When};
+use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
 use crate::round::Round;
 use crate::tally::Tally;
 use crate::verdict::{Began, Call};
@@ -135,7 +135,12 @@ impl Ledger {
     /// Enters a delivery.
     pub(crate) fn enter(self: &Arc<Self>, delivery: &Delivery, room: OwnedSemaphorePermit) -> Held {
         let (receipt, queue) = (delivery.receipt, delivery.queue.clone());
-        let entry = Entry::new(receipt, queue, delivery.lost.clone(), room);
+        let mut entry = Entry::new(receipt, queue, delivery.lost.clone(), room);
+        entry.claim = Some(Claim {
+            body: delivery.body.clone(),
+            priority: delivery.priority,
+            at: delivery.claimed_at,
+        });
         let cancelled = entry.cancelled.clone();
         let key = self.book().enter(entry);
         Held {
@@ -153,6 +158,15 @@ impl Ledger {
         drop(book);
         runs.sort_by_key(|r| r.began.at);
         runs
+    }
+
+    /// Up to `most` of what is claimed and has not started, in no order.
+    pub(crate) fn reserved(&self, most: usize) -> Vec<(QueueName, Claim)> {
+        let book = self.book();
+        let unstarted = book
+            .entries()
+            .filter_map(|e| Some((e.queue.clone(), e.claim.clone()?)));
+        unstarted.take(most).collect()
     }
 
     /// How many functions are under way, and how many have ended.

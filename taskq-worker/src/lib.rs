@@ -21,6 +21,7 @@ mod trouble;
 
 mod about;
 mod book;
+mod conf;
 mod config;
 mod executor;
 mod fetcher;
