@@ -21,6 +21,7 @@
 //! ```
 
 mod client;
+mod control;
 mod ends;
 mod handle;
 mod inspect;
