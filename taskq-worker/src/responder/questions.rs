@@ -1,5 +1,7 @@
 //! Questions that this process can answer by itself: what it holds. They change nothing.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 use taskq_core::control::{ActiveTask, ReservedTask};
 use taskq_core::{Error, Message, QueueName, TaskId, clock};
@@ -28,23 +30,21 @@ pub(super) async fn reserved(responder: &Responder) -> Result<Value, Error> {
 
 /// Of the calls that are asked for, those that this worker holds.
 pub(super) async fn query_task(responder: &Responder, ids: &[TaskId]) -> Result<Value, Error> {
+    let asked: HashSet<String> = ids.iter().map(ToString::to_string).collect();
     let mut held = Map::new();
     for task in unstarted(responder).await {
-        if let Some(id) = task.id.clone().filter(|id| is_among(id, ids)) {
+        if let Some(id) = task.id.clone().filter(|id| asked.contains(id)) {
             held.insert(id, json!(["reserved", body(serde_json::to_value(task))?]));
         }
     }
     for run in responder.ledger.running() {
-        if ids.contains(&run.message.id) {
+        let id = run.message.id.to_string();
+        if asked.contains(&id) {
             let task = body(serde_json::to_value(running(&run)))?;
-            held.insert(run.message.id.to_string(), json!(["active", task]));
+            held.insert(id, json!(["active", task]));
         }
     }
     Ok(Value::Object(held))
-}
-
-fn is_among(id: &str, ids: &[TaskId]) -> bool {
-    ids.iter().any(|asked| asked.to_string() == id)
 }
 
 /// What is claimed and has not started, the oldest first.

@@ -43,6 +43,10 @@ pub(crate) struct Faults {
     pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
+    /// What lies in a queue is not told.
+    pub(crate) hold_depths: AtomicBool,
+    /// Calls that were not told so.
+    pub(crate) depths_held: AtomicUsize,
     /// The next claim panics.
     pub(crate) panics: AtomicBool,
     /// Calls that nobody answered.
@@ -276,6 +280,10 @@ impl Inspect for Flaky {
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        if self.faults.hold_depths.load(Ordering::SeqCst) {
+            self.faults.depths_held.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         self.inner.depth(queue).await
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use taskq_worker::broker::Control;
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::control::Command;
+use taskq_worker::control::{Command, Request};
 use taskq_worker::{Builder, Message, TaskId};
 
 use crate::bench::{Bench, json, until};
@@ -125,4 +126,29 @@ async fn a_report_says_what_a_bug_report_needs() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_question_that_the_broker_does_not_answer_holds_up_no_other_and_ends_in_time() {
+    let flaky = Flaky::new(MemoryBroker::new());
+    let faults = Arc::clone(&flaky.faults);
+    faults.hold_depths.store(true, Ordering::SeqCst);
+    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| b);
+    answer(&bench, Command::Ping).await;
+    let request = Request {
+        id: "slow".into(),
+        reply_to: String::new(),
+        destination: Vec::new(),
+        command: Command::ActiveQueues,
+    };
+    let mut slow = bench.broker.ask(request).await.unwrap();
+    until(async || (faults.depths_held.load(Ordering::SeqCst) == 1).then_some(())).await;
+    assert_eq!(answer(&bench, Command::Ping).await, json!({"ok": "pong"}));
+    assert!(
+        slow.next().now_or_never().is_none(),
+        "it was answered first"
+    );
+    let said = slow.next().await.unwrap();
+    let sentence = said.body["error"].as_str().unwrap();
+    assert!(sentence.contains("longer than 4 s"), "{sentence}");
 }
