@@ -122,8 +122,8 @@ impl Fetcher {
                     format!("a claim of {asked} messages brought {got}"),
                 )));
             };
-            let held = self.ledger.enter(&delivery, room);
-            let run = Arc::clone(&self.executor).run(delivery, held, slot);
+            let held = self.ledger.enter(&delivery, room, slot);
+            let run = Arc::clone(&self.executor).run(delivery, held);
             drop(self.tasks.spawn(run));
         }
         Ok(())
