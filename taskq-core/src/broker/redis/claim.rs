@@ -90,18 +90,19 @@ impl Claimer {
         }
     }
 
-    /// Opens a session at each queue. One that is in trouble of its own gets it with a later claim; if all are, the
+    /// Opens a session at each queue, over `link`. One that is in trouble of its own gets it with a later claim; if all are, the
     /// first trouble is the answer.
     pub(super) async fn open(
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
+        link: &mut Link,
     ) -> Result<(), Error> {
         self.moods = vec![Mood::default(); seats.len()];
         let mut troubles = Vec::new();
         for seat in seats {
             let retired = AtomicBool::new(false);
-            match seat.prepare(endpoint, &retired, &mut self.link).await {
+            match seat.prepare(endpoint, &retired, link).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
                 Err(error) => troubles.push((seat, error)),
