@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
 use taskq_core::{QueueName, TaskId};
 use tokio::sync::OwnedSemaphorePermit;
@@ -22,6 +23,8 @@ pub(crate) struct Entry {
     pub(crate) lost: CancellationToken,
     pub(crate) cancelled: CancellationToken,
     pub(crate) room: OwnedSemaphorePermit,
+    /// What was claimed, until the function starts.
+    pub(crate) claim: Option<Claim>,
     /// Where it runs, until it has ended.
     pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// The function under way.
@@ -34,6 +37,16 @@ pub(crate) struct Entry {
     /// When it stands in the timeline.
     step: Option<Instant>,
     links: Option<Links>,
+}
+
+/// A message that has not started.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Its wire form.
+    pub(crate) body: Bytes,
+    pub(crate) priority: u8,
+    /// When it was claimed, by the broker's clock: ms since the epoch.
+    pub(crate) at: u64,
 }
 
 /// Whether the broker was told that the run began.
@@ -63,6 +76,7 @@ impl Entry {
             cancelled: lost.child_token(),
             lost,
             room,
+            claim: None,
             slot: Some(slot),
             run: None,
             telling: Telling::No,
@@ -200,7 +214,8 @@ impl Book {
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
     /// `None`: its entry was taken out, it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
-        self.get_mut(key)?.run = Some(run);
+        let entry = self.get_mut(key)?;
+        (entry.run, entry.claim) = (Some(run), None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();

@@ -112,6 +112,11 @@ impl Source {
 }
 
 fn hide_password(url: &str) -> String {
+    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    if options.to_ascii_lowercase().contains("pass") {
+        // Nothing that is called so is an option of ours: what it holds is nobody's business.
+        return hide_password(place) + "?***";
+    }
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
@@ -151,6 +156,7 @@ mod tests {
             ("redis://u:s:e@h/0?x=a@b", "redis://u:***@h/0?x=a@b"),
             ("redis://u:p@ss@h/0", "redis://u:***@h/0"),
             ("redis://u:p/ss@h/0", "redis://u:***@h/0"),
+            ("redis://u:p@h/0?password=secret", "redis://u:***@h/0?***"),
             ("memory://", "memory://"),
             ("nonsense", "nonsense"),
         ] {

@@ -12,7 +12,7 @@ use taskq_core::{Message, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Book, Entry, Key, Next, Telling, When};
+use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::report;
 use crate::round::Round;
@@ -163,7 +163,12 @@ impl Ledger {
         slot: OwnedSemaphorePermit,
     ) -> Held {
         let (receipt, queue) = (delivery.receipt, delivery.queue.clone());
-        let entry = Entry::new(receipt, queue, delivery.lost.clone(), room, slot);
+        let mut entry = Entry::new(receipt, queue, delivery.lost.clone(), room, slot);
+        entry.claim = Some(Claim {
+            body: delivery.body.clone(),
+            priority: delivery.priority,
+            at: delivery.claimed_at,
+        });
         let cancelled = entry.cancelled.clone();
         let key = self.book().enter(entry);
         Held {
@@ -181,6 +186,15 @@ impl Ledger {
         drop(book);
         runs.sort_by_key(|r| r.began.at);
         runs
+    }
+
+    /// Up to `most` of what is claimed and has not started, in no order.
+    pub(crate) fn reserved(&self, most: usize) -> Vec<(QueueName, Claim)> {
+        let book = self.book();
+        let unstarted = book
+            .entries()
+            .filter_map(|e| Some((e.queue.clone(), e.claim.clone()?)));
+        unstarted.take(most).collect()
     }
 
     /// How many functions are under way, and how many have ended.

@@ -199,8 +199,8 @@ impl Worker {
 
     /// Runs until it is stopped: `Ok` after a warm stop.
     ///
-    /// Tasks run on the tokio runtime this is called from, and so does what they send with
-    /// [`Context::send`](crate::Context::send). Claims, verdicts, heartbeat and answers to `inspect` go from threads of
+    /// Tasks run on the tokio runtime this is called from, and so do claims and what tasks send with
+    /// [`Context::send`](crate::Context::send). Verdicts, heartbeat and answers to `inspect` go from threads of
     /// the worker's own, which tasks can not block. While the broker can not be reached, it waits and tries again.
     /// Dropping the future ends the worker at once, as a kill would: what it held runs again after a lease.
     ///
@@ -373,10 +373,11 @@ async fn consume(
         executor: Arc::new(executor),
         ledger: Arc::clone(&ledger),
         slots: config.slots,
-        tasks,
         stopping: stopping.clone(),
     };
-    let mut fetcher = JoinSet::from_iter([supervisor::vital("fetcher", fetcher.run())]);
+    let duty = supervisor::vital("fetcher", fetcher.run());
+    let mut fetcher = JoinSet::new();
+    fetcher.spawn_on(duty, &tasks);
     banner(config);
 
     let died = tokio::select! {

@@ -4,6 +4,9 @@
 
 mod limits;
 mod questions;
+mod queues;
+mod report;
+mod shown;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -126,6 +129,14 @@ impl Responder {
             Command::Active => questions::active(self),
             Command::Registered => Ok(json!(self.about.registered)),
             Command::Stats => questions::stats(self),
+            Command::Reserved => questions::reserved(self).await,
+            Command::QueryTask { ids } => questions::query_task(self, ids).await,
+            Command::Conf => Ok(self.about.conf.clone()),
+            Command::Report => Ok(report::report(self).await),
+
+            Command::Scheduled => queues::scheduled(self).await,
+            Command::Revoked => queues::revoked(self).await,
+            Command::ActiveQueues => queues::active_queues(self).await,
 
             // revoke.rs
             Command::Revoke { .. } => not_built("revoke"),
@@ -148,14 +159,6 @@ impl Responder {
                  update the worker, or ask with taskq {version}",
                 version = env!("CARGO_PKG_VERSION"),
             ))),
-
-            Command::Reserved => not_built("reserved"),
-            Command::Scheduled => not_built("scheduled"),
-            Command::Revoked => not_built("revoked"),
-            Command::ActiveQueues => not_built("active_queues"),
-            Command::Conf => not_built("conf"),
-            Command::Report => not_built("report"),
-            Command::QueryTask { .. } => not_built("query_task"),
         }
     }
 }

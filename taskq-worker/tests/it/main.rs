@@ -19,6 +19,7 @@ mod limits;
 mod outage;
 mod outcomes;
 mod process;
+mod questions;
 mod redis;
 mod refusals;
 mod registration;
