@@ -15,6 +15,7 @@ mod expiry;
 mod fetching;
 mod idle;
 mod leases;
+mod limits;
 mod outage;
 mod outcomes;
 mod process;
