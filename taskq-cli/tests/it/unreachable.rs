@@ -32,6 +32,7 @@ fn gives_up(url: &str, address: &str) {
         &["inspect", "query_task", ID, "--json"],
         &["control", "shutdown"],
         &["control", "pool_grow", "2", "--json"],
+        &["control", "revoke", ID],
         &["control", "pause", "celery"],
         &["control", "resume", "celery", "--json"],
         &["status", "--json"],
