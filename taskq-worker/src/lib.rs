@@ -33,6 +33,7 @@ mod node;
 mod pace;
 mod registration;
 mod responder;
+mod revoking;
 mod round;
 mod shutdown;
 mod sweeper;
@@ -55,6 +56,6 @@ pub use taskq_core::__private;
 pub use taskq_core::{
     Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
-    retry, task,
+    retry, revocation, task,
 };
 pub use tokio_util::sync::CancellationToken;

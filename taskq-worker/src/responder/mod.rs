@@ -4,6 +4,7 @@
 
 mod limits;
 mod questions;
+mod revoke;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -127,8 +128,11 @@ impl Responder {
             Command::Registered => Ok(json!(self.about.registered)),
             Command::Stats => questions::stats(self),
 
-            // revoke.rs
-            Command::Revoke { .. } => not_built("revoke"),
+            Command::Revoke {
+                what,
+                queue,
+                terminate,
+            } => Ok(revoke::order(self, what, queue.as_ref(), *terminate)),
 
             // pool.rs
             Command::AddConsumer { .. } => not_built("add_consumer"),

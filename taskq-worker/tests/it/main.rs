@@ -22,5 +22,6 @@ mod process;
 mod redis;
 mod refusals;
 mod registration;
+mod revoking;
 mod stop;
 mod telling;
