@@ -15,7 +15,10 @@ const UNKNOWN: &str = "0198c0de-0000-7000-8000-000000000009";
 
 /// A worker that runs one of them, and cuts it off if it is told to.
 fn runs(command: Command) -> Option<Value> {
-    let Command::Revoke { what, terminate } = command else {
+    let Command::Revoke {
+        what, terminate, ..
+    } = command
+    else {
         return Some(json!({"error": "asked something else"}));
     };
     let is_meant = serde_json::to_string(&what).unwrap().contains(RUNS);
