@@ -179,6 +179,7 @@ impl Client {
         for some in what.chunks(AT_ONCE) {
             let command = Command::Revoke {
                 what: some.to_vec(),
+                queue: options.queue.clone(),
                 terminate: options.terminate,
             };
             let answers = self.ask(command, &[], options.timeout).await?;

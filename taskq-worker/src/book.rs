@@ -3,17 +3,22 @@
 //! Every step takes the same short time however many entries there are, for it is taken under the ledger's lock: a run
 //! that nobody was told of yet is a link of a list that runs through the places.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
-use taskq_core::{QueueName, TaskId};
+use taskq_core::revocation::Revocations;
+use taskq_core::{Message, QueueName, TaskId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
 use crate::timeline::{Step, Timeline};
+
+/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
+const MOST_LATE: usize = 1_000;
 
 /// A delivery that has no verdict yet, or one that waits for its run to be told of.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) cutoff: Option<Cutoff>,
     /// When it stands in the timeline.
     step: Option<Instant>,
+    /// What was revoked since it was claimed, while it had not begun.
+    late: Vec<Arc<Revocations>>,
     links: Option<Links>,
 }
 
@@ -83,8 +90,13 @@ impl Entry {
             parked: None,
             cutoff: None,
             step: None,
+            late: Vec::new(),
             links: None,
         }
+    }
+
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        self.late.iter().any(|revoked| revoked.covers(message))
     }
 }
 
@@ -145,6 +157,8 @@ pub(crate) struct Book {
     timeline: Timeline,
     /// Settled, and not ended; those that are so longest first.
     strays: Vec<(Receipt, Stray)>,
+    /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
+    late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
@@ -153,7 +167,12 @@ pub(crate) struct Book {
 
 impl Book {
     /// As many as have room in the ledger: places are used again.
-    pub(crate) fn enter(&mut self, entry: Entry) -> Key {
+    pub(crate) fn enter(&mut self, mut entry: Entry) -> Key {
+        for (queue, revoked) in self.late.iter().flatten() {
+            if queue.as_ref().is_none_or(|queue| *queue == entry.queue) {
+                entry.late.push(Arc::clone(revoked));
+            }
+        }
         let receipt = entry.receipt;
         let place = self.free.pop().unwrap_or(self.places.len());
         match self.places.get_mut(place) {
@@ -212,15 +231,45 @@ impl Book {
     }
 
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
-    /// `None`: its entry was taken out, it must not begin.
+    /// `None`: its entry was taken out, or it was revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
         let entry = self.get_mut(key)?;
+        if entry.is_revoked(&run.message) {
+            return None;
+        }
         (entry.run, entry.claim) = (Some(run), None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
         Some(idle || (first && when == When::AtOnce))
+    }
+
+    /// A claim is under way, or over.
+    pub(crate) fn claims(&mut self, under_way: bool) {
+        self.late = under_way.then(Vec::new);
+    }
+
+    /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
+    /// so much was revoked meanwhile that no more can be kept, and nothing was.
+    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
+        let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
+        let entries = self.places.iter_mut().flatten();
+        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
+        let kept = self.late.iter().map(Vec::len);
+        if kept
+            .chain(waiting.iter().map(|e| e.late.len()))
+            .any(|n| n >= MOST_LATE)
+        {
+            return false;
+        }
+        for entry in waiting {
+            entry.late.push(Arc::clone(what));
+        }
+        if let Some(late) = &mut self.late {
+            late.push((queue.cloned(), Arc::clone(what)));
+        }
+        true
     }
 
     /// A function has ended.

@@ -106,6 +106,7 @@ impl Executor {
         call: &mut Call<'_>,
         held: &Held,
     ) -> Result<Ending, Cut> {
+        is_revoked(*call, delivery)?;
         // The time of a message that never expires costs nothing.
         let claimed = call.message.expires.map(|_| Instant::now());
         is_in_time(*call, delivery, claimed)?;
@@ -148,6 +149,10 @@ impl Executor {
                     },
                 });
                 if !begins {
+                    if held.is_revoked(call.message) {
+                        call.began = None;
+                        return Err(call.revoked(false).into());
+                    }
                     return Err(Cut::Back);
                 }
                 match perform(running, held.cancelled(), limits).await {
@@ -215,6 +220,15 @@ fn settle(held: Held, call: Call<'_>, ending: Ending) -> Settlement {
         report::ended(call.message, call.queue, &told);
     }
     settlement
+}
+
+/// What was revoked when it was claimed does not run.
+fn is_revoked(call: Call<'_>, delivery: &Delivery) -> Result<(), Cut> {
+    if !delivery.revoked.covers(call.message) {
+        return Ok(());
+    }
+    let told = delivery.revoked.was_told(call.message.id);
+    Err(call.revoked(told).into())
 }
 
 /// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.

@@ -476,6 +476,13 @@ impl Held {
         self.key.receipt()
     }
 
+    /// Whether it was revoked since it was claimed, before it began.
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        let mut book = self.ledger.book();
+        book.get_mut(self.key)
+            .is_some_and(|e| e.is_revoked(message))
+    }
+
     /// Why the run was cut off, if it was.
     pub(crate) fn cutoff(&self) -> Option<Cutoff> {
         self.ledger.book().get_mut(self.key)?.cutoff

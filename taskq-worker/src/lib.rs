@@ -34,6 +34,7 @@ mod node;
 mod pace;
 mod registration;
 mod responder;
+mod revoking;
 mod round;
 mod shutdown;
 mod sweeper;

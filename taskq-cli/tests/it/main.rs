@@ -11,6 +11,7 @@ mod listing;
 mod questions;
 mod real;
 mod results;
+mod revoking;
 mod stage;
 mod streams;
 mod unreachable;

@@ -23,5 +23,6 @@ mod questions;
 mod redis;
 mod refusals;
 mod registration;
+mod revoking;
 mod stop;
 mod telling;
