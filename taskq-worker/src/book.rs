@@ -17,9 +17,6 @@ use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
 use crate::timeline::{Step, Timeline};
 
-/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
-const MOST_LATE: usize = 1_000;
-
 /// A delivery that has no verdict yet, or one that waits for its run to be told of.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -42,7 +39,7 @@ pub(crate) struct Entry {
     /// When it stands in the timeline.
     step: Option<Instant>,
     /// What was revoked since it was claimed, while it had not begun.
-    late: Vec<Arc<Revocations>>,
+    pub(crate) late: Vec<Arc<Revocations>>,
     links: Option<Links>,
 }
 
@@ -150,7 +147,7 @@ struct List {
 /// The entries.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    places: Vec<Option<Entry>>,
+    pub(crate) places: Vec<Option<Entry>>,
     free: Vec<usize>,
     at_once: List,
     if_long: List,
@@ -158,7 +155,7 @@ pub(crate) struct Book {
     /// Settled, and not ended; those that are so longest first.
     strays: Vec<(Receipt, Stray)>,
     /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
-    late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
+    pub(crate) late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
@@ -243,33 +240,6 @@ impl Book {
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
         Some(idle || (first && when == When::AtOnce))
-    }
-
-    /// A claim is under way, or over.
-    pub(crate) fn claims(&mut self, under_way: bool) {
-        self.late = under_way.then(Vec::new);
-    }
-
-    /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
-    /// so much was revoked meanwhile that no more can be kept, and nothing was.
-    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
-        let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
-        let entries = self.places.iter_mut().flatten();
-        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
-        let kept = self.late.iter().map(Vec::len);
-        if kept
-            .chain(waiting.iter().map(|e| e.late.len()))
-            .any(|n| n >= MOST_LATE)
-        {
-            return false;
-        }
-        for entry in waiting {
-            entry.late.push(Arc::clone(what));
-        }
-        if let Some(late) = &mut self.late {
-            late.push((queue.cloned(), Arc::clone(what)));
-        }
-        true
     }
 
     /// A function has ended.
