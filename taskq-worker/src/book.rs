@@ -3,11 +3,12 @@
 //! Every step takes the same short time however many entries there are, for it is taken under the ledger's lock: a run
 //! that nobody was told of yet is a link of a list that runs through the places.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use taskq_core::QueueName;
 use taskq_core::broker::{Receipt, Verdict};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::Run;
@@ -120,6 +121,8 @@ pub(crate) struct Book {
     idle: bool,
     running: usize,
     processed: u64,
+    /// Rings when so many have ended.
+    enough: Option<(u64, Arc<Notify>)>,
 }
 
 impl Book {
@@ -179,6 +182,14 @@ impl Book {
     /// How many have ended.
     pub(crate) fn processed(&self) -> u64 {
         self.processed
+    }
+
+    /// Rings `bell` once `n` have ended.
+    pub(crate) fn ring_after(&mut self, n: u64, bell: Arc<Notify>) {
+        if self.processed >= n {
+            bell.notify_one();
+        }
+        self.enough = Some((n, bell));
     }
 
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
@@ -249,6 +260,11 @@ impl Book {
     fn count_end(&mut self) {
         self.running -= 1;
         self.processed += 1;
+        if let Some((n, bell)) = &self.enough
+            && self.processed >= *n
+        {
+            bell.notify_one();
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
@@ -310,7 +326,6 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use taskq_core::Message;

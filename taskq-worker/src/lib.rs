@@ -25,10 +25,13 @@ mod config;
 mod executor;
 mod fetcher;
 mod finisher;
+mod health;
 mod heartbeat;
+mod hooks;
 mod ledger;
 mod node;
 mod pace;
+mod recycle;
 mod registration;
 mod responder;
 mod round;
@@ -40,7 +43,9 @@ mod verdict;
 mod worker;
 
 pub mod cli;
+pub mod middleware;
 
+pub use async_trait::async_trait;
 pub use config::{DEFAULT_GRACE, DEFAULT_LEASE, default_concurrency};
 pub use error::RunError;
 pub use node::expand_node;

@@ -43,6 +43,8 @@ pub(crate) struct Faults {
     pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
+    /// A claim blocks the thread it is made on.
+    pub(crate) blocks: AtomicBool,
     /// The next claim panics.
     pub(crate) panics: AtomicBool,
     /// Calls that nobody answered.
@@ -158,6 +160,9 @@ impl Consumer for FlakyConsumer {
     async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
         let faults = &self.faults;
         faults.reach()?;
+        while faults.blocks.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert!(!faults.panics.load(Ordering::SeqCst), "the claim's bug");
         if faults.published.load(Ordering::SeqCst) == 0 {
             faults

@@ -17,14 +17,14 @@ use crate::process::Process;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, and a way to send to it.
-struct Stage {
-    server: RedisServer,
-    backend: Arc<dyn Backend>,
+pub(crate) struct Stage {
+    pub(crate) server: RedisServer,
+    pub(crate) backend: Arc<dyn Backend>,
     dispatcher: Dispatcher,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let server = RedisServer::start();
         let backend = broker::connect(&server.url()).await.unwrap();
         let dispatcher = Dispatcher::new(backend.clone(), Duration::from_secs(3));
@@ -35,13 +35,13 @@ impl Stage {
         }
     }
 
-    fn worker(&self, more: &[&str]) -> Process {
+    pub(crate) fn worker(&self, more: &[&str]) -> Process {
         let url = self.server.url();
         let args = ["--broker", &url, "--lease", "1"];
         Process::start(&[&args, more].concat())
     }
 
-    async fn send(&self, task: &str, kwargs: serde_json::Value) -> TaskId {
+    pub(crate) async fn send(&self, task: &str, kwargs: serde_json::Value) -> TaskId {
         let call = Signature::<()>::by_name(task)
             .kwargs(&kwargs)
             .queue("celery");
@@ -70,7 +70,7 @@ impl Stage {
         message.id
     }
 
-    async fn until_in_flight(&self, n: u64) {
+    pub(crate) async fn until_in_flight(&self, n: u64) {
         let since = Instant::now();
         let queue = QueueName::default();
         while self.backend.depth(&queue).await.unwrap().in_flight < n {
@@ -79,12 +79,12 @@ impl Stage {
         }
     }
 
-    async fn record(&self, id: TaskId) -> Record {
+    pub(crate) async fn record(&self, id: TaskId) -> Record {
         self.backend.record(id, None).await.unwrap().unwrap()
     }
 
     /// Waits until all of `ids` are in a final state; `meanwhile` runs between the looks.
-    async fn finals(&self, ids: &[TaskId], mut meanwhile: impl FnMut()) -> Vec<Record> {
+    pub(crate) async fn finals(&self, ids: &[TaskId], mut meanwhile: impl FnMut()) -> Vec<Record> {
         let since = Instant::now();
         loop {
             meanwhile();
