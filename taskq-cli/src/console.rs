@@ -1,18 +1,23 @@
 //! Where output goes: answers to stdout, notices to stderr, and nobody there to read is no error.
 
 use std::fmt;
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::table::Table;
 
-/// The two streams of the program.
+/// An answer to a question is not read beyond this many bytes.
+const MOST_TYPED: u64 = 256;
+
+/// The streams of the program.
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     terminal: bool,
+    input: Option<&'a mut dyn BufRead>,
+    operator: String,
     trouble: Option<std::io::Error>,
 }
 
@@ -23,8 +28,24 @@ impl<'a> Console<'a> {
             out,
             err,
             terminal: false,
+            input: None,
+            operator: "somebody".to_owned(),
             trouble: None,
         }
+    }
+
+    /// Somebody is there to be asked, on `err`, and answers with lines of `input`. Without it nobody is.
+    #[must_use]
+    pub fn interactive(mut self, input: &'a mut dyn BufRead) -> Self {
+        self.input = Some(input);
+        self
+    }
+
+    /// Who gives the commands, such as `ana@desk`: others are told who paused a queue.
+    #[must_use]
+    pub fn operator(mut self, name: impl Into<String>) -> Self {
+        self.operator = name.into();
+        self
     }
 
     /// Whether `out` is a terminal. Only there are wide cells of tables cut: what is piped on must be whole.
@@ -32,6 +53,27 @@ impl<'a> Console<'a> {
     pub fn terminal(mut self, is_one: bool) -> Self {
         self.terminal = is_one;
         self
+    }
+
+    /// Who gives the commands.
+    pub(crate) fn who(&self) -> &str {
+        &self.operator
+    }
+
+    /// Whether somebody is there to be asked.
+    pub(crate) fn asks(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// Asks whether to go ahead; `None`: nobody is there to be asked.
+    pub(crate) fn consent(&mut self, question: &str) -> Option<bool> {
+        self.input.as_ref()?;
+        self.complain(&format!("taskq: {} [y/N] ", plain(question)));
+        let mut line = String::new();
+        // Who can not be read has not agreed.
+        let read = self.input.as_mut()?.take(MOST_TYPED).read_line(&mut line);
+        let word = line.trim().to_ascii_lowercase();
+        Some(read.is_ok() && matches!(&*word, "y" | "yes"))
     }
 
     /// Writes text to stdout as it is.

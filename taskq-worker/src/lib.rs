@@ -21,7 +21,9 @@ mod trouble;
 
 mod about;
 mod book;
+mod conf;
 mod config;
+mod cutoff;
 mod executor;
 mod fetcher;
 mod finisher;
@@ -29,6 +31,7 @@ mod health;
 mod heartbeat;
 mod hooks;
 mod ledger;
+mod limits;
 mod node;
 mod pace;
 mod recycle;
@@ -39,7 +42,9 @@ mod shutdown;
 mod sweeper;
 mod tally;
 mod teller;
+mod timeline;
 mod verdict;
+mod watchdog;
 mod worker;
 
 pub mod cli;
@@ -56,6 +61,6 @@ pub use taskq_core::__private;
 pub use taskq_core::{
     Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
-    retry, task,
+    retry, revocation, task,
 };
 pub use tokio_util::sync::CancellationToken;

@@ -10,8 +10,6 @@ use super::{Known, Stage};
 const CALLS: Duration = Duration::from_secs(10);
 /// The heartbeat turns twice in a lease at least; this is the least that is allowed, for short leases.
 const BEAT: Duration = Duration::from_secs(5);
-/// A claim is given up after 11 s, one at the stop after 3 s more.
-const CLAIM: Duration = Duration::from_secs(20);
 /// A call of the teller is given up after 1 s.
 const TELL: Duration = Duration::from_secs(10);
 /// A sweep begins less than a lease after the last one's end, and is given up after 30 s.
@@ -33,7 +31,8 @@ struct Loop {
 impl Known {
     /// Whether the worker's own loops turn. What the broker says does not count: a new process would reach it no better.
     ///
-    /// The finishers are not among them: they repeat a call for as long as the broker is in trouble.
+    /// The fetcher is not among them: it runs where tasks do, and they can block it. Nor are the finishers: they repeat a call
+    /// for as long as the broker is in trouble.
     pub(super) fn live(&self) -> Report {
         all_turn(&self.loops())
     }
@@ -81,7 +80,6 @@ impl Known {
         {
             let lease = consumer.lease();
             loops.push(name("heartbeat", turns.beat.age(), lease.max(BEAT)));
-            loops.push(name("fetcher", turns.claim.age(), CLAIM));
             loops.push(name("teller", turns.tell.age(), TELL));
             if !stopping.is_cancelled() {
                 loops.push(name("sweeper", turns.sweep.age(), lease + SWEEP));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// The last turns.
 #[derive(Debug)]
 pub(super) struct Turns {
-    /// The loop that all calls but the heartbeat go through.
+    /// The thread of finishers, teller, sweeper and responder.
     pub(super) calls: Turn,
     /// The heartbeat's loop, on its own thread.
     pub(super) beat: Turn,
@@ -14,8 +14,6 @@ pub(super) struct Turns {
     pub(super) contact: Turn,
     /// The sweeper's.
     pub(super) sweep: Turn,
-    /// The fetcher's claim.
-    pub(super) claim: UnderWay,
     /// The teller's calls.
     pub(super) tell: UnderWay,
 }
@@ -27,7 +25,6 @@ impl Turns {
             beat: Turn::now(),
             contact: Turn::now(),
             sweep: Turn::now(),
-            claim: UnderWay::none(),
             tell: UnderWay::none(),
         }
     }

@@ -42,7 +42,6 @@ async fn timed<T>(
 #[async_trait]
 impl Consumer for Watched {
     async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
-        let _under_way = self.turns.claim.begins();
         let end = self.inner.claim(max, wait).await;
         // How long it takes is how long nothing comes.
         match &end {

@@ -14,6 +14,7 @@ use taskq_worker::broker::{
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
 use taskq_worker::fleet::{PublishedTask, WorkerCard};
+use taskq_worker::revocation::{Revocation, Revocations};
 use taskq_worker::{Error, ErrorKind, QueueName, Record, TaskId};
 
 use crate::bench::until;
@@ -43,8 +44,12 @@ pub(crate) struct Faults {
     pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
-    /// A claim blocks the thread it is made on.
+    /// A sweep blocks the thread it is made on.
     pub(crate) blocks: AtomicBool,
+    /// What lies in a queue is not told.
+    pub(crate) hold_depths: AtomicBool,
+    /// Calls that were not told so.
+    pub(crate) depths_held: AtomicUsize,
     /// The next claim panics.
     pub(crate) panics: AtomicBool,
     /// Calls that nobody answered.
@@ -160,9 +165,6 @@ impl Consumer for FlakyConsumer {
     async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
         let faults = &self.faults;
         faults.reach()?;
-        while faults.blocks.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
         assert!(!faults.panics.load(Ordering::SeqCst), "the claim's bug");
         if faults.published.load(Ordering::SeqCst) == 0 {
             faults
@@ -204,6 +206,9 @@ impl Consumer for FlakyConsumer {
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
+        while self.faults.blocks.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.faults.reach()?;
         self.faults.sweeps.fetch_add(1, Ordering::SeqCst);
         self.inner.sweep().await
@@ -281,6 +286,10 @@ impl Inspect for Flaky {
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        if self.faults.hold_depths.load(Ordering::SeqCst) {
+            self.faults.depths_held.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         self.inner.depth(queue).await
     }
 
@@ -291,6 +300,10 @@ impl Inspect for Flaky {
         limit: usize,
     ) -> Result<Vec<DeadMessage>, Error> {
         self.inner.dead(queue, skip, limit).await
+    }
+
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.inner.revoked(queue).await
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
@@ -320,6 +333,18 @@ impl Control for Flaky {
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.faults.reach()?;
         self.inner.reply(request, reply).await
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        self.inner.revoke(queue, what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        self.inner.mark_revoked(queue, ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        self.inner.purge(queue, most).await
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {

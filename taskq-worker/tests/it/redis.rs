@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Stage {
     pub(crate) server: RedisServer,
     pub(crate) backend: Arc<dyn Backend>,
-    dispatcher: Dispatcher,
+    pub(crate) dispatcher: Dispatcher,
 }
 
 impl Stage {
@@ -50,8 +50,13 @@ impl Stage {
 
     /// Sends a call with options that no signature has.
     async fn send_with(&self, message: Message) -> TaskId {
+        self.send_together([message]).await.remove(0)
+    }
+
+    /// Sends calls in one command: a worker with room for all claims them in one as well.
+    async fn send_together(&self, messages: impl IntoIterator<Item = Message>) -> Vec<TaskId> {
         let queue = QueueName::default();
-        let outgoing = Outgoing {
+        let outgoing = |message: Message| Outgoing {
             id: message.id,
             body: message.encode().unwrap().into(),
             priority: 0,
@@ -65,9 +70,10 @@ impl Stage {
             once: None,
             event: None,
         };
-        let sent = self.backend.enqueue(&queue, &[outgoing], PATIENCE).await;
+        let batch: Vec<_> = messages.into_iter().map(outgoing).collect();
+        let sent = self.backend.enqueue(&queue, &batch, PATIENCE).await;
         sent.unwrap();
-        message.id
+        batch.iter().map(|m| m.id).collect()
     }
 
     pub(crate) async fn until_in_flight(&self, n: u64) {
@@ -241,16 +247,15 @@ async fn what_blocks_the_runtime_costs_no_lease() {
     let stage = Stage::new().await;
     let mut blocked = stage.worker(&["-c", "40", "-n", "blocked@%h"]);
     blocked.logs("is ready");
-    let mut ids = Vec::new();
-    for _ in 0..32 {
-        ids.push(stage.send("block", json!({"ms": 4000})).await);
-    }
-    let queue = taskq_worker::QueueName::default();
-    let since = Instant::now();
-    while stage.backend.depth(&queue).await.unwrap().in_flight < 32 {
-        assert!(since.elapsed() < PATIENCE, "the worker does not begin");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    // One claim takes them all: a blocked runtime would make no second one.
+    let block = || {
+        let mut message = Message::new("block");
+        message.kwargs = Some(serde_json::value::to_raw_value(&json!({"ms": 4000})).unwrap());
+        message
+    };
+    let ids = stage.send_together((0..32).map(|_| block())).await;
+    stage.until_in_flight(32).await;
+    let queue = QueueName::default();
     let _heir = stage.worker(&["-n", "heir@%h"]);
     // Three leases of silence would be enough to lose it.
     let until = Instant::now() + Duration::from_secs(4);
