@@ -10,7 +10,7 @@ use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
 use taskq_core::revocation::Revocations;
 use taskq_core::{Message, QueueName, TaskId};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::cutoff::{Cutoff, Leash, Stray};
@@ -160,6 +160,8 @@ pub(crate) struct Book {
     idle: bool,
     running: usize,
     processed: u64,
+    /// Rings when so many have ended.
+    enough: Option<(u64, Arc<Notify>)>,
 }
 
 impl Book {
@@ -225,6 +227,14 @@ impl Book {
     /// How many have ended.
     pub(crate) fn processed(&self) -> u64 {
         self.processed
+    }
+
+    /// Rings `bell` once `n` have ended.
+    pub(crate) fn ring_after(&mut self, n: u64, bell: Arc<Notify>) {
+        if self.processed >= n {
+            bell.notify_one();
+        }
+        self.enough = Some((n, bell));
     }
 
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
@@ -374,6 +384,11 @@ impl Book {
     fn count_end(&mut self) {
         self.running -= 1;
         self.processed += 1;
+        if let Some((n, bell)) = &self.enough
+            && self.processed >= *n
+        {
+            bell.notify_one();
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
@@ -435,7 +450,6 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use taskq_core::Message;

@@ -203,6 +203,13 @@ impl Ledger {
         (book.running(), book.processed())
     }
 
+    /// Returns once `n` runs have ended.
+    pub(crate) async fn have_ended(&self, n: u64) {
+        let bell = Arc::new(Notify::new());
+        self.book().ring_after(n, Arc::clone(&bell));
+        bell.notified().await;
+    }
+
     /// Deliveries without a verdict.
     pub(crate) fn open(&self) -> usize {
         self.book().len()
@@ -392,7 +399,7 @@ impl Ledger {
             self.count_lost(1);
             return false;
         }
-        self.tally.ends(&verdict.end);
+        self.tally.ends(&verdict);
         if let Some(event) = &mut verdict.event
             && matches!(entry.telling, Telling::Done | Telling::UnderWay)
         {
