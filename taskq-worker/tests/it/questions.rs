@@ -100,8 +100,11 @@ async fn settings_are_told_by_the_names_of_their_flags() {
             "broker": "given by the program",
             "concurrency": 8,
             "grace": 25.0,
+            "health-addr": null,
             "hostname": "w1@test",
             "lease": 10.0,
+            "max-memory": null,
+            "max-tasks": null,
             "queues": ["celery"],
         })
     );
