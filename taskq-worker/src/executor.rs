@@ -69,6 +69,7 @@ impl Executor {
             }
         };
         let span = report::span(&message, &delivery);
+        let context = self.context(&message, &delivery, &held);
         let mut call = Call {
             message: &message,
             queue: &delivery.queue,
@@ -76,6 +77,7 @@ impl Executor {
             worker: &self.node,
             received: clock::now_ms(),
             began: None,
+            context: &context,
         };
         let end = self
             .pipeline(&delivery, &mut call, &held)
@@ -119,15 +121,9 @@ impl Executor {
         if self.stopping.is_cancelled() || held.cancelled().is_cancelled() {
             return Err(Cut::Back);
         }
-        let mut around = Surroundings::new(delivery.queue.clone(), Arc::clone(&self.node));
-        around.crashes = delivery.crashes;
-        around.cancelled = held.cancelled().clone();
-        around.state = self.state.clone();
-        around.dispatcher = Some(self.dispatcher.clone());
-        let context = Context::new(call.message, around);
         let began = Began::now();
         call.began = Some(began);
-        let outcome = match start(def, context, call.message) {
+        let outcome = match start(def, call.context.clone(), call.message) {
             Ok(Ok(running)) => {
                 let begins = held.runs(Run {
                     message: Arc::clone(call.message),
@@ -135,6 +131,7 @@ impl Executor {
                     crashes: delivery.crashes,
                     received: call.received,
                     began,
+                    context: call.context.clone(),
                 });
                 if !begins {
                     return Err(Cut::Back);
@@ -148,6 +145,17 @@ impl Executor {
             Err(outcome) => outcome,
         };
         Ok(call.conclude(def, outcome))
+    }
+
+    /// What a run is given beside its arguments.
+    fn context(&self, message: &Message, delivery: &Delivery, held: &Held) -> Context {
+        let mut around = Surroundings::new(delivery.queue.clone(), Arc::clone(&self.node));
+        around.crashes = delivery.crashes;
+        around.cancelled = held.cancelled().clone();
+        around.state = self.state.clone();
+        around.dispatcher = Some(self.dispatcher.clone());
+        around.heard = Some(held.heard());
+        Context::new(message, around)
     }
 
     fn find(&self, call: Call<'_>) -> Result<&'static TaskDef, Cut> {

@@ -3,6 +3,7 @@
 
 mod asking;
 mod other_language;
+mod progress;
 mod routing;
 mod running;
 mod sending;

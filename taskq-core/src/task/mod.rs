@@ -3,6 +3,7 @@
 mod args;
 mod context;
 mod def;
+mod progress;
 mod registry;
 pub(crate) mod returned;
 
@@ -11,4 +12,5 @@ pub use context::{Context, State, Surroundings};
 #[doc(hidden)]
 pub use def::Registered;
 pub use def::{Param, Running, TaskDef, TaskResult};
+pub use progress::{Heard, ProgressSink, RunKey};
 pub use registry::Registry;

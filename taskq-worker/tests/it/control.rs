@@ -10,7 +10,11 @@ use crate::bench::{Bench, json, until};
 use crate::gate::{Gate, HELD};
 use crate::outcomes::THIRD_TIME;
 
-async fn ask(broker: &MemoryBroker, command: Command, destination: &[&str]) -> Option<Value> {
+pub(crate) async fn ask(
+    broker: &MemoryBroker,
+    command: Command,
+    destination: &[&str],
+) -> Option<Value> {
     let request = Request {
         id: TaskId::random().to_string(),
         reply_to: String::new(),

@@ -18,6 +18,7 @@ mod leases;
 mod outage;
 mod outcomes;
 mod process;
+mod progress;
 mod redis;
 mod refusals;
 mod registration;
