@@ -11,8 +11,10 @@ use taskq_core::broker::Backend;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let is_terminal = out.is_terminal();
-    let mut console = Console::new(&mut out, &mut err).terminal(is_terminal);
+    let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
+    let mut console = Console::new(&mut out, &mut err)
+        .terminal(out_terminal)
+        .err_terminal(err_terminal);
     run(std::env::args_os(), &mut console, connect).await.into()
 }
 

@@ -2,6 +2,7 @@
 
 mod ask;
 mod call;
+mod check;
 mod inspect;
 mod list;
 mod queues;

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod calls;
+mod checking;
+mod climbing;
 mod fleet;
+mod following;
 mod habits;
 mod inspecting;
 mod listing;
