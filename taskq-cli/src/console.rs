@@ -1,7 +1,7 @@
 //! Where output goes: answers to stdout, notices to stderr, and nobody there to read is no error.
 
 use std::fmt;
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 
 use serde::Serialize;
 
@@ -10,6 +10,8 @@ use crate::table::Table;
 
 /// A line that is drawn again must not be broken: a terminal has at least so many columns.
 const WIDEST: usize = 79;
+/// An answer to a question is not read beyond this many bytes.
+const MOST_TYPED: u64 = 256;
 
 /// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +20,14 @@ pub(crate) enum Stream {
     Err,
 }
 
-/// The two streams of the program.
+/// The streams of the program.
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     terminal: bool,
     err_terminal: bool,
+    input: Option<&'a mut dyn BufRead>,
+    operator: String,
     trouble: Option<std::io::Error>,
 }
 
@@ -35,8 +39,24 @@ impl<'a> Console<'a> {
             err,
             terminal: false,
             err_terminal: false,
+            input: None,
+            operator: "somebody".to_owned(),
             trouble: None,
         }
+    }
+
+    /// Somebody is there to be asked, on `err`, and answers with lines of `input`. Without it nobody is.
+    #[must_use]
+    pub fn interactive(mut self, input: &'a mut dyn BufRead) -> Self {
+        self.input = Some(input);
+        self
+    }
+
+    /// Who gives the commands, such as `ana@desk`: others are told who paused a queue.
+    #[must_use]
+    pub fn operator(mut self, name: impl Into<String>) -> Self {
+        self.operator = name.into();
+        self
     }
 
     /// Whether `out` is a terminal. Only there are wide cells of tables cut: what is piped on must be whole.
@@ -80,6 +100,27 @@ impl<'a> Console<'a> {
         if self.trouble.is_none() {
             self.trouble = self.out.flush().err();
         }
+    }
+
+    /// Who gives the commands.
+    pub(crate) fn who(&self) -> &str {
+        &self.operator
+    }
+
+    /// Whether somebody is there to be asked.
+    pub(crate) fn asks(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// Asks whether to go ahead; `None`: nobody is there to be asked.
+    pub(crate) fn consent(&mut self, question: &str) -> Option<bool> {
+        self.input.as_ref()?;
+        self.complain(&format!("taskq: {} [y/N] ", plain(question)));
+        let mut line = String::new();
+        // Who can not be read has not agreed.
+        let read = self.input.as_mut()?.take(MOST_TYPED).read_line(&mut line);
+        let word = line.trim().to_ascii_lowercase();
+        Some(read.is_ok() && matches!(&*word, "y" | "yes"))
     }
 
     /// Writes text to stdout as it is.

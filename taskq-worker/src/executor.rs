@@ -1,21 +1,23 @@
 //! The executor: from a delivery to its verdict, one straight pipeline without I/O of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use taskq_core::broker::{Delivery, Verdict};
+use taskq_core::broker::Delivery;
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{
     Arguments, BadSignature, Registry, Running, State, Surroundings, TaskDef, TaskResult,
 };
 use taskq_core::{Context, Failure, Message, Outcome, clock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::ledger::{Held, Run};
+use crate::cutoff::Leash;
+use crate::ledger::{Held, Run, Settlement};
+use crate::limits::{Limits, TimeLimits};
 use crate::report;
 use crate::supervisor::last_words;
 use crate::verdict::{self, Began, Call, Ending};
@@ -32,6 +34,8 @@ pub(crate) struct Executor {
     pub(crate) dispatcher: Dispatcher,
     /// Of the messages that may take the process down for the last time, one runs at a time.
     pub(crate) last_life: Semaphore,
+    /// How long runs may take.
+    pub(crate) limits: Arc<Limits>,
     /// The worker stops: what has not started goes back.
     pub(crate) stopping: CancellationToken,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Executor {
 enum Cut {
     /// The worker stops, or the delivery is lost: whoever claims it next runs it.
     Back,
+    /// Its run was cut off.
+    Off,
     /// It ends without a run.
     Ends(Box<Ending>),
 }
@@ -51,25 +57,20 @@ impl From<Ending> for Cut {
 }
 
 impl Executor {
-    /// Runs one delivery to its verdict. The slot is free again when the function has ended.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        delivery: Delivery,
-        held: Held,
-        slot: OwnedSemaphorePermit,
-    ) {
+    /// Runs one delivery to its verdict. Its slot is free again when the function has ended, or is cut off.
+    pub(crate) async fn run(self: Arc<Self>, delivery: Delivery, held: Held) {
         let message = match Message::decode(&delivery.body) {
             Ok(message) => Arc::new(message),
             Err(error) => {
                 let ending = verdict::undecodable(&error, &delivery, &self.node);
-                drop(slot);
                 report::unreadable(&error, &delivery);
-                held.settle(|receipt| ending.verdict(receipt));
+                let verdict = ending.verdict(held.receipt());
+                held.settle(verdict);
                 return;
             }
         };
         let span = report::span(&message, &delivery);
-        let context = self.context(&message, &delivery, &held);
+        let context = OnceLock::new();
         let mut call = Call {
             message: &message,
             queue: &delivery.queue,
@@ -77,39 +78,39 @@ impl Executor {
             worker: &self.node,
             received: clock::now_ms(),
             began: None,
-            context: &context,
+            context: None,
         };
         let end = self
-            .pipeline(&delivery, &mut call, &held)
+            .pipeline(&delivery, &mut call, &held, &context)
             .instrument(span)
             .await;
-        drop(slot);
-        let counts = match end {
+        let settlement = match end {
             Ok(ending) => settle(held, call, ending),
             Err(Cut::Ends(ending)) => settle(held, call, *ending),
-            Err(Cut::Back) => {
+            Err(Cut::Back | Cut::Off) => {
                 let ending = call.cut();
                 if ending.error.is_some() {
                     settle(held, call, ending)
                 } else {
-                    held.settle(|receipt| ending.verdict(receipt))
+                    let verdict = ending.verdict(held.receipt());
+                    held.settle(verdict)
                 }
             }
         };
-        if !counts {
+        if settlement == Settlement::Void {
             report::uncounted(&message, &delivery);
         }
     }
 
-    async fn pipeline(
+    async fn pipeline<'a>(
         &self,
         delivery: &Delivery,
-        call: &mut Call<'_>,
+        call: &mut Call<'a>,
         held: &Held,
+        context: &'a OnceLock<Context>,
     ) -> Result<Ending, Cut> {
         // The time of a message that never expires costs nothing.
         let claimed = call.message.expires.map(|_| Instant::now());
-        honours_options(*call)?;
         is_in_time(*call, delivery, claimed)?;
         is_due(*call, delivery)?;
         let def = self.find(*call)?;
@@ -121,9 +122,22 @@ impl Executor {
         if self.stopping.is_cancelled() || held.cancelled().is_cancelled() {
             return Err(Cut::Back);
         }
+        let mut around = Surroundings::new(delivery.queue.clone(), Arc::clone(&self.node));
+        around.crashes = delivery.crashes;
+        let limits = self.limits.of(call.message, def);
+        around.cancelled = match limits.soft {
+            // What is told to end is not cut off by that.
+            Some(_) => held.cancelled().child_token(),
+            None => held.cancelled().clone(),
+        };
+        around.state = self.state.clone();
+        around.dispatcher = Some(self.dispatcher.clone());
+        around.heard = Some(held.heard());
+        let context = context.get_or_init(|| Context::new(call.message, around));
+        call.context = Some(context);
         let began = Began::now();
         call.began = Some(began);
-        let outcome = match start(def, call.context.clone(), call.message) {
+        let outcome = match start(def, context.clone(), call.message) {
             Ok(Ok(running)) => {
                 let begins = held.runs(Run {
                     message: Arc::clone(call.message),
@@ -131,12 +145,24 @@ impl Executor {
                     crashes: delivery.crashes,
                     received: call.received,
                     began,
-                    context: call.context.clone(),
+                    leash: Leash {
+                        def,
+                        context: context.clone(),
+                        limits,
+                        droppable: matches!(running, Running::Async(_)),
+                    },
                 });
                 if !begins {
                     return Err(Cut::Back);
                 }
-                perform(running, held.cancelled()).await?
+                match perform(running, held.cancelled(), limits).await {
+                    Err(Cut::Off) => {
+                        // A lost lease and a stop cut off as well, and leave no word.
+                        let why = held.cutoff().ok_or(Cut::Back)?;
+                        return Ok(why.ending(*call, def));
+                    }
+                    end => end?,
+                }
             }
             Ok(Err(bad)) => {
                 call.began = None;
@@ -145,17 +171,6 @@ impl Executor {
             Err(outcome) => outcome,
         };
         Ok(call.conclude(def, outcome))
-    }
-
-    /// What a run is given beside its arguments.
-    fn context(&self, message: &Message, delivery: &Delivery, held: &Held) -> Context {
-        let mut around = Surroundings::new(delivery.queue.clone(), Arc::clone(&self.node));
-        around.crashes = delivery.crashes;
-        around.cancelled = held.cancelled().clone();
-        around.state = self.state.clone();
-        around.dispatcher = Some(self.dispatcher.clone());
-        around.heard = Some(held.heard());
-        Context::new(message, around)
     }
 
     fn find(&self, call: Call<'_>) -> Result<&'static TaskDef, Cut> {
@@ -198,44 +213,13 @@ impl Executor {
     }
 }
 
-fn settle(held: Held, call: Call<'_>, ending: Ending) -> bool {
-    let Ending {
-        end,
-        record,
-        event,
-        state,
-        error,
-        again,
-        runtime,
-    } = ending;
-    let told = report::Told {
-        state,
-        error,
-        again,
-        runtime,
-    };
-    let counts = held.settle(|receipt| Verdict {
-        receipt,
-        end,
-        record,
-        event,
-    });
-    if counts {
+fn settle(held: Held, call: Call<'_>, ending: Ending) -> Settlement {
+    let (told, verdict) = ending.split(held.receipt());
+    let settlement = held.settle(verdict);
+    if settlement == Settlement::Counts {
         report::ended(call.message, call.queue, &told);
     }
-    counts
-}
-
-fn honours_options(call: Call<'_>) -> Result<(), Cut> {
-    match call.message.unbuilt_option() {
-        None => Ok(()),
-        Some(option) => Err(call
-            .dead(
-                "Unsupported",
-                format!("the option `{option}` is not built yet; send the message without it"),
-            )
-            .into()),
-    }
+    settlement
 }
 
 /// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.
@@ -272,7 +256,11 @@ fn start(
 }
 
 /// Runs the function; what no longer counts is dropped where that is possible.
-async fn perform(running: Running, cancelled: &CancellationToken) -> Result<TaskResult, Cut> {
+async fn perform(
+    running: Running,
+    cancelled: &CancellationToken,
+    limits: TimeLimits,
+) -> Result<TaskResult, Cut> {
     match running {
         Running::Async(future) => {
             let mut guarded = AssertUnwindSafe(future).catch_unwind();
@@ -286,15 +274,23 @@ async fn perform(running: Running, cancelled: &CancellationToken) -> Result<Task
             match (end, dropped) {
                 (Some(Ok(outcome)), Ok(())) => Ok(outcome),
                 (Some(Err(panic)), _) | (Some(Ok(_)), Err(panic)) => Ok(panicked(&*panic)),
-                (None, _) => Err(Cut::Back),
+                (None, _) => Err(Cut::Off),
             }
         }
         Running::Blocking(function) => {
             let span = tracing::Span::current();
-            let guarded = move || span.in_scope(|| catch_unwind(AssertUnwindSafe(function)));
+            let cut = limits.hard.map(|_| cancelled.clone());
+            let guarded = move || {
+                // Its time may be over before a thread was free.
+                if cut.is_some_and(|cut| cut.is_cancelled()) {
+                    return None;
+                }
+                Some(span.in_scope(|| catch_unwind(AssertUnwindSafe(function))))
+            };
             match tokio::task::spawn_blocking(guarded).await {
-                Ok(Ok(outcome)) => Ok(outcome),
-                Ok(Err(panic)) => Ok(panicked(&*panic)),
+                Ok(Some(Ok(outcome))) => Ok(outcome),
+                Ok(Some(Err(panic))) => Ok(panicked(&*panic)),
+                Ok(None) => Err(Cut::Off),
                 // The runtime ends before the function began.
                 Err(_) => Err(Cut::Back),
             }

@@ -111,12 +111,13 @@ mod tests {
     use taskq_core::event::Attempt;
     use taskq_core::task::Surroundings;
     use taskq_core::{Context, Message};
-    use tokio::sync::mpsc;
+    use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
-    use crate::ledger::{Held, Settled};
+    use crate::ledger::{Held, Settled, Settlement};
+    use crate::limits::TimeLimits;
     use crate::tally::Tally;
-    use crate::verdict::{Began, Call};
+    use crate::verdict::Call;
 
     struct Scene {
         ledger: Arc<Ledger>,
@@ -143,19 +144,12 @@ mod tests {
         let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
         let ledger = Arc::new(ledger);
         let room = Arc::clone(ledger.room()).try_acquire_owned();
-        let held = ledger.enter(&deliveries[0], room.expect("room"));
-        let run = Run {
-            context: Context::new(&message, {
-                let mut around = Surroundings::new(deliveries[0].queue.clone(), "w@test");
-                around.heard = Some(held.heard());
-                around
-            }),
-            message: Arc::new(message),
-            queue: deliveries[0].queue.clone(),
-            crashes: 0,
-            received: 1,
-            began: Began::now(),
-        };
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        let held = ledger.enter(&deliveries[0], room.expect("room"), slot.expect("a slot"));
+        let mut run = Run::of(message, TimeLimits::default());
+        let mut around = Surroundings::new(run.queue.clone(), "w@test");
+        around.heard = Some(held.heard());
+        run.leash.context = Context::new(&run.message, around);
         assert!(held.runs(run.clone()));
         Scene {
             ledger,
@@ -181,9 +175,11 @@ mod tests {
                 worker: "w@test",
                 received: self.run.received,
                 began: Some(self.run.began),
-                context: &self.run.context,
+                context: Some(&self.run.leash.context),
             };
-            assert!(self.held.settle(|receipt| call.expired().verdict(receipt)));
+            let verdict = call.expired().verdict(self.held.receipt());
+            let settled = self.held.settle(verdict);
+            assert_eq!(settled, Settlement::Counts);
             assert_eq!(self.ledger.load(), (0, 1));
             self.verdicts
         }
@@ -270,7 +266,7 @@ mod tests {
             } else {
                 first.failed(false);
             }
-            scene.run.context.progress(3, 4, "nearly");
+            scene.run.leash.context.progress(3, 4, "nearly");
             let round = scene.round();
             let start = round.starts().remove(0);
             assert!(start.event.received.is_none() && start.event.started.is_none());
@@ -286,9 +282,9 @@ mod tests {
     #[tokio::test]
     async fn progress_that_could_not_be_stored_is_tried_again() {
         let scene = scene(false).await;
-        scene.run.context.progress(1, 4, "");
+        scene.run.leash.context.progress(1, 4, "");
         scene.round().failed(true);
-        scene.run.context.progress(2, 4, "");
+        scene.run.leash.context.progress(2, 4, "");
         let round = scene.round();
         let progress = round.starts()[0]
             .record

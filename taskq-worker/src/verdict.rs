@@ -11,6 +11,7 @@ use taskq_core::retry::Attempt;
 use taskq_core::task::{TaskDef, TaskResult};
 use taskq_core::{Context, Failure, Message, Outcome, QueueName, Record, State, TaskId};
 
+use crate::report::Told;
 use crate::supervisor::last_words;
 
 /// How a delivery ends, and what is stored and said about it.
@@ -40,8 +41,8 @@ pub(crate) struct Call<'a> {
     pub(crate) received: u64,
     /// When the function began; `None`: it never did.
     pub(crate) began: Option<Began>,
-    /// What the function is given.
-    pub(crate) context: &'a Context,
+    /// What the function was given.
+    pub(crate) context: Option<&'a Context>,
 }
 
 /// A moment, by both clocks.
@@ -80,14 +81,26 @@ impl Ending {
         self.saying(cut_text(said))
     }
 
-    /// The verdict on the delivery `receipt`.
-    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
-        Verdict {
+    /// What is said about it, and the verdict on the delivery `receipt`.
+    pub(crate) fn split(self, receipt: Receipt) -> (Told, Verdict) {
+        let told = Told {
+            state: self.state,
+            error: self.error,
+            again: self.again,
+            runtime: self.runtime,
+        };
+        let verdict = Verdict {
             receipt,
             end: self.end,
             record: self.record,
             event: self.event,
-        }
+        };
+        (told, verdict)
+    }
+
+    /// The verdict on the delivery `receipt`.
+    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
+        self.split(receipt).1
     }
 }
 
@@ -198,6 +211,20 @@ impl Call<'_> {
         }
     }
 
+    /// It was revoked while it ran, and cut off.
+    pub(crate) fn terminated(self) -> Ending {
+        let text = "it was revoked while it ran, and cut off";
+        let failure = Failure::new("Terminated", text);
+        Ending {
+            record: self.record(State::Revoked).map(|r| Record {
+                error: Some(failure.clone()),
+                ..r
+            }),
+            error: Some(failure),
+            ..self.ending(End::Revoked(RevokeCause::Terminated), State::Revoked)
+        }
+    }
+
     /// It is cut off, or never got to run, and goes back: unless it has begun and must not begin twice.
     pub(crate) fn cut(self) -> Ending {
         if self.began.is_some() && self.message.on_crash == OnCrash::Dead {
@@ -224,7 +251,11 @@ impl Call<'_> {
     /// REVOKED when that time is past.
     pub(crate) fn says_started(self) -> bool {
         let m = self.message;
-        let asks = || m.track_started || m.expires.is_some() || self.context.has_progress();
+        let asks = || {
+            m.track_started
+                || m.expires.is_some()
+                || self.context.is_some_and(Context::has_progress)
+        };
         self.began.is_some() && !m.ignore_result && asks()
     }
 
@@ -337,7 +368,7 @@ impl Call<'_> {
             started: self.began.map(|began| began.ms),
             finished: state.is_final().then(taskq_core::clock::now_ms),
             expires: m.expires.filter(|_| waits),
-            progress: self.context.last_progress(),
+            progress: self.context.and_then(Context::last_progress),
             ..base
         })
     }

@@ -3,6 +3,7 @@
 mod ask;
 mod call;
 mod check;
+pub(crate) mod control;
 mod inspect;
 mod list;
 mod queues;
@@ -22,6 +23,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Stop> {
     match command {
         Command::Inspect(inspect) => inspect::run(inspect, json, reach, console).await,
+        Command::Control(control) => control::run(control, json, reach, console).await,
         Command::Status(status) => status::run(status, json, reach, console).await,
         Command::Queues => queues::run(json, reach, console).await,
         Command::List => list::run(json, reach, console).await,

@@ -4,11 +4,14 @@
 mod calls;
 mod checking;
 mod climbing;
+mod control;
+mod effects;
 mod fleet;
 mod following;
 mod habits;
 mod inspecting;
 mod listing;
+mod questions;
 mod real;
 mod results;
 mod stage;

@@ -4,6 +4,8 @@
 mod asking;
 mod other_language;
 mod progress;
+mod purging;
+mod revoking;
 mod routing;
 mod running;
 mod sending;

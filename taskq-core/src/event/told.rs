@@ -33,6 +33,7 @@ pub struct Told {
     pub(crate) requeued: bool,
     pub(crate) crashed: bool,
     pub(crate) expired: bool,
+    pub(crate) terminated: bool,
 }
 
 impl Told {
@@ -93,7 +94,20 @@ impl Told {
             traceback: attempt.traceback.clone(),
             requeued: matches!(end, End::Return),
             expired: matches!(end, End::Revoked(RevokeCause::Expired)),
+            terminated: matches!(end, End::Revoked(RevokeCause::Terminated)),
             ..Self::began(attempt)
+        }
+    }
+
+    /// It was revoked, or purged, before a worker had it.
+    #[must_use]
+    pub fn revoked(id: TaskId, task: &str, retries: u32) -> Self {
+        let mut message = Message::new(task);
+        message.id = id;
+        message.retries = retries;
+        Self {
+            kind: Some(TaskEventKind::Revoked),
+            ..Self::of(&message)
         }
     }
 
@@ -138,6 +152,7 @@ impl Told {
             requeued: false,
             crashed: false,
             expired: false,
+            terminated: false,
         };
         if let Some(at) = self.received {
             events.push(event(
@@ -175,6 +190,7 @@ impl Told {
             requeued: self.requeued,
             crashed: self.crashed,
             expired: self.expired,
+            terminated: self.terminated,
             ..plain(kind)
         };
         events.push(event(at, last));
@@ -201,6 +217,7 @@ impl Told {
             requeued: false,
             crashed: false,
             expired: false,
+            terminated: false,
         }
     }
 

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{Broker, ConsumerOptions, Delivery, Order};
-use taskq_core::task::Surroundings;
-use taskq_core::{Context, Message};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::verdict::Began;
+use crate::limits::TimeLimits;
 
 /// Deliveries with receipts of their own.
 async fn deliveries(n: usize) -> Vec<Delivery> {
@@ -34,25 +33,18 @@ async fn deliveries(n: usize) -> Vec<Delivery> {
 
 fn entry(delivery: &Delivery, rooms: &Arc<Semaphore>) -> Entry {
     let room = Arc::clone(rooms).try_acquire_owned().expect("room");
+    let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
     Entry::new(
         delivery.receipt,
         delivery.queue.clone(),
         delivery.lost.clone(),
         room,
+        slot.expect("a slot"),
     )
 }
 
 fn run() -> Run {
-    let message = Arc::new(Message::new("t"));
-    let around = Surroundings::new(QueueName::default(), "w@test");
-    Run {
-        context: Context::new(&message, around),
-        message,
-        queue: QueueName::default(),
-        crashes: 0,
-        received: 0,
-        began: Began::now(),
-    }
+    Run::of(Message::new("t"), TimeLimits::default())
 }
 
 #[tokio::test]
@@ -77,7 +69,7 @@ async fn progress_is_told_at_once_and_then_at_its_pace() {
     let mut book = Book::default();
     let key = book.enter(entry(&of[0], &rooms));
     let run = run();
-    let context = run.context.clone();
+    let context = run.leash.context.clone();
     let now = Instant::now();
     let early = now.checked_sub(PACE).expect("it has been longer");
     let told = |book: &mut Book, at| book.next_untold(early, at).map(|(key, _)| key);
@@ -118,7 +110,7 @@ async fn of_a_run_without_a_record_no_progress_is_told() {
     let mut message = Message::new("t");
     message.ignore_result = true;
     run.message = Arc::new(message);
-    let context = run.context.clone();
+    let context = run.leash.context.clone();
     assert_eq!(book.begins(key, run, When::IfLong), Some(false));
     context.progress(1, 9, "");
     assert!(!book.has_news(key) && !book.any_at_once());
