@@ -8,14 +8,24 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::table::Table;
 
+/// A line that is drawn again must not be broken: a terminal has at least so many columns.
+const WIDEST: usize = 79;
 /// An answer to a question is not read beyond this many bytes.
 const MOST_TYPED: u64 = 256;
+
+/// One of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Out,
+    Err,
+}
 
 /// The streams of the program.
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     terminal: bool,
+    err_terminal: bool,
     input: Option<&'a mut dyn BufRead>,
     operator: String,
     trouble: Option<std::io::Error>,
@@ -28,6 +38,7 @@ impl<'a> Console<'a> {
             out,
             err,
             terminal: false,
+            err_terminal: false,
             input: None,
             operator: "somebody".to_owned(),
             trouble: None,
@@ -53,6 +64,42 @@ impl<'a> Console<'a> {
     pub fn terminal(mut self, is_one: bool) -> Self {
         self.terminal = is_one;
         self
+    }
+
+    /// Whether `err` is a terminal. Only there a wait shows how far it has got, in a line that is drawn again and again.
+    #[must_use]
+    pub fn err_terminal(mut self, is_one: bool) -> Self {
+        self.err_terminal = is_one;
+        self
+    }
+
+    /// Whether `stream` is a terminal.
+    pub(crate) fn is_terminal(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::Out => self.terminal,
+            Stream::Err => self.err_terminal,
+        }
+    }
+
+    /// Puts `line` in the place of the one that was drawn last; an empty one wipes it.
+    pub(crate) fn redraw(&mut self, stream: Stream, line: &str) {
+        let line = plain(line);
+        let cut = line.char_indices().nth(WIDEST).map(|(end, _)| &line[..end]);
+        let text = format!("\r\x1b[2K{}", cut.unwrap_or(&line));
+        match stream {
+            Stream::Out => {
+                self.print(&text);
+                self.flush();
+            }
+            Stream::Err => self.complain(&text),
+        }
+    }
+
+    /// Writes what is there to stdout: somebody waits for it.
+    pub(crate) fn flush(&mut self) {
+        if self.trouble.is_none() {
+            self.trouble = self.out.flush().err();
+        }
     }
 
     /// Who gives the commands.

@@ -44,5 +44,5 @@ pub use taskq_core::control::Command;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::revocation::Revocation;
 pub use taskq_core::{
-    Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,
+    Error, ErrorKind, Failure, OnCrash, Progress, QueueName, Record, Signature, State, TaskId,
 };

@@ -1,7 +1,7 @@
 //! The executor: from a delivery to its verdict, one straight pipeline without I/O of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -72,6 +72,7 @@ impl Executor {
             }
         };
         let span = report::span(&message, &delivery);
+        let context = OnceLock::new();
         let mut call = Call {
             message: &message,
             queue: &delivery.queue,
@@ -79,9 +80,10 @@ impl Executor {
             worker: &self.node,
             received: clock::now_ms(),
             began: None,
+            context: None,
         };
         let end = self
-            .pipeline(&delivery, &mut call, &held)
+            .pipeline(&delivery, &mut call, &held, &context)
             .instrument(span)
             .await;
         let settlement = match end {
@@ -102,11 +104,12 @@ impl Executor {
         }
     }
 
-    async fn pipeline(
+    async fn pipeline<'a>(
         &self,
         delivery: &Delivery,
-        call: &mut Call<'_>,
+        call: &mut Call<'a>,
         held: &Held,
+        context: &'a OnceLock<Context>,
     ) -> Result<Ending, Cut> {
         is_revoked(*call, delivery)?;
         // The time of a message that never expires costs nothing.
@@ -132,7 +135,9 @@ impl Executor {
         };
         around.state = self.state.clone();
         around.dispatcher = Some(self.dispatcher.clone());
-        let context = Context::new(call.message, around);
+        around.heard = Some(held.heard());
+        let context = context.get_or_init(|| Context::new(call.message, around));
+        call.context = Some(context);
         let began = Began::now();
         call.began = Some(began);
         let outcome = match start(def, context.clone(), call.message, &self.middleware) {
@@ -145,7 +150,7 @@ impl Executor {
                     began,
                     leash: Leash {
                         def,
-                        context,
+                        context: context.clone(),
                         limits,
                         droppable: matches!(running, Running::Async(_)),
                     },

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use taskq_core::broker::{Delivery, End, Receipt, Verdict};
 use taskq_core::event::Attempt;
-use taskq_core::task::Cancelled;
-use taskq_core::{Message, QueueName, Record};
+use taskq_core::task::{Cancelled, Heard, ProgressSink, RunKey};
+use taskq_core::{Message, Progress, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +82,19 @@ impl Run {
             worker,
             received: self.received,
             began: Some(self.began),
+            context: Some(&self.leash.context),
         }
+    }
+
+    /// How far it has got, if it tells.
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        self.leash.context.last_progress()
+    }
+
+    /// Whether what is told of it now tells how far it has got; from here on that is no news.
+    pub(crate) fn takes_progress(&self) -> bool {
+        let news = self.leash.context.take_news();
+        news || self.leash.context.has_progress()
     }
 
     /// Whether its record says STARTED.
@@ -292,12 +304,14 @@ impl Ledger {
         self.sooner.notify_one();
     }
 
-    /// Takes up to `most` runs to be told of: those to be told of at once, and those that run since `until` or longer.
+    /// Takes up to `most` runs to be told of: those to be told of at once, those that run since `until` or longer, and those
+    /// that have got further.
     pub(crate) fn untold(self: &Arc<Self>, until: Instant, most: usize) -> Vec<Round> {
         let mut rounds: HashMap<QueueName, Round> = HashMap::new();
+        let now = Instant::now();
         let mut book = self.book();
         for _ in 0..most {
-            let Some((key, entry)) = book.next_untold(until) else {
+            let Some((key, entry)) = book.next_untold(until, now) else {
                 break;
             };
             let Some(run) = entry.run.clone() else {
@@ -307,7 +321,7 @@ impl Ledger {
             rounds
                 .entry(run.queue.clone())
                 .or_insert_with(|| Round::new(Arc::clone(self), run.queue.clone()))
-                .add(key, run, before == Telling::No);
+                .add(key, run, before);
         }
         drop(book);
         rounds.into_values().collect()
@@ -428,6 +442,15 @@ impl Ledger {
     }
 }
 
+impl ProgressSink for Ledger {
+    fn has_news(&self, of: RunKey) {
+        let ring = self.book().has_news(of.into());
+        if ring {
+            self.begun.notify_one();
+        }
+    }
+}
+
 /// See [`Ledger::cancel_on_drop`].
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Arc<Ledger>);
@@ -451,6 +474,14 @@ impl Held {
     /// Fires when the run no longer counts.
     pub(crate) fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
+    }
+
+    /// Where the run's progress goes.
+    pub(crate) fn heard(&self) -> Heard {
+        Heard {
+            by: Arc::clone(&self.ledger) as Arc<dyn ProgressSink>,
+            as_of: self.key.into(),
+        }
     }
 
     /// The task's function starts. False, and it must not: the stop has given its message back already.

@@ -60,7 +60,7 @@ pub use worker::{Builder, Worker};
 #[doc(hidden)]
 pub use taskq_core::__private;
 pub use taskq_core::{
-    Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
+    Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, Progress, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
     retry, revocation, task,
 };

@@ -2,6 +2,7 @@
 
 mod ask;
 mod call;
+mod check;
 pub(crate) mod control;
 mod inspect;
 mod list;

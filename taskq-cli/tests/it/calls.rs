@@ -100,7 +100,7 @@ async fn an_awaited_call_that_fails_is_exit_1() {
     assert_snapshot!(said, @r#"
     exit 1
     --- stdout
-    {"id":"0198c0de-0000-7000-8000-000000000000","task":"math.add","queue":"celery","state":"FAILURE","result":null,"error":{"type":"Overflow","message":"too large"},"attempts":4,"crashes":0,"worker":null,"created":"2026-01-01T00:00:00.000Z","started":null,"finished":"2026-01-01T00:00:01.500Z"}
+    {"id":"0198c0de-0000-7000-8000-000000000000","task":"math.add","queue":"celery","state":"FAILURE","result":null,"error":{"type":"Overflow","message":"too large"},"attempts":4,"crashes":0,"worker":null,"created":"2026-01-01T00:00:00.000Z","started":null,"finished":"2026-01-01T00:00:01.500Z","progress":null}
     --- stderr
     taskq: sent as 0198c0de-0000-7000-8000-000000000000, waiting for its end
     "#);

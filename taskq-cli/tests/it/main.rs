@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod calls;
+mod checking;
+mod climbing;
 mod control;
 mod effects;
 mod fleet;
+mod following;
 mod habits;
 mod inspecting;
 mod listing;

@@ -3,6 +3,7 @@
 
 mod asking;
 mod other_language;
+mod progress;
 mod purging;
 mod revoking;
 mod revoking_over_redis;

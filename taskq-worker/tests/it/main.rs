@@ -23,6 +23,7 @@ mod middleware;
 mod outage;
 mod outcomes;
 mod process;
+mod progress;
 mod questions;
 mod recycle;
 mod redis;

@@ -31,6 +31,7 @@ pub mod fleet;
 pub mod lease;
 pub mod once;
 pub mod pause;
+pub mod progress;
 pub mod purge;
 pub mod records;
 pub mod retention;
@@ -269,6 +270,13 @@ macro_rules! __conformance_cases {
                 the_start_of_anothers_delivery_does_not_count
                 a_start_overwrites_no_final_record
                 a_start_moves_no_message
+            }
+            progress {
+                the_latest_progress_is_in_the_record
+                progress_is_no_event
+                the_progress_of_a_lost_session_does_not_count
+                progress_behind_the_verdict_does_not_count
+                the_last_progress_stays_with_its_attempt
             }
             events {
                 what_is_sent_is_told

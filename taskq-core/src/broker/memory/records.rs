@@ -109,5 +109,7 @@ fn size(record: &Record) -> usize {
     let error = record.error.as_ref().map_or(0, |e| {
         e.kind.len() + e.message.len() + e.chain.iter().map(String::len).sum::<usize>()
     });
-    size_of::<Kept>() + record.task.len() + result + error
+    let note = record.progress.as_ref().and_then(|p| p.note.as_ref());
+    let progress = note.map_or(0, String::len);
+    size_of::<Kept>() + record.task.len() + result + error + progress
 }

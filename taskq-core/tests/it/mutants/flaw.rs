@@ -120,6 +120,8 @@ flaws! {
         KeepsHoldOfWhatIsDone,
         /// Results are not written to the record.
         ForgetsResults,
+        /// A verdict that is not final leaves no progress in the record.
+        ForgetsTheLastProgress,
         /// The wait before a retry is ignored.
         RetriesAtOnce,
         /// A retry runs in its old form.
@@ -192,6 +194,16 @@ flaws! {
         StartsOverwriteFinals,
         /// A message is over when its run begins.
         EndsAtTheStart,
+        /// Progress is not written to the record.
+        ForgetsProgress,
+        /// Of a run's progress the first value stays.
+        KeepsTheFirstProgress,
+        /// Progress is told as an event.
+        TellsOfProgress,
+        /// The progress of a lost session is recorded.
+        RecordsLostProgress,
+        /// Progress behind the verdict on its run is recorded.
+        RecordsLateProgress,
     }
 
     // crash
