@@ -10,15 +10,12 @@ use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
 use taskq_core::revocation::Revocations;
 use taskq_core::{Message, QueueName, TaskId};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
 use crate::timeline::{Step, Timeline};
-
-/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
-const MOST_LATE: usize = 1_000;
 
 /// A delivery that has no verdict yet, or one that waits for its run to be told of.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub(crate) struct Entry {
     /// When it stands in the timeline.
     step: Option<Instant>,
     /// What was revoked since it was claimed, while it had not begun.
-    late: Vec<Arc<Revocations>>,
+    pub(crate) late: Vec<Arc<Revocations>>,
     links: Option<Links>,
 }
 
@@ -150,7 +147,7 @@ struct List {
 /// The entries.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    places: Vec<Option<Entry>>,
+    pub(crate) places: Vec<Option<Entry>>,
     free: Vec<usize>,
     at_once: List,
     if_long: List,
@@ -158,11 +155,13 @@ pub(crate) struct Book {
     /// Settled, and not ended; those that are so longest first.
     strays: Vec<(Receipt, Stray)>,
     /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
-    late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
+    pub(crate) late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
     processed: u64,
+    /// Rings when so many have ended.
+    enough: Option<(u64, Arc<Notify>)>,
 }
 
 impl Book {
@@ -230,6 +229,14 @@ impl Book {
         self.processed
     }
 
+    /// Rings `bell` once `n` have ended.
+    pub(crate) fn ring_after(&mut self, n: u64, bell: Arc<Notify>) {
+        if self.processed >= n {
+            bell.notify_one();
+        }
+        self.enough = Some((n, bell));
+    }
+
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
     /// `None`: its entry was taken out, or it was revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
@@ -243,33 +250,6 @@ impl Book {
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
         Some(idle || (first && when == When::AtOnce))
-    }
-
-    /// A claim is under way, or over.
-    pub(crate) fn claims(&mut self, under_way: bool) {
-        self.late = under_way.then(Vec::new);
-    }
-
-    /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
-    /// so much was revoked meanwhile that no more can be kept, and nothing was.
-    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
-        let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
-        let entries = self.places.iter_mut().flatten();
-        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
-        let kept = self.late.iter().map(Vec::len);
-        if kept
-            .chain(waiting.iter().map(|e| e.late.len()))
-            .any(|n| n >= MOST_LATE)
-        {
-            return false;
-        }
-        for entry in waiting {
-            entry.late.push(Arc::clone(what));
-        }
-        if let Some(late) = &mut self.late {
-            late.push((queue.cloned(), Arc::clone(what)));
-        }
-        true
     }
 
     /// A function has ended.
@@ -404,6 +384,11 @@ impl Book {
     fn count_end(&mut self) {
         self.running -= 1;
         self.processed += 1;
+        if let Some((n, bell)) = &self.enough
+            && self.processed >= *n
+        {
+            bell.notify_one();
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
@@ -465,7 +450,6 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use taskq_core::Message;

@@ -5,6 +5,7 @@ mod asking;
 mod other_language;
 mod purging;
 mod revoking;
+mod revoking_over_redis;
 mod routing;
 mod running;
 mod sending;
