@@ -60,7 +60,7 @@ impl Stage {
         let backend: Arc<dyn Backend> = self.0.clone();
         let mut console = Console::new(&mut out, &mut err).operator("ana@desk");
         if typed.is_some() {
-            console = console.interactive(&mut input);
+            console = console.person(&mut input);
         }
         let exit = run(words(line), &mut console, |_| async { Ok(backend) }).await;
         Said {
