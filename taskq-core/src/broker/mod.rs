@@ -10,11 +10,14 @@ mod connect;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod revive;
+mod search;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 
 pub use connect::connect;
+pub use search::MAX_SEARCHED;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -164,18 +167,14 @@ pub trait Inspect: Debug + Send + Sync + 'static {
     ) -> Result<Vec<DeadMessage>, Error>;
 
     /// What is due next in one queue: `limit` at most 1,000.
-    async fn delayed(
-        &self,
-        _queue: &QueueName,
-        _limit: usize,
-    ) -> Result<Vec<DelayedMessage>, Error> {
-        Err(unbuilt("list what is delayed"))
-    }
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error>;
 
-    /// Looks for the message of `id` in one queue, tracked or not: wherever messages lie, each place up to a bound.
-    async fn find(&self, _queue: &QueueName, _id: TaskId) -> Result<Found, Error> {
-        Err(unbuilt("look for a message"))
-    }
+    /// Looks for the message of `id` in one queue, tracked or not, wherever messages lie.
+    ///
+    /// Each place (a list of each priority, what is held back, what is delayed, what is claimed, the dead set) is looked
+    /// through up to [`MAX_SEARCHED`] messages, of more than that at both ends, and by a broker on the network up to
+    /// 64 MiB from where each look begins. A message that moves while it is looked for may be missed.
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error>;
 
     /// What is revoked at one queue.
     async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
@@ -236,15 +235,14 @@ pub trait Control: Debug + Send + Sync + 'static {
     }
 
     /// Puts dead messages back into their queue: QUEUED under the same id, with all their retries, due at once, without
-    /// an expiry; how many were still dead. At most 999. What can not be read is refused.
-    async fn replay(&self, _queue: &QueueName, _dead: &[DeadHandle]) -> Result<usize, Error> {
-        Err(unbuilt("replay"))
-    }
+    /// an expiry; how many were still dead. At most 999.
+    ///
+    /// Told as sent, and counted as sent. A record that says SUCCESS or REVOKED, of another message under the same id,
+    /// stands. With one that can not be read none is moved: [`Invalid`](crate::ErrorKind::Invalid), and it is named.
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error>;
 
     /// Drops dead messages; how many were still there. Their records stay. At most 999.
-    async fn discard(&self, _queue: &QueueName, _dead: &[DeadHandle]) -> Result<usize, Error> {
-        Err(unbuilt("drop dead messages"))
-    }
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error>;
 }
 
 /// Final records, as they come.
@@ -502,7 +500,7 @@ pub struct Paused {
 /// What happened at one queue since it exists: exact, and never trimmed. What another program pushed is not in `sent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Totals {
-    /// Messages accepted.
+    /// Messages accepted; one that is replayed counts again.
     pub sent: u64,
     /// Ended as SUCCESS.
     pub succeeded: u64,

@@ -10,12 +10,12 @@ use super::RedisBroker;
 use super::endpoint::Endpoint;
 use super::short::Short;
 use super::value::{array, bytes, members, number};
-use super::{events, scripts};
-use crate::broker::{DeadMessage, Depth, Inspect, ServerInfo, Totals};
+use super::{events, find, scripts};
+use crate::broker::{DeadMessage, DelayedMessage, Depth, Found, Inspect, ServerInfo, Totals};
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
 
 /// The stored form of a published task: the script puts `seen` before the rest.
 pub(super) fn published_json(task: &PublishedTask) -> Result<Vec<u8>, Error> {
@@ -195,6 +195,14 @@ impl Inspect for RedisBroker {
             dead.push(super::dead::read(member, at));
         }
         Ok(dead)
+    }
+
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        find::delayed(self, queue, limit).await
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        find::find(self, queue, id).await
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {

@@ -51,6 +51,8 @@ scripts! {
     ALIVE = "alive" + "time";
     PAUSE = "pause" + "time";
     RESUME = "resume";
+    REPLAY = "replay" + "time" + "typed" + "record" + "tell" + "count" + "leave";
+    DISCARD = "discard" + "typed" + "leave";
     KNOWN = "known";
 }
 
