@@ -16,29 +16,40 @@ const TAIL: usize = 12;
 #[derive(Debug)]
 pub(super) struct Needle {
     id: TaskId,
-    tail: Vec<u8>,
+    text: Vec<u8>,
 }
 
 impl Needle {
     pub(super) fn new(id: TaskId) -> Self {
-        let text = id.to_string().into_bytes();
         Self {
             id,
-            tail: text[text.len() - TAIL..].to_vec(),
+            text: id.to_string().into_bytes(),
         }
     }
 
     /// Whether this is the message of that id. Most are told by their bytes alone; ids that other programs wrote may be
     /// in upper case and without hyphens, and one that is mentioned in arguments is not that message's.
     pub(super) fn fits(&self, body: &[u8]) -> bool {
-        let mentions = body
-            .windows(TAIL)
-            .any(|part| part.eq_ignore_ascii_case(&self.tail));
+        let mentions = match self.begins_with_an_id(body) {
+            Some(id) => id.eq_ignore_ascii_case(&self.text),
+            None => {
+                let tail = &self.text[self.text.len() - TAIL..];
+                body.windows(TAIL)
+                    .any(|part| part.eq_ignore_ascii_case(tail))
+            }
+        };
         mentions
             && match Message::decode(body) {
                 Ok(message) => message.id == self.id,
                 Err(unread) => unread.id == Some(self.id),
             }
+    }
+
+    /// The id with which almost all messages begin; nothing behind it can change what it says.
+    fn begins_with_an_id<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = body.strip_prefix(br#"{"id":""#)?;
+        let (id, rest) = rest.split_at_checked(self.text.len())?;
+        (rest.first() == Some(&b'"') && !id.contains(&b'\\')).then_some(id)
     }
 }
 
@@ -72,6 +83,11 @@ mod tests {
         ] {
             assert_eq!(needle.fits(&wire(&own, arg)), fits, "{own} {arg}");
         }
+        // Elsewhere than at the beginning, or with an escape in it.
+        let late = format!(r#"{{"task":"t", "id" : "{id}"}}"#);
+        assert!(needle.fits(late.as_bytes()));
+        let escaped = format!(r#"{{"id":"\u0030{}","task":"t"}}"#, &id.to_string()[1..]);
+        assert!(needle.fits(escaped.as_bytes()));
         // No worker can read it, yet it says who it is.
         let broken = format!(r#"{{"id":"{id}","task":"t","args":7}}"#);
         assert!(needle.fits(broken.as_bytes()));
