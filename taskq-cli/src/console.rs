@@ -1,7 +1,7 @@
 //! Where output goes: answers to stdout, notices to stderr, and nobody there to read is no error.
 
 use std::fmt;
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, Write};
 
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     terminal: bool,
+    person: Option<&'a mut dyn BufRead>,
     trouble: Option<std::io::Error>,
 }
 
@@ -23,6 +24,7 @@ impl<'a> Console<'a> {
             out,
             err,
             terminal: false,
+            person: None,
             trouble: None,
         }
     }
@@ -32,6 +34,26 @@ impl<'a> Console<'a> {
     pub fn terminal(mut self, is_one: bool) -> Self {
         self.terminal = is_one;
         self
+    }
+
+    /// Somebody sits there and answers questions, a line each. Else there is nobody to ask.
+    #[must_use]
+    pub fn person(mut self, answers: &'a mut dyn BufRead) -> Self {
+        self.person = Some(answers);
+        self
+    }
+
+    /// Asks `question`, to be answered by yes or no; `None` when there is nobody to ask. Anything but a yes is a no.
+    pub(crate) fn confirm(&mut self, question: &str) -> Option<bool> {
+        self.person.as_ref()?;
+        self.complain(&format!("taskq: {} [y/N] ", plain(question)));
+        drop(self.err.flush());
+        let mut line = String::new();
+        let person = self.person.as_mut()?;
+        // Whoever hangs up says no.
+        drop(person.read_line(&mut line));
+        let answer = line.trim().to_lowercase();
+        Some(answer == "y" || answer == "yes")
     }
 
     /// Writes text to stdout as it is.

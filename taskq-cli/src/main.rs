@@ -11,8 +11,13 @@ use taskq_core::broker::Backend;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let is_terminal = out.is_terminal();
+    let (is_terminal, shows_questions) = (out.is_terminal(), err.is_terminal());
+    let mut input = std::io::stdin().lock();
+    let has_person = input.is_terminal() && shows_questions;
     let mut console = Console::new(&mut out, &mut err).terminal(is_terminal);
+    if has_person {
+        console = console.person(&mut input);
+    }
     run(std::env::args_os(), &mut console, connect).await.into()
 }
 

@@ -18,6 +18,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// A client, and the address to blame.
 pub(crate) struct Reach {
     pub(crate) client: Client,
+    pub(crate) backend: Arc<dyn Backend>,
     address: String,
 }
 
@@ -29,8 +30,14 @@ impl Reach {
     {
         let address = address(&broker);
         let backend = patiently(&address, PATIENCE, connect(broker)).await?;
-        let client = Client::builder().send_deadline(PATIENCE).over(backend);
-        Ok(Self { client, address })
+        let client = Client::builder()
+            .send_deadline(PATIENCE)
+            .over(backend.clone());
+        Ok(Self {
+            client,
+            backend,
+            address,
+        })
     }
 
     /// What `call` answers, if it does in time.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod calls;
+mod dead;
 mod fleet;
 mod habits;
 mod inspecting;
@@ -11,3 +12,4 @@ mod results;
 mod stage;
 mod streams;
 mod unreachable;
+mod why;

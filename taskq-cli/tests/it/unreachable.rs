@@ -24,6 +24,10 @@ fn gives_up(url: &str, address: &str) {
         &["queues", "--json"],
         &["call", "t", "-a", "[]"],
         &["result", "0198c0de-0000-7000-8000-000000000000"],
+        &["why", "0198c0de-0000-7000-8000-000000000000"],
+        &["dead", "list", "--json"],
+        &["dead", "replay", "--all", "--yes"],
+        &["purge", "geo", "--yes"],
     ] {
         let began = Instant::now();
         let said = taskq(&[&["--broker", url], line].concat());
