@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::value::RawValue;
 use taskq_core::{QueueName, TaskId};
 
+use crate::cmd::control::Control;
 use crate::cmd::dead::Dead;
 use crate::cmd::purge::Purge;
 use crate::cmd::why::Why;
@@ -50,6 +51,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Ask the running workers
     Inspect(Inspect),
+    /// Tell the running workers what to do
+    Control(Control),
     /// Which workers are there, one line each
     Status(Status),
     /// The tasks that workers published
@@ -87,14 +90,33 @@ pub(crate) struct Whom {
     pub(crate) timeout: Duration,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
+#[command(rename_all = "snake_case")]
 pub(crate) enum Question {
     /// The tasks that run right now
     Active,
+    /// The queues that each worker takes from
+    ActiveQueues,
+    /// How each worker is set up
+    Conf,
     /// Which workers answer
     Ping,
+    /// Which worker has these calls, and whether they run
+    QueryTask {
+        /// The calls' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<TaskId>,
+    },
     /// The tasks that each worker offers
     Registered,
+    /// All that a bug report needs, as text
+    Report,
+    /// What each worker has claimed and not started
+    Reserved,
+    /// What is revoked at the queues of each worker
+    Revoked,
+    /// What is due next in the queues of each worker
+    Scheduled,
     /// What each worker has done and used
     Stats,
 }

@@ -1,19 +1,23 @@
 //! Where output goes: answers to stdout, notices to stderr, and nobody there to read is no error.
 
 use std::fmt;
-use std::io::{BufRead, ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::table::Table;
 
-/// The two streams of the program.
+/// An answer to a question is not read beyond this many bytes.
+const MOST_TYPED: u64 = 256;
+
+/// The streams of the program.
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     terminal: bool,
-    person: Option<&'a mut dyn BufRead>,
+    input: Option<&'a mut dyn BufRead>,
+    operator: String,
     trouble: Option<std::io::Error>,
 }
 
@@ -24,9 +28,24 @@ impl<'a> Console<'a> {
             out,
             err,
             terminal: false,
-            person: None,
+            input: None,
+            operator: "somebody".to_owned(),
             trouble: None,
         }
+    }
+
+    /// Somebody is there to be asked, on `err`, and answers with lines of `input`. Without it nobody is.
+    #[must_use]
+    pub fn interactive(mut self, input: &'a mut dyn BufRead) -> Self {
+        self.input = Some(input);
+        self
+    }
+
+    /// Who gives the commands, such as `ana@desk`: others are told who paused a queue.
+    #[must_use]
+    pub fn operator(mut self, name: impl Into<String>) -> Self {
+        self.operator = name.into();
+        self
     }
 
     /// Whether `out` is a terminal. Only there are wide cells of tables cut: what is piped on must be whole.
@@ -36,24 +55,25 @@ impl<'a> Console<'a> {
         self
     }
 
-    /// Somebody sits there and answers questions, a line each. Else there is nobody to ask.
-    #[must_use]
-    pub fn person(mut self, answers: &'a mut dyn BufRead) -> Self {
-        self.person = Some(answers);
-        self
+    /// Who gives the commands.
+    pub(crate) fn who(&self) -> &str {
+        &self.operator
     }
 
-    /// Asks `question`, to be answered by yes or no; `None` when there is nobody to ask. Anything but a yes is a no.
-    pub(crate) fn confirm(&mut self, question: &str) -> Option<bool> {
-        self.person.as_ref()?;
+    /// Whether somebody is there to be asked.
+    pub(crate) fn asks(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// Asks whether to go ahead; `None`: nobody is there to be asked.
+    pub(crate) fn consent(&mut self, question: &str) -> Option<bool> {
+        self.input.as_ref()?;
         self.complain(&format!("taskq: {} [y/N] ", plain(question)));
-        drop(self.err.flush());
         let mut line = String::new();
-        let person = self.person.as_mut()?;
-        // Whoever hangs up says no.
-        drop(person.read_line(&mut line));
-        let answer = line.trim().to_lowercase();
-        Some(answer == "y" || answer == "yes")
+        // Who can not be read has not agreed.
+        let read = self.input.as_mut()?.take(MOST_TYPED).read_line(&mut line);
+        let word = line.trim().to_ascii_lowercase();
+        Some(read.is_ok() && matches!(&*word, "y" | "yes"))
     }
 
     /// Writes text to stdout as it is.

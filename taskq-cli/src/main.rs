@@ -11,14 +11,27 @@ use taskq_core::broker::Backend;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let (is_terminal, shows_questions) = (out.is_terminal(), err.is_terminal());
+    let is_terminal = out.is_terminal();
+    let somebody_is_there = std::io::stdin().is_terminal() && err.is_terminal();
     let mut input = std::io::stdin().lock();
-    let has_person = input.is_terminal() && shows_questions;
-    let mut console = Console::new(&mut out, &mut err).terminal(is_terminal);
-    if has_person {
-        console = console.person(&mut input);
+    let mut console = Console::new(&mut out, &mut err)
+        .terminal(is_terminal)
+        .operator(operator());
+    if somebody_is_there {
+        console = console.interactive(&mut input);
     }
     run(std::env::args_os(), &mut console, connect).await.into()
+}
+
+/// Who types, as others know them: `ana@desk`.
+fn operator() -> String {
+    let user = ["USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|user| !user.is_empty());
+    let host = gethostname::gethostname();
+    let user = user.unwrap_or_else(|| "somebody".to_owned());
+    format!("{user}@{}", host.to_string_lossy())
 }
 
 async fn connect(url: String) -> Result<Arc<dyn Backend>, Error> {

@@ -18,7 +18,6 @@ const SLACK: Duration = Duration::from_secs(1);
 /// A client, and the address to blame.
 pub(crate) struct Reach {
     pub(crate) client: Client,
-    pub(crate) backend: Arc<dyn Backend>,
     address: String,
 }
 
@@ -30,14 +29,8 @@ impl Reach {
     {
         let address = address(&broker);
         let backend = patiently(&address, PATIENCE, connect(broker)).await?;
-        let client = Client::builder()
-            .send_deadline(PATIENCE)
-            .over(backend.clone());
-        Ok(Self {
-            client,
-            backend,
-            address,
-        })
+        let client = Client::builder().send_deadline(PATIENCE).over(backend);
+        Ok(Self { client, address })
     }
 
     /// What `call` answers, if it does in time.

@@ -9,7 +9,6 @@ const LATER: &str = "is not built yet";
 const COMMANDS: &[(&str, &str)] = &[
     ("amqp", "does not exist: taskq has no AMQP broker"),
     ("beat", LATER),
-    ("control", LATER),
     ("doctor", LATER),
     ("events", LATER),
     ("flower", LATER),
@@ -24,8 +23,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("active", "is called `taskq inspect active`"),
     ("registered", "is called `taskq inspect registered`"),
     ("replay", "is called `taskq dead replay`"),
-    ("report", LATER),
-    ("revoke", LATER),
+    ("report", "is called `taskq inspect report`"),
+    ("revoke", "is called `taskq control revoke`"),
+    ("scheduled", "is called `taskq inspect scheduled`"),
+    ("shutdown", "is called `taskq control shutdown`"),
     ("stats", "is called `taskq inspect stats`"),
     ("shell", "does not exist: `taskq call` sends a task"),
     ("top", LATER),
@@ -41,17 +42,47 @@ const COMMANDS: &[(&str, &str)] = &[
 
 /// Under `taskq inspect`.
 const QUESTIONS: &[(&str, &str)] = &[
-    ("active_queues", LATER),
     ("clock", "does not exist: taskq keeps no logical clock"),
-    ("conf", LATER),
-    ("memdump", LATER),
-    ("memsample", LATER),
+    (
+        "hello",
+        "does not exist: workers share what they know through the broker",
+    ),
+    ("memdump", "does not exist: it is about Python objects"),
+    ("memsample", "is part of `taskq inspect stats`"),
     ("objgraph", "does not exist: it is about Python objects"),
-    ("query_task", LATER),
-    ("report", LATER),
-    ("reserved", LATER),
-    ("revoked", LATER),
-    ("scheduled", LATER),
+];
+
+/// Under `taskq control`.
+const ORDERS: &[(&str, &str)] = &[
+    (
+        "autoscale",
+        "does not exist: a slot that has nothing to do costs nothing; `taskq control pool_grow` adds some",
+    ),
+    (
+        "disable_events",
+        "does not exist: events are part of what is stored and always told",
+    ),
+    (
+        "election",
+        "does not exist: workers share what they know through the broker",
+    ),
+    (
+        "enable_events",
+        "does not exist: events are part of what is stored and always told",
+    ),
+    (
+        "heartbeat",
+        "does not exist: every worker tells that it lives by itself",
+    ),
+    (
+        "pool_restart",
+        "does not exist: a worker that its supervisor starts again after `taskq control shutdown` has new code",
+    ),
+    ("rate_limit", LATER),
+    (
+        "revoke_by_stamped_headers",
+        "is called `taskq control revoke --header NAME=VALUE`",
+    ),
 ];
 
 /// The sentence for a word that clap does not know but we do.
@@ -63,9 +94,11 @@ pub(crate) fn explain(error: &Error) -> Option<String> {
         return None;
     };
     let usage = error.get(ContextKind::Usage).map(ToString::to_string);
-    let asks_workers = usage.is_some_and(|u| u.contains("taskq inspect"));
-    let (table, path) = if asks_workers {
+    let under = |path| usage.as_ref().is_some_and(|u| u.contains(path));
+    let (table, path) = if under("taskq inspect") {
         (QUESTIONS, "taskq inspect")
+    } else if under("taskq control") {
+        (ORDERS, "taskq control")
     } else {
         (COMMANDS, "taskq")
     };

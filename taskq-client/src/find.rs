@@ -1,6 +1,9 @@
 //! Where one message lies, and how fast its queue moves.
 
+use std::sync::Arc;
+
 use taskq_core::broker::{Found, Totals};
+use taskq_core::revocation::Revocations;
 use taskq_core::{Error, QueueName, TaskId};
 
 use crate::client::Client;
@@ -13,6 +16,14 @@ impl Client {
     /// When the broker can not be read.
     pub async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
         self.backend.find(queue, id).await
+    }
+
+    /// What is revoked at `queue`.
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.backend.revoked(queue).await
     }
 
     /// What happened at `queue` since it exists.

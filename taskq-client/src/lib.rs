@@ -21,12 +21,15 @@
 //! ```
 
 mod client;
+mod control;
 mod dead;
 mod ends;
 mod find;
 mod handle;
 mod inspect;
 mod options;
+mod purge;
+mod revoke;
 mod routes;
 mod wait;
 
@@ -36,11 +39,13 @@ pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
 pub use options::SendOptions;
+pub use revoke::{RevokeOptions, Revoked};
 pub use wait::WaitError;
 
 pub use taskq_core::broker::{Depth, Found, Place, Totals};
 pub use taskq_core::control::Command;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
+pub use taskq_core::revocation::Revocation;
 pub use taskq_core::{
     Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,
 };

@@ -8,6 +8,9 @@ use crate::id::{QueueName, TaskId};
 use crate::record::Progress;
 use crate::revocation::Revocation;
 
+/// The name of a command that is not known is cut to so many characters.
+const MOST_NAME: usize = 64;
+
 /// What a worker can be asked, and told to do. What it is told to do is answered with [`Done`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,6 +83,10 @@ pub enum Command {
         /// How many slots fewer.
         n: usize,
     },
+    /// One that this version does not know, or not with such fields: its name. It is read and never sent; answered with an
+    /// error.
+    #[serde(skip)]
+    Unknown(String),
 }
 
 fn one() -> u32 {
@@ -165,10 +172,57 @@ pub struct Request {
 }
 
 impl Request {
+    /// Reads a question from JSON; one whose command can not be read is [`Command::Unknown`], so that it has an answer.
+    ///
+    /// ```
+    /// use taskq_core::control::{Command, Request};
+    /// let json = br#"{"id": "q1", "reply_to": "there", "command": {"dance": {"partner": "w2@bar"}}}"#;
+    /// assert_eq!(Request::decode(json)?.command, Command::Unknown("dance".into()));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What says neither what it asks nor where its answer goes is no question.
+    pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
+        if let Ok(request) = serde_json::from_slice(json) {
+            return Ok(request);
+        }
+        let foreign: Foreign = serde_json::from_slice(json)?;
+        Ok(Self {
+            command: Command::Unknown(foreign.name()),
+            id: foreign.id,
+            reply_to: foreign.reply_to,
+            destination: foreign.destination,
+        })
+    }
+
     /// Whether the worker called `node` is meant.
     #[must_use]
     pub fn is_for(&self, node: &str) -> bool {
         self.destination.is_empty() || self.destination.iter().any(|d| d == node)
+    }
+}
+
+/// A question of another version.
+#[derive(Deserialize)]
+struct Foreign {
+    id: String,
+    reply_to: String,
+    #[serde(default)]
+    destination: Vec<String>,
+    command: serde_json::Value,
+}
+
+impl Foreign {
+    /// What its command is called, cut: it comes from outside, and goes into a sentence.
+    fn name(&self) -> String {
+        let name = match &self.command {
+            serde_json::Value::String(name) => Some(name),
+            serde_json::Value::Object(fields) => fields.keys().next(),
+            _ => None,
+        };
+        let name = name.map_or("?", String::as_str);
+        name.chars().take(MOST_NAME).collect()
     }
 }
 

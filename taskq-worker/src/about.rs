@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+use taskq_core::broker::Served;
 use taskq_core::control::{BrokerAddress, Pool, Rusage, Stats};
 use url::Url;
 
+use crate::conf;
 use crate::config::{Config, Source};
 use crate::ledger::Ledger;
 
@@ -16,8 +19,11 @@ const TICKS_PER_S: f64 = 100.0;
 pub(crate) struct About {
     /// The names of its tasks, sorted.
     pub(crate) registered: Vec<&'static str>,
+    /// Its settings by their flags' names.
+    pub(crate) conf: Value,
+    /// The queues it takes from.
+    pub(crate) queues: Vec<Served>,
     slots: usize,
-    queues: Vec<String>,
     broker: BrokerAddress,
     since: Instant,
 }
@@ -27,8 +33,9 @@ impl About {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             registered: config.registry.iter().map(|def| def.name).collect(),
+            conf: conf::of(config),
+            queues: config.queues.iter().cloned().map(Served::from).collect(),
             slots: config.slots,
-            queues: config.queues.iter().map(ToString::to_string).collect(),
             broker: match &config.source {
                 Source::Backend(_) => BrokerAddress::default(),
                 Source::Url(url) => address(url),
@@ -53,7 +60,7 @@ impl About {
             lost: ledger.lost(),
             pid,
             uptime: self.since.elapsed().as_secs(),
-            queues: self.queues.clone(),
+            queues: self.queues.iter().map(|s| s.queue.to_string()).collect(),
             pool: Pool {
                 max_concurrency: self.slots,
                 running: ledger.load().0,

@@ -5,12 +5,15 @@
 
 use std::time::Instant;
 
-use taskq_core::QueueName;
+use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
+use taskq_core::{QueueName, TaskId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
+use crate::timeline::{Step, Timeline};
 
 /// A delivery that has no verdict yet, or one that waits for its run to be told of.
 #[derive(Debug)]
@@ -20,12 +23,30 @@ pub(crate) struct Entry {
     pub(crate) lost: CancellationToken,
     pub(crate) cancelled: CancellationToken,
     pub(crate) room: OwnedSemaphorePermit,
+    /// What was claimed, until the function starts.
+    pub(crate) claim: Option<Claim>,
+    /// Where it runs, until it has ended.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// The function under way.
     pub(crate) run: Option<Run>,
     pub(crate) telling: Telling,
     /// What became of it while it was being told of: so that nothing is told twice, it waits until that is over.
     pub(crate) parked: Option<Box<Verdict>>,
+    /// It is cut off: why.
+    pub(crate) cutoff: Option<Cutoff>,
+    /// When it stands in the timeline.
+    step: Option<Instant>,
     links: Option<Links>,
+}
+
+/// A message that has not started.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Its wire form.
+    pub(crate) body: Bytes,
+    pub(crate) priority: u8,
+    /// When it was claimed, by the broker's clock: ms since the epoch.
+    pub(crate) at: u64,
 }
 
 /// Whether the broker was told that the run began.
@@ -47,6 +68,7 @@ impl Entry {
         queue: QueueName,
         lost: CancellationToken,
         room: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             receipt,
@@ -54,9 +76,13 @@ impl Entry {
             cancelled: lost.child_token(),
             lost,
             room,
+            claim: None,
+            slot: Some(slot),
             run: None,
             telling: Telling::No,
             parked: None,
+            cutoff: None,
+            step: None,
             links: None,
         }
     }
@@ -116,6 +142,9 @@ pub(crate) struct Book {
     free: Vec<usize>,
     at_once: List,
     if_long: List,
+    timeline: Timeline,
+    /// Settled, and not ended; those that are so longest first.
+    strays: Vec<(Receipt, Stray)>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
@@ -147,6 +176,7 @@ impl Book {
             self.count_end();
         }
         self.unlink(key.place);
+        self.no_step(key.place);
         self.free.push(key.place);
         self.places[key.place].take()
     }
@@ -184,7 +214,8 @@ impl Book {
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
     /// `None`: its entry was taken out, it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
-        self.get_mut(key)?.run = Some(run);
+        let entry = self.get_mut(key)?;
+        (entry.run, entry.claim) = (Some(run), None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();
@@ -197,6 +228,81 @@ impl Book {
         let run = self.get_mut(key).and_then(|entry| entry.run.take());
         if run.is_some() {
             self.count_end();
+            self.no_step(key.place);
+        }
+    }
+
+    /// Something is to be done about it then, in place of what was. True when nothing is due before that.
+    pub(crate) fn step_at(&mut self, key: Key, at: Instant, step: Step) -> bool {
+        self.no_step(key.place);
+        let Some(entry) = self.get_mut(key) else {
+            return false;
+        };
+        entry.step = Some(at);
+        self.timeline.enter(at, key.place, step)
+    }
+
+    /// When something is to be done next.
+    pub(crate) fn next_step(&self) -> Option<Instant> {
+        self.timeline.first()
+    }
+
+    /// Takes what is to be done out of the timeline, once its time has come.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Key, Step)> {
+        let (place, step) = self.timeline.take_due(now)?;
+        let entry = self.places.get_mut(place)?.as_mut()?;
+        entry.step = None;
+        let receipt = entry.receipt;
+        Some((Key { place, receipt }, step))
+    }
+
+    /// Marks a run as cut off; `None`: it does not run any more, or is so already.
+    pub(crate) fn cut(&mut self, key: Key, why: Cutoff) -> Option<(Leash, CancellationToken)> {
+        let entry = self.get_mut(key)?;
+        let leash = entry.run.as_ref()?.leash.clone();
+        if entry.cutoff.is_some() {
+            return None;
+        }
+        entry.cutoff = Some(why);
+        Some((leash, entry.cancelled.clone()))
+    }
+
+    /// A run that is cut off and has no verdict.
+    pub(crate) fn cut_and_running(&mut self, key: Key) -> Option<(Run, Cutoff)> {
+        let entry = self.get_mut(key)?;
+        Some((entry.run.clone()?, entry.cutoff?))
+    }
+
+    /// The runs that are meant.
+    pub(crate) fn runs(&self, is_meant: impl Fn(&Run) -> bool) -> Vec<(Key, TaskId)> {
+        let meant = self.iter().filter_map(|(place, entry)| {
+            let run = entry.run.as_ref().filter(|run| is_meant(run))?;
+            let receipt = entry.receipt;
+            Some((Key { place, receipt }, run.message.id))
+        });
+        meant.collect()
+    }
+
+    /// A run is settled and goes on.
+    pub(crate) fn strays_off(&mut self, key: Key, stray: Stray) {
+        self.strays.push((key.receipt, stray));
+    }
+
+    /// It has ended; `None`: it was no stray.
+    pub(crate) fn stray_ends(&mut self, key: Key) -> Option<Stray> {
+        let place = self.strays.iter().position(|s| s.0 == key.receipt)?;
+        Some(self.strays.remove(place).1)
+    }
+
+    /// Those that go on, longest first.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = &Stray> {
+        self.strays.iter().map(|(_, stray)| stray)
+    }
+
+    fn no_step(&mut self, place: usize) {
+        let entry = self.places.get_mut(place).and_then(Option::as_mut);
+        if let Some(at) = entry.and_then(|entry| entry.step.take()) {
+            self.timeline.remove(at, place);
         }
     }
 
@@ -319,7 +425,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::verdict::Began;
+    use crate::limits::TimeLimits;
 
     /// Deliveries with receipts of their own.
     async fn deliveries(n: usize) -> Vec<Delivery> {
@@ -342,22 +448,18 @@ mod tests {
 
     fn entry(delivery: &Delivery, rooms: &Arc<Semaphore>) -> Entry {
         let room = Arc::clone(rooms).try_acquire_owned().expect("room");
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
         Entry::new(
             delivery.receipt,
             delivery.queue.clone(),
             delivery.lost.clone(),
             room,
+            slot.expect("a slot"),
         )
     }
 
     fn run() -> Run {
-        Run {
-            message: Arc::new(Message::new("t")),
-            queue: QueueName::default(),
-            crashes: 0,
-            received: 0,
-            began: Began::now(),
-        }
+        Run::of(Message::new("t"), TimeLimits::default())
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use taskq_core::task::{Registry, State};
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::TimeLimits;
 use crate::node;
 
 /// How long a session outlives its last beat, unless said otherwise: 10 s.
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) host: String,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
+    pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Registry,
     pub(crate) stop: CancellationToken,
@@ -54,6 +56,7 @@ pub(crate) struct Draft {
     pub(crate) node: Option<String>,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
+    pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Option<Registry>,
     pub(crate) stop: CancellationToken,
@@ -90,6 +93,7 @@ impl Draft {
             host,
             lease: self.lease,
             grace: self.grace,
+            limits: self.limits.check()?,
             state: self.state,
             registry: self.registry.map_or_else(Registry::collect, Ok)?,
             stop: self.stop,
@@ -108,6 +112,11 @@ impl Source {
 }
 
 fn hide_password(url: &str) -> String {
+    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    if options.to_ascii_lowercase().contains("pass") {
+        // Nothing that is called so is an option of ours: what it holds is nobody's business.
+        return hide_password(place) + "?***";
+    }
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
@@ -147,6 +156,7 @@ mod tests {
             ("redis://u:s:e@h/0?x=a@b", "redis://u:***@h/0?x=a@b"),
             ("redis://u:p@ss@h/0", "redis://u:***@h/0"),
             ("redis://u:p/ss@h/0", "redis://u:***@h/0"),
+            ("redis://u:p@h/0?password=secret", "redis://u:***@h/0?***"),
             ("memory://", "memory://"),
             ("nonsense", "nonsense"),
         ] {

@@ -21,12 +21,15 @@ mod trouble;
 
 mod about;
 mod book;
+mod conf;
 mod config;
+mod cutoff;
 mod executor;
 mod fetcher;
 mod finisher;
 mod heartbeat;
 mod ledger;
+mod limits;
 mod node;
 mod pace;
 mod registration;
@@ -36,7 +39,9 @@ mod shutdown;
 mod sweeper;
 mod tally;
 mod teller;
+mod timeline;
 mod verdict;
+mod watchdog;
 mod worker;
 
 pub mod cli;
@@ -51,6 +56,6 @@ pub use taskq_core::__private;
 pub use taskq_core::{
     Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
-    retry, task,
+    retry, revocation, task,
 };
 pub use tokio_util::sync::CancellationToken;

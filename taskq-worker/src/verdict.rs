@@ -11,6 +11,7 @@ use taskq_core::retry::Attempt;
 use taskq_core::task::{TaskDef, TaskResult};
 use taskq_core::{Failure, Message, Outcome, QueueName, Record, State, TaskId};
 
+use crate::report::Told;
 use crate::supervisor::last_words;
 
 /// How a delivery ends, and what is stored and said about it.
@@ -78,14 +79,26 @@ impl Ending {
         self.saying(cut_text(said))
     }
 
-    /// The verdict on the delivery `receipt`.
-    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
-        Verdict {
+    /// What is said about it, and the verdict on the delivery `receipt`.
+    pub(crate) fn split(self, receipt: Receipt) -> (Told, Verdict) {
+        let told = Told {
+            state: self.state,
+            error: self.error,
+            again: self.again,
+            runtime: self.runtime,
+        };
+        let verdict = Verdict {
             receipt,
             end: self.end,
             record: self.record,
             event: self.event,
-        }
+        };
+        (told, verdict)
+    }
+
+    /// The verdict on the delivery `receipt`.
+    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
+        self.split(receipt).1
     }
 }
 
@@ -193,6 +206,20 @@ impl Call<'_> {
         Ending {
             record: self.record(State::Revoked),
             ..self.ending(End::Revoked(RevokeCause::Expired), State::Revoked)
+        }
+    }
+
+    /// It was revoked while it ran, and cut off.
+    pub(crate) fn terminated(self) -> Ending {
+        let text = "it was revoked while it ran, and cut off";
+        let failure = Failure::new("Terminated", text);
+        Ending {
+            record: self.record(State::Revoked).map(|r| Record {
+                error: Some(failure.clone()),
+                ..r
+            }),
+            error: Some(failure),
+            ..self.ending(End::Revoked(RevokeCause::Terminated), State::Revoked)
         }
     }
 

@@ -68,6 +68,11 @@ pub(super) fn understood<'a, T: Deserialize<'a>>(
     let mut exit = Exit::Done;
     let mut read = Vec::new();
     for (node, body) in replies {
+        if let Some(sentence) = refusal(body) {
+            console.notice(&format!("{node}: {sentence}"));
+            exit = Exit::Failed;
+            continue;
+        }
         match T::deserialize(body) {
             Ok(answer) => read.push((node.as_str(), answer)),
             Err(error) => {
@@ -79,6 +84,12 @@ pub(super) fn understood<'a, T: Deserialize<'a>>(
         }
     }
     (read, exit)
+}
+
+/// What a worker says that could not answer, or did not do as it was told.
+pub(super) fn refusal(body: &Value) -> Option<&str> {
+    let fields = body.as_object().filter(|fields| fields.len() == 1)?;
+    fields.get("error")?.as_str()
 }
 
 /// Those of `named` that are registered, and what is to be said about the others.

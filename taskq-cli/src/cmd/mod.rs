@@ -2,6 +2,7 @@
 
 mod ask;
 mod call;
+pub(crate) mod control;
 pub(crate) mod dead;
 mod inspect;
 mod list;
@@ -25,6 +26,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Stop> {
     match command {
         Command::Inspect(inspect) => inspect::run(inspect, json, reach, console).await,
+        Command::Control(control) => control::run(control, json, reach, console).await,
         Command::Status(status) => status::run(status, json, reach, console).await,
         Command::Queues => queues::run(json, reach, console).await,
         Command::List => list::run(json, reach, console).await,

@@ -1,5 +1,7 @@
 //! `taskq purge QUEUE`: drops what waits in a queue, each as REVOKED.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 use taskq_core::QueueName;
@@ -9,8 +11,8 @@ use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
 
-/// So many end by one call.
-const AT_ONCE: usize = 999;
+/// Much may lie there; each step has the usual patience.
+const LONG: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub(crate) struct Purge {
@@ -31,23 +33,12 @@ pub(crate) async fn run(
     let Purge { queue, yes } = purge;
     let depth = reach.read(reach.client.depth(&queue)).await?;
     let there = depth.waiting + depth.suspects + depth.delayed;
-    let mut left = usize::try_from(there).unwrap_or(usize::MAX);
-    if left > 0 {
-        let messages = counted(left, "message");
+    if there > 0 {
+        let messages = counted(there, "message");
         let what = format!("drop {messages} of the queue {queue} as REVOKED");
         sure(&what, yes, console)?;
     }
-    let mut purged = 0;
-    // No more than were told of: what is sent meanwhile is not meant.
-    while left > 0 {
-        let most = left.min(AT_ONCE);
-        let ended = reach.read(reach.backend.purge(&queue, most)).await?;
-        if ended == 0 {
-            break;
-        }
-        purged += ended;
-        left -= ended.min(left);
-    }
+    let purged = reach.read_for(LONG, reach.client.purge(&queue)).await?;
     if json {
         console.json(&json!({"purged": purged}));
     } else {

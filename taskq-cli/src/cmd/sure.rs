@@ -11,7 +11,7 @@ pub(super) fn sure(what: &str, yes: bool, console: &mut Console<'_>) -> Result<(
     if yes {
         return Ok(());
     }
-    match console.confirm(&format!("{what}?")) {
+    match console.consent(&format!("{what}?")) {
         Some(true) => Ok(()),
         Some(false) => Err(Stop::new(Exit::Failed, "nothing was done")),
         None => Err(Stop::new(
@@ -22,9 +22,9 @@ pub(super) fn sure(what: &str, yes: bool, console: &mut Console<'_>) -> Result<(
 }
 
 /// `1 message`, `12,040 messages`.
-pub(super) fn counted(n: usize, what: &str) -> String {
+pub(super) fn counted(n: u64, what: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
-    format!("{} {what}{s}", grouped(n as u64))
+    format!("{} {what}{s}", grouped(n))
 }
 
 /// A number with its thousands set apart: `12,040`.

@@ -32,10 +32,7 @@ async fn buried() -> Stage {
         ),
     ] {
         let wire = format!(r#"{{"id":"{id}","task":"{task}","args":[7]}}"#);
-        stage
-            .0
-            .push_raw(&queue.parse().unwrap(), 0, wire)
-            .unwrap();
+        stage.0.push_raw(&queue.parse().unwrap(), 0, wire).unwrap();
         stage.bury_next(queue, state, reason).await;
         // They are listed by their times.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
@@ -109,8 +106,24 @@ async fn filters_are_held_to_together() {
 #[tokio::test]
 async fn one_is_shown_whole() {
     let stage = buried().await;
-    assert_snapshot!(timeless(&stage.run(&["dead", "show", MAIL]).await), @"");
-    assert_snapshot!(timeless(&stage.run(&["dead", "show", MAIL, "--json"]).await), @"");
+    assert_snapshot!(timeless(&stage.run(&["dead", "show", MAIL]).await), @r#"
+    exit 0
+    --- stdout
+    FAILURE
+    reason    Timeout: the host is away
+    task      mail.send
+    id        0198c0de-0000-7000-8000-000000000001
+    queue     mail
+    since     2026-01-01T00:00:00.000Z
+    message   {"id":"0198c0de-0000-7000-8000-000000000001","task":"mail.send","args":[7]}
+    --- stderr
+    "#);
+    assert_snapshot!(timeless(&stage.run(&["dead", "show", MAIL, "--json"]).await), @r#"
+    exit 0
+    --- stdout
+    {"id":"0198c0de-0000-7000-8000-000000000001","task":"mail.send","queue":"mail","state":"FAILURE","reason":"Timeout: the host is away","since":"2026-01-01T00:00:00.000Z","readable":true,"message":{"id":"0198c0de-0000-7000-8000-000000000001","task":"mail.send","args":[7]}}
+    --- stderr
+    "#);
     assert_snapshot!(stage.run(&["dead", "show", MISSING]).await, @r#"
     exit 1
     --- stdout
@@ -150,13 +163,13 @@ async fn all_that_fit_are_replayed_once_somebody_says_so() {
     --- stderr
     taskq: this would replay 3 dead messages; nobody is there to ask: say --yes to do it
     "#);
-    assert_snapshot!(stage.run_before("n\n", &all).await, @r#"
+    assert_snapshot!(stage.typed(&all, Some("n\n")).await, @r#"
     exit 1
     --- stdout
     --- stderr
     taskq: replay 3 dead messages? [y/N] taskq: nothing was done
     "#);
-    assert_snapshot!(stage.run_before("", &all).await, @r#"
+    assert_snapshot!(stage.typed(&all, Some("")).await, @r#"
     exit 1
     --- stdout
     --- stderr
@@ -166,7 +179,13 @@ async fn all_that_fit_are_replayed_once_somebody_says_so() {
         stage.0.depth(&"mail".parse().unwrap()).await.unwrap().dead,
         1
     );
-    assert_snapshot!(stage.run_before("yes\n", &all).await, @"");
+    assert_snapshot!(stage.typed(&all, Some("yes\n")).await, @r#"
+    exit 1
+    --- stdout
+    2 messages replayed
+    --- stderr
+    taskq: replay 3 dead messages? [y/N] taskq: left dead: 1 message that no worker could read; `taskq dead drop` drops what can not be read
+    "#);
     assert_snapshot!(stage.run(&["dead", "replay", "--all", "--task", "x", "--yes", "--json"]).await, @r#"
     exit 0
     --- stdout
@@ -198,7 +217,7 @@ async fn what_is_dropped_is_gone() {
     "#);
     assert_eq!(stage.run(&["dead", "show", BOOK]).await.exit, Exit::Failed);
     assert_eq!(stage.run(&["result", MAIL]).await.exit, Exit::Done);
-    assert_snapshot!(stage.run_before("y\n", &["dead", "drop", "--all"]).await, @r#"
+    assert_snapshot!(stage.typed(&["dead", "drop", "--all"], Some("y\n")).await, @r#"
     exit 0
     --- stdout
     1 message dropped
@@ -245,7 +264,13 @@ async fn many_are_moved_in_parts_and_what_can_not_be_read_stays() {
         stage.0.push_raw(&geo, 0, body).unwrap();
         stage.bury_next("geo", State::Dead, "no").await;
     }
-    assert_snapshot!(stage.run(&["dead", "replay", "--all", "--yes"]).await, @"");
+    assert_snapshot!(stage.run(&["dead", "replay", "--all", "--yes"]).await, @r#"
+    exit 1
+    --- stdout
+    1,199 messages replayed
+    --- stderr
+    taskq: left dead: 4 messages that no worker could read; `taskq dead drop` drops what can not be read
+    "#);
     let depth = stage.0.depth(&geo).await.unwrap();
     assert_eq!((depth.waiting, depth.dead), (1_199, 4));
     assert_snapshot!(stage.run(&["dead", "drop", "--all", "--yes"]).await, @r#"
@@ -271,7 +296,7 @@ async fn a_purge_asks_first() {
     --- stderr
     taskq: this would drop 2 messages of the queue geo as REVOKED; nobody is there to ask: say --yes to do it
     "#);
-    assert_snapshot!(stage.run_before("no\n", &["purge", "geo"]).await, @r#"
+    assert_snapshot!(stage.typed(&["purge", "geo"], Some("no\n")).await, @r#"
     exit 1
     --- stdout
     --- stderr
@@ -279,6 +304,27 @@ async fn a_purge_asks_first() {
     "#);
     let depth = stage.0.depth(&"geo".parse().unwrap()).await.unwrap();
     assert_eq!((depth.waiting, depth.delayed), (1, 1));
+    assert_snapshot!(stage.typed(&["purge", "geo"], Some("y\n")).await, @r#"
+    exit 0
+    --- stdout
+    2 messages purged
+    --- stderr
+    taskq: drop 2 messages of the queue geo as REVOKED? [y/N]
+    "#);
+    assert_eq!(
+        stage
+            .run(&["call", "t", "--queue", "geo", "--id", MAIL])
+            .await
+            .exit,
+        Exit::Done
+    );
+    assert_snapshot!(stage.run(&["purge", "geo", "--yes", "--json"]).await, @r#"
+    exit 0
+    --- stdout
+    {"purged":1}
+    --- stderr
+    "#);
+    assert!(timeless(&stage.run(&["why", MAIL]).await).contains("its queue was purged"));
     assert_snapshot!(stage.run(&["purge", "empty", "--json"]).await, @r#"
     exit 0
     --- stdout

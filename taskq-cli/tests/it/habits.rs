@@ -12,6 +12,9 @@ async fn help_tells_all_there_is() {
         ("help", &["--help"][..]),
         ("help_inspect", &["inspect", "--help"]),
         ("help_active", &["inspect", "active", "--help"]),
+        ("help_control", &["control", "--help"]),
+        ("help_time_limit", &["control", "time_limit", "--help"]),
+        ("help_pause", &["control", "pause", "--help"]),
         ("help_status", &["status", "--help"]),
         ("help_list", &["list", "--help"]),
         ("help_queues", &["queues", "--help"]),
@@ -35,14 +38,17 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     for line in [
         &["replay"][..],
         &["events", "--dump"],
-        &["control", "shutdown"],
+        &["control", "rate_limit", "t", "10/m"],
+        &["control", "autoscale", "10", "3"],
+        &["control", "--json", "enable_events"],
         &["-A", "proj", "top"],
         &["worker", "-Q", "celery"],
-        &["inspect", "reserved"],
-        &["inspect", "-d", "w1@bar", "conf"],
+        &["inspect", "clock"],
+        &["inspect", "-d", "w1@bar", "memdump"],
+        &["inspect", "memsample", "--json"],
         &["stats"],
-        &["inspect", "report", "--json"],
         &["report"],
+        &["shutdown"],
     ] {
         let said = stage.run(line).await;
         assert_eq!(
@@ -55,14 +61,17 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     assert_snapshot!(sentences, @r#"
     taskq: `taskq replay` is called `taskq dead replay`
     taskq: `taskq events` is not built yet
-    taskq: `taskq control` is not built yet
+    taskq: `taskq control rate_limit` is not built yet
+    taskq: `taskq control autoscale` does not exist: a slot that has nothing to do costs nothing; `taskq control pool_grow` adds some
+    taskq: `taskq control enable_events` does not exist: events are part of what is stored and always told
     taskq: `taskq top` is not built yet
     taskq: `taskq worker` does not exist: a worker is your own program, made with the crate taskq-worker; start that one
-    taskq: `taskq inspect reserved` is not built yet
-    taskq: `taskq inspect conf` is not built yet
+    taskq: `taskq inspect clock` does not exist: taskq keeps no logical clock
+    taskq: `taskq inspect memdump` does not exist: it is about Python objects
+    taskq: `taskq inspect memsample` is part of `taskq inspect stats`
     taskq: `taskq stats` is called `taskq inspect stats`
-    taskq: `taskq inspect report` is not built yet
-    taskq: `taskq report` is not built yet
+    taskq: `taskq report` is called `taskq inspect report`
+    taskq: `taskq shutdown` is called `taskq control shutdown`
     "#);
 }
 

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod calls;
+mod control;
 mod dead;
+mod effects;
 mod fleet;
 mod habits;
 mod inspecting;
 mod listing;
+mod questions;
 mod real;
 mod results;
 mod stage;

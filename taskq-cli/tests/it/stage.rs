@@ -48,25 +48,20 @@ impl Stage {
         Self(Arc::new(MemoryBroker::new()))
     }
 
-    /// Runs a command line to its end.
+    /// Runs a command line to its end; nobody is there to be asked.
     pub(crate) async fn run(&self, line: &[&str]) -> Said {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let backend: Arc<dyn Backend> = self.0.clone();
-        let mut console = Console::new(&mut out, &mut err);
-        let exit = run(words(line), &mut console, |_| async { Ok(backend) }).await;
-        Said {
-            exit,
-            out: String::from_utf8(out).unwrap(),
-            err: String::from_utf8(err).unwrap(),
-        }
+        self.typed(line, None).await
     }
 
-    /// As [`run`](Self::run), before a person who types this.
-    pub(crate) async fn run_before(&self, person: &str, line: &[&str]) -> Said {
+    /// The same, and ana at her desk answers what she is asked with `typed`.
+    pub(crate) async fn typed(&self, line: &[&str], typed: Option<&str>) -> Said {
         let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut input = typed.unwrap_or_default().as_bytes();
         let backend: Arc<dyn Backend> = self.0.clone();
-        let mut answers = person.as_bytes();
-        let mut console = Console::new(&mut out, &mut err).person(&mut answers);
+        let mut console = Console::new(&mut out, &mut err).operator("ana@desk");
+        if typed.is_some() {
+            console = console.interactive(&mut input);
+        }
         let exit = run(words(line), &mut console, |_| async { Ok(backend) }).await;
         Said {
             exit,

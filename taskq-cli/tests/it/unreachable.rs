@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+const ID: &str = "0198c0de-0000-7000-8000-000000000000";
+
 fn taskq(line: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_taskq"))
         .args(line)
@@ -19,12 +21,18 @@ fn gives_up(url: &str, address: &str) {
         &["inspect", "active"],
         &["inspect", "registered"],
         &["inspect", "stats", "--json"],
+        &["inspect", "reserved"],
+        &["inspect", "query_task", ID, "--json"],
+        &["control", "shutdown"],
+        &["control", "pool_grow", "2", "--json"],
+        &["control", "pause", "celery"],
+        &["control", "resume", "celery", "--json"],
         &["status", "--json"],
         &["list", "--json"],
         &["queues", "--json"],
         &["call", "t", "-a", "[]"],
-        &["result", "0198c0de-0000-7000-8000-000000000000"],
-        &["why", "0198c0de-0000-7000-8000-000000000000"],
+        &["result", ID],
+        &["why", ID],
         &["dead", "list", "--json"],
         &["dead", "replay", "--all", "--yes"],
         &["purge", "geo", "--yes"],

@@ -4,6 +4,8 @@
 mod asking;
 mod dead;
 mod other_language;
+mod purging;
+mod revoking;
 mod routing;
 mod running;
 mod sending;

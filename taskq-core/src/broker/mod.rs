@@ -8,6 +8,7 @@
 
 mod connect;
 pub mod memory;
+mod places;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod revive;
@@ -17,6 +18,7 @@ mod search;
 pub mod conformance;
 
 pub use connect::connect;
+pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;
 
 use std::fmt::Debug;
@@ -177,9 +179,7 @@ pub trait Inspect: Debug + Send + Sync + 'static {
     async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error>;
 
     /// What is revoked at one queue.
-    async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        Err(unbuilt("list what is revoked"))
-    }
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error>;
 
     /// What happened at one queue since it exists.
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error>;
@@ -214,30 +214,20 @@ pub trait Control: Debug + Send + Sync + 'static {
     /// kept for 7 days, and for an id whose record tells a later time, until then and 7 days.
     ///
     /// All or nothing: with [`MAX_REVOKED`] kept already it is refused. At most 999 at once.
-    async fn revoke(&self, _queue: &QueueName, _what: &[Revocation]) -> Result<(), Error> {
-        Err(unbuilt("revoke"))
-    }
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error>;
 
     /// Writes REVOKED over the records of `ids` that are not final, tells it and wakes who waits; answers which. To be
     /// called behind [`revoke`](Self::revoke), for those that nobody runs. At most 999.
-    async fn mark_revoked(
-        &self,
-        _queue: &QueueName,
-        _ids: &[TaskId],
-    ) -> Result<Vec<TaskId>, Error> {
-        Err(unbuilt("revoke"))
-    }
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error>;
 
     /// Ends up to `most` (at most 999) of those that wait, are held back or are delayed in a queue, as REVOKED (purged);
     /// how many. What is claimed runs on.
-    async fn purge(&self, _queue: &QueueName, _most: usize) -> Result<usize, Error> {
-        Err(unbuilt("purge"))
-    }
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error>;
 
     /// Puts dead messages back into their queue: QUEUED under the same id, with all their retries, due at once, without
     /// an expiry; how many were still dead. At most 999.
     ///
-    /// Told as sent, and counted as sent. A record that says SUCCESS or REVOKED, of another message under the same id,
+    /// Told as sent, and counted as sent; a revocation of its id ends with it. A record that says SUCCESS or REVOKED, of another message under the same id,
     /// stands. With one that can not be read none is moved: [`Invalid`](crate::ErrorKind::Invalid), and it is named.
     async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error>;
 
@@ -538,82 +528,6 @@ pub struct ServerInfo {
     pub round_trip: Duration,
     /// Settings under which it does not keep its promises, each with the remedy.
     pub warnings: Vec<String>,
-}
-
-/// Which entry of the dead set: what the broker knows it by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct DeadHandle(pub(crate) Bytes);
-
-/// A message that is not due yet.
-#[derive(Debug, Clone)]
-pub struct DelayedMessage {
-    /// When it is due: ms since the epoch, by the broker's clock.
-    pub due: u64,
-    /// The message in its wire form, without its mark.
-    pub body: Bytes,
-    /// Its priority.
-    pub priority: u8,
-    /// How often a process died while it held it.
-    pub crashes: u8,
-}
-
-/// Where a message lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Ready to be claimed; so many are claimed before it.
-    Waiting {
-        /// Those before it: of its own priority, and all of higher ones.
-        ahead: u64,
-    },
-    /// Held back: one more crash makes it DEAD; so many are before it.
-    Suspect {
-        /// Those before it.
-        ahead: u64,
-    },
-    /// Not due yet.
-    Delayed {
-        /// When it is: ms since the epoch, by the broker's clock.
-        due: u64,
-    },
-    /// With a worker, which holds or runs it.
-    Held,
-    /// On its way back from a session that is over.
-    Returning,
-    /// In the dead set.
-    Dead {
-        /// FAILURE or DEAD.
-        state: crate::state::State,
-        /// Why.
-        reason: String,
-        /// Since when: ms since the epoch.
-        at: u64,
-    },
-}
-
-/// What a search for a message came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Where it lies, and the message in its wire form; `None`: it was not found.
-    pub place: Option<(Place, Bytes)>,
-    /// True: every message was looked at. False: there are more than the bound allows, it may lie among them.
-    pub complete: bool,
-    /// The broker's time: ms since the epoch.
-    pub now: u64,
-}
-
-/// An entry of the dead set.
-#[derive(Debug, Clone)]
-pub struct DeadMessage {
-    /// What the broker knows it by.
-    pub handle: DeadHandle,
-    /// The message as it came, undecodable ones included.
-    pub body: Bytes,
-    /// FAILURE or DEAD.
-    pub state: crate::state::State,
-    /// Why it is here.
-    pub reason: String,
-    /// Since when: ms since the epoch.
-    pub at: u64,
 }
 
 fn unbuilt(what: &str) -> Error {

@@ -10,7 +10,11 @@ use crate::bench::{Bench, json, until};
 use crate::gate::{Gate, HELD};
 use crate::outcomes::THIRD_TIME;
 
-async fn ask(broker: &MemoryBroker, command: Command, destination: &[&str]) -> Option<Value> {
+pub(crate) async fn ask(
+    broker: &MemoryBroker,
+    command: Command,
+    destination: &[&str],
+) -> Option<Value> {
     let request = Request {
         id: TaskId::random().to_string(),
         reply_to: String::new(),
@@ -109,4 +113,32 @@ async fn a_worker_tells_how_it_is_doing() {
         (&said["pool"]["running"], &said["succeeded"]),
         (&json!(0), &json!(2))
     );
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_known_is_answered_and_the_worker_listens_on() {
+    let bench = Bench::start(&[&HELD]);
+    until(async || ask(&bench.broker, Command::Ping, &[]).await).await;
+    let unknown = || Command::Unknown("dance".into());
+    let said = until(async || ask(&bench.broker, unknown(), &[]).await).await;
+    let sentence = said["error"].as_str().unwrap();
+    for part in ["`dance`", env!("CARGO_PKG_VERSION"), "update the worker"] {
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+    let pong = until(async || ask(&bench.broker, Command::Ping, &[]).await).await;
+    assert_eq!(pong, json!({"ok": "pong"}));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_answers_first_and_then_ends_what_it_runs() {
+    let gate = Gate::default();
+    let mut bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| b.state(gate.clone()));
+    let id = bench.send(Message::new("held")).await;
+    gate.runs(1).await;
+    let done = until(async || ask(&bench.broker, Command::Shutdown, &[]).await).await;
+    let sentence = done["ok"].as_str().unwrap();
+    assert!(sentence.contains("stops"), "{sentence}");
+    gate.let_go(1);
+    bench.end().await.unwrap();
+    assert_eq!(bench.end_of(id).await.state, taskq_worker::State::Success);
 }

@@ -14,6 +14,7 @@ use taskq_worker::broker::{
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
 use taskq_worker::fleet::{PublishedTask, WorkerCard};
+use taskq_worker::revocation::{Revocation, Revocations};
 use taskq_worker::{Error, ErrorKind, QueueName, Record, TaskId};
 
 use crate::bench::until;
@@ -43,6 +44,10 @@ pub(crate) struct Faults {
     pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
+    /// What lies in a queue is not told.
+    pub(crate) hold_depths: AtomicBool,
+    /// Calls that were not told so.
+    pub(crate) depths_held: AtomicUsize,
     /// The next claim panics.
     pub(crate) panics: AtomicBool,
     /// Calls that nobody answered.
@@ -276,6 +281,10 @@ impl Inspect for Flaky {
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        if self.faults.hold_depths.load(Ordering::SeqCst) {
+            self.faults.depths_held.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         self.inner.depth(queue).await
     }
 
@@ -294,6 +303,10 @@ impl Inspect for Flaky {
         limit: usize,
     ) -> Result<Vec<DeadMessage>, Error> {
         self.inner.dead(queue, skip, limit).await
+    }
+
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.inner.revoked(queue).await
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
@@ -331,6 +344,18 @@ impl Control for Flaky {
 
     async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
         self.inner.discard(queue, dead).await
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        self.inner.revoke(queue, what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        self.inner.mark_revoked(queue, ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        self.inner.purge(queue, most).await
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use private_redis::{RedisServer, Request};
+use taskq_core::broker::{self, Due, Outgoing};
+use taskq_worker::{Message, QueueName};
 
 use crate::process::Process;
 
@@ -11,7 +13,10 @@ const WINDOW_US: u64 = 10_000_000;
 
 /// How many requests one idle worker sends within the window, by the server's clock.
 async fn requests_of_an_idle_worker(more: &'static [&str]) -> Vec<Request> {
-    let server = RedisServer::start();
+    requests_at(&RedisServer::start(), more).await
+}
+
+async fn requests_at(server: &RedisServer, more: &[&str]) -> Vec<Request> {
     let url = server.url();
     let args = ["--broker", &url, "-Q", "celery,logistica,monitor"];
     let mut worker = Process::start(&[&args, more].concat());
@@ -61,5 +66,43 @@ async fn an_idle_worker_is_a_quiet_guest() {
             let asked = requests.iter().filter(|r| r.names(&key)).count();
             assert!(asked >= 1, "{queue} is never asked");
         }
+    }
+}
+
+/// Neither what waits in a paused queue, nor what is due there, nor its bell wakes a worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_queue_that_is_full_is_no_less_quiet() {
+    let server = RedisServer::start();
+    let backend = broker::connect(&server.url()).await.unwrap();
+    let queue = QueueName::default();
+    let paused = backend.pause(&queue, "ana@desk", "stocktaking");
+    paused.await.unwrap();
+    let due = [Due::Now, Due::In(Duration::from_millis(1))];
+    let batch: Vec<_> = due.into_iter().cycle().take(100).map(held).collect();
+    let sent = backend.enqueue(&queue, &batch, Duration::from_secs(3));
+    sent.await.unwrap();
+    let requests = requests_at(&server, &["-c", "2"]).await;
+    let lines: Vec<String> = requests.iter().map(|r| r.words.join(" ")).collect();
+    println!("{} requests in 10 s", requests.len());
+    assert!(
+        requests.len() <= 80,
+        "{}:\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
+    let depth = backend.depth(&queue).await.unwrap();
+    assert_eq!((depth.waiting, depth.delayed, depth.in_flight), (50, 50, 0));
+}
+
+fn held(due: Due) -> Outgoing {
+    let message = Message::new("ping");
+    Outgoing {
+        id: message.id,
+        body: message.encode().unwrap().into(),
+        priority: 0,
+        due,
+        record: None,
+        once: None,
+        event: None,
     }
 }

@@ -26,10 +26,13 @@ pub(super) async fn replay(
     if json {
         console.json(&json!({"replayed": done.replayed, "unreadable": done.unreadable}));
     } else {
-        console.print(&format!("{} replayed\n", counted(done.replayed, "message")));
+        console.print(&format!(
+            "{} replayed\n",
+            counted(done.replayed as u64, "message")
+        ));
     }
     if done.unreadable > 0 {
-        let stay = counted(done.unreadable, "message");
+        let stay = counted(done.unreadable as u64, "message");
         console.notice(&format!(
             "left dead: {stay} that no worker could read; `taskq dead drop` drops what can not be read"
         ));
@@ -56,7 +59,7 @@ pub(super) async fn drop(
     if json {
         console.json(&json!({"dropped": dropped}));
     } else {
-        console.print(&format!("{} dropped\n", counted(dropped, "message")));
+        console.print(&format!("{} dropped\n", counted(dropped as u64, "message")));
     }
     Ok(exit)
 }
@@ -80,7 +83,7 @@ async fn meant(
         .read_for(LONG, reach.client.dead(&filter, limit))
         .await?;
     if which.all && dead.fitting > 0 {
-        let messages = counted(dead.fitting, "dead message");
+        let messages = counted(dead.fitting as u64, "dead message");
         sure(&format!("{verb} {messages}"), which.yes, console)?;
     }
     let missing = missing(&named, &dead);

@@ -63,7 +63,7 @@ pub(super) async fn show(
         console.print(&whole.lines());
     }
     if dead.fitting > 1 {
-        let messages = counted(dead.fitting, "message");
+        let messages = counted(dead.fitting as u64, "message");
         console.notice(&format!(
             "{messages} of this id are dead; this is the newest"
         ));

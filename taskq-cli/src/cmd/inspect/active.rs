@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taskq_core::control::ActiveTask;
 
-use super::understood;
+use super::{arguments, nodes, understood};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::quantity::span;
@@ -20,7 +20,7 @@ pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>)
         tasks.sort_by(|a, b| b.runtime_s.total_cmp(&a.runtime_s));
         running += tasks.len();
         for task in tasks {
-            let args = arguments(&task);
+            let args = arguments(&task.args, &task.kwargs);
             table.row([
                 node.to_owned(),
                 task.name,
@@ -35,25 +35,7 @@ pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>)
     if running > 0 {
         console.table(&table);
     } else if exit == Exit::Done {
-        let nodes: Vec<_> = replies.keys().map(String::as_str).collect();
-        console.notice(&format!("nothing runs on {}", nodes.join(", ")));
+        console.notice(&format!("nothing runs on {}", nodes(replies)));
     }
     exit
-}
-
-/// Both kinds of arguments in one cell, the empty ones left out.
-fn arguments(task: &ActiveTask) -> String {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(entries) => entries.is_empty(),
-        _ => false,
-    };
-    let given = [&task.args, &task.kwargs];
-    let shown: Vec<_> = given
-        .into_iter()
-        .filter(|v| !is_empty(v))
-        .map(Value::to_string)
-        .collect();
-    shown.join(" ")
 }

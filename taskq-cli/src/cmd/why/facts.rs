@@ -8,8 +8,7 @@ use serde_json::Value;
 use taskq_client::{Depth, Found, Place, Totals};
 use taskq_core::control::{ActiveTask, Command, ReservedTask};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
-use taskq_core::revocation::Revocations;
-use taskq_core::{ErrorKind, Message, QueueName, Record, TaskId};
+use taskq_core::{Message, QueueName, Record, TaskId};
 
 use crate::exit::Stop;
 use crate::reach::Reach;
@@ -161,7 +160,7 @@ async fn at_queue(facts: &mut Facts, queue: &QueueName, reach: &Reach) -> Result
     }
     facts.depth = reach.read(client.depth(queue)).await?;
     facts.is_revoked = match &lies.message {
-        Some(message) => revoked(queue, reach).await?.covers(message),
+        Some(message) => reach.read(client.revoked(queue)).await?.covers(message),
         None => false,
     };
     let ahead = match lies.place {
@@ -176,17 +175,6 @@ async fn at_queue(facts: &mut Facts, queue: &QueueName, reach: &Reach) -> Result
         facts.rate = Some(gone as f64 / began.elapsed().as_secs_f64());
     }
     Ok(())
-}
-
-/// A broker that revokes nothing has revoked nothing.
-async fn revoked(queue: &QueueName, reach: &Reach) -> Result<std::sync::Arc<Revocations>, Stop> {
-    let asked = async {
-        match reach.backend.revoked(queue).await {
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Default::default()),
-            other => other,
-        }
-    };
-    reach.read(asked).await
 }
 
 /// How many have left a queue.

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::TaskEventKind;
 use crate::id::TaskId;
 use crate::message::Message;
+use crate::revocation::Revocation;
 use crate::state::State;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -248,6 +249,22 @@ pub async fn a_replay_is_bounded(bench: Bench) -> Result<(), Error> {
         assert!(refused.is_err_and(|e| e.kind() == ErrorKind::TooLarge));
     }
     assert_eq!(bench.depth().await?.dead, 1);
+    Ok(())
+}
+
+/// What was revoked while it was dead, by its id or with its task, runs when it is replayed after that.
+pub async fn a_replay_ends_a_revocation(bench: Bench) -> Result<(), Error> {
+    let worker = bench.consumer().await?;
+    let message = Bench::message(0)?;
+    let id = bench.bury(&worker, &message).await?;
+    let what = [Revocation::Id(id), Revocation::Task(message.task)];
+    bench.broker.revoke(&bench.queue, &what).await?;
+    bench.pass(SECOND, &[&worker]).await?;
+    bench.replay(&bench.handles().await?).await?;
+    let got = bench.deliver(&worker, 1).await?;
+    assert!(!got[0].revoked.covers(&decoded(&got[0])));
+    // The task's other calls are revoked as before.
+    assert!(!bench.broker.revoked(&bench.queue).await?.is_empty());
     Ok(())
 }
 

@@ -56,6 +56,11 @@ impl Records {
         self.by_id.get(&id).map(|k| k.record.clone().read_at(now))
     }
 
+    /// The record as it was written.
+    pub(super) fn written(&self, id: TaskId) -> Option<&Record> {
+        self.by_id.get(&id).map(|k| &k.record)
+    }
+
     /// The record if it reads as final now.
     pub(super) fn get_final(&mut self, id: TaskId, now: u64) -> Option<Record> {
         self.get(id, now).filter(|r| r.state.is_final())

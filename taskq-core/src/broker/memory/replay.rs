@@ -41,6 +41,7 @@ impl Store {
             }
             replayed += 1;
             at.queue.totals.sent += 1;
+            at.queue.revoked.forget(new.id);
             if let Some(record) = new.record {
                 at.queue.records.revive(record, now);
             }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use redis::{Cmd, Msg, cmd};
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::RedisBroker;
@@ -15,7 +14,8 @@ use super::link::connect_error;
 use crate::broker::{Control, DeadHandle, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
+use crate::revocation::Revocation;
 
 const SUBSCRIBE: Duration = Duration::from_secs(3);
 
@@ -50,10 +50,13 @@ impl Channel {
         }
     }
 
-    /// The next message that reads as `T`; what does not is not ours.
-    async fn next<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+    /// The next message that `read` can read; what it can not is not ours.
+    async fn next<T>(
+        &mut self,
+        read: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<T, Error> {
         while let Some(message) = self.messages.next().await {
-            match serde_json::from_slice(message.get_payload_bytes()) {
+            match read(message.get_payload_bytes()) {
                 Ok(read) => return Ok(read),
                 Err(error) => {
                     tracing::debug!(%error, "a message on a control channel can not be read")
@@ -73,14 +76,14 @@ impl Channel {
 #[async_trait]
 impl Replies for Channel {
     async fn next(&mut self) -> Result<Reply, Error> {
-        Self::next(self).await
+        Self::next(self, |json| serde_json::from_slice(json)).await
     }
 }
 
 #[async_trait]
 impl Requests for Channel {
     async fn next(&mut self) -> Result<Request, Error> {
-        Self::next(self).await
+        Self::next(self, Request::decode).await
     }
 }
 
@@ -143,5 +146,17 @@ impl Control for RedisBroker {
 
     async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
         super::replay::discard(self, queue, dead).await
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        super::revoked::revoke(self, queue, what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        super::revoked::mark(self, queue, ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        super::purge::purge(self, queue, most).await
     }
 }

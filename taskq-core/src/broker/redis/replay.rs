@@ -83,7 +83,8 @@ fn parts<T>(all: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
 
 fn call(broker: &RedisBroker, k: &QueueKeys, part: &[Leaving<'_>]) -> Result<Cmd, Error> {
     let fixed = [&k.dead, &k.meta, &k.records, &k.bell, &k.events, &k.totals];
-    let mut keys: Vec<String> = fixed.into_iter().chain(&k.ready).cloned().collect();
+    let fixed = fixed.into_iter().chain(&k.ready).chain([&k.revoked]);
+    let mut keys: Vec<String> = fixed.cloned().collect();
     let mut places = Vec::with_capacity(part.len());
     for (_, new) in part {
         let (mut bucket, mut own) = (0, 0);

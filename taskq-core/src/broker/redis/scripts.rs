@@ -51,9 +51,13 @@ scripts! {
     ALIVE = "alive" + "time";
     PAUSE = "pause" + "time";
     RESUME = "resume";
-    REPLAY = "replay" + "time" + "typed" + "record" + "tell" + "count" + "leave";
+    REPLAY = "replay" + "time" + "typed" + "record" + "tell" + "count" + "leave" + "serial";
     DISCARD = "discard" + "typed" + "leave";
     KNOWN = "known";
+    REVOKE = "revoke" + "time" + "typed" + "serial";
+    MARK = "mark" + "time" + "typed" + "record" + "tell" + "wake" + "serial";
+    LOOK = "look" + "typed";
+    PURGE = "purge" + "time" + "typed" + "record" + "tell" + "count" + "wake";
 }
 
 impl Lua {

@@ -7,6 +7,7 @@ use taskq_core::broker::{
     Broker, Control, DeadHandle, DeadMessage, Due, Inspect, Outgoing, Results,
 };
 use taskq_core::event::Told;
+use taskq_core::revocation::Revocation;
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
 
 use super::{Flaw, Mutant};
@@ -52,6 +53,11 @@ impl Mutant {
         let mut replayed = 0;
         for part in dead.chunks(at_once) {
             replayed += self.inner.replay(queue, part).await?;
+        }
+        if self.flaw == Flaw::ReplayLeavesTheRevocation {
+            let ids = bodies.iter().filter_map(|b| Message::decode(b).ok());
+            let again: Vec<_> = ids.map(|m| Revocation::Id(m.id)).collect();
+            self.inner.revoke(queue, &again).await?;
         }
         self.notes().replays += replayed;
         self.notes().replayed.extend(bodies);

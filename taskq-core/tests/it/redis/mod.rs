@@ -2,6 +2,7 @@
 
 mod bell;
 mod dead;
+mod questions;
 mod retention;
 mod trouble;
 mod watch;

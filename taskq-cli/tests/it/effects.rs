@@ -1,0 +1,247 @@
+//! What orders do to worker processes over a real Redis.
+//!
+//! The worker is this very test binary: the test `child` is one when its parent says so.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use private_redis::RedisServer;
+use serde_json::{Value, json};
+use taskq_worker::{cli, task};
+
+const ARGS: &str = "TASKQ_TEST_CHILD";
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command line waits for busy machines.
+const T: &str = "20";
+
+/// Tells that it ran.
+#[task(name = "echo", crate = taskq_worker)]
+fn echo(n: u64) -> u64 {
+    n
+}
+
+/// Holds a slot for a while.
+#[task(name = "nap", crate = taskq_worker)]
+async fn nap(ms: u64) -> u64 {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    ms
+}
+
+#[test]
+#[expect(clippy::exit, reason = "the child of this test is a program")]
+fn child() {
+    if let Ok(args) = std::env::var(ARGS) {
+        let args: Vec<String> = serde_json::from_str(&args).unwrap();
+        std::process::exit(cli::run(args).into());
+    }
+}
+
+struct Stage {
+    server: RedisServer,
+}
+
+struct Worker(Child);
+
+impl Worker {
+    /// Its exit status.
+    fn end(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Ended already, unless the test failed.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            server: RedisServer::start(),
+        }
+    }
+
+    /// A worker that takes from `queues`, once it answers.
+    fn worker(&self, node: &str, queues: &str) -> Worker {
+        let url = self.server.url();
+        let args = ["worker", "-b", &url, "-n", node, "-Q", queues, "-c", "2"];
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKQ_")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(["--exact", "effects::child", "--nocapture"])
+            .env(ARGS, serde_json::to_string(&args).unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let worker = Worker(child);
+        let began = Instant::now();
+        while self.run(&["inspect", "ping", "-d", node]).0 != Some(0) {
+            assert!(began.elapsed() < PATIENCE, "{node} does not answer");
+        }
+        worker
+    }
+
+    /// Exit status, what was said on stdout, and on stderr.
+    fn run(&self, line: &[&str]) -> (Option<i32>, String, String) {
+        let said = Command::new(env!("CARGO_BIN_EXE_taskq"))
+            .args(["--broker", &self.server.url()])
+            .args(line)
+            .env("USER", "ana")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (said.status.code(), text(said.stdout), text(said.stderr))
+    }
+
+    /// The answer of a command line that does what it is asked.
+    fn json(&self, line: &[&str]) -> Value {
+        let said = self.run(&[line, &["--json"]].concat());
+        assert_eq!(said.0, Some(0), "{line:?}: {said:?}");
+        serde_json::from_str(&said.1).unwrap()
+    }
+
+    fn send(&self, task: &str, n: u64, queue: &str) -> String {
+        let args = format!("[{n}]");
+        let sent = self.json(&["call", task, "-a", &args, "--queue", queue]);
+        sent["task_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the call is in `state`.
+    fn until(&self, id: &str, state: &str) {
+        let began = Instant::now();
+        while self.json(&["result", id])["state"] != state {
+            assert!(began.elapsed() < PATIENCE, "{id} is not {state}");
+        }
+    }
+}
+
+#[test]
+fn shutdown_is_answered_and_then_done_with_what_runs_ended_first() {
+    let stage = Stage::new();
+    let (mut first, mut second) = (
+        stage.worker("w1@test", "celery"),
+        stage.worker("w2@test", "geo"),
+    );
+    let nap = stage.send("nap", 400, "celery");
+    let began = Instant::now();
+    let runs = |id: &str| {
+        let found = stage.json(&["inspect", "query_task", id, "-t", T]);
+        found["w1@test"][id][0] == "active"
+    };
+    while !runs(&nap) {
+        assert!(began.elapsed() < PATIENCE, "the nap does not begin");
+    }
+    let told = stage.json(&["control", "shutdown", "-d", "w1@test", "-t", T]);
+    assert_eq!(
+        told,
+        json!({"w1@test": {"ok": "it stops once its tasks have ended"}})
+    );
+    assert_eq!(first.end(), Some(0));
+    assert_eq!(stage.json(&["result", &nap])["state"], "SUCCESS");
+    // The other was not meant. Now all are, and nobody is there to be asked.
+    assert_eq!(
+        stage.json(&["inspect", "ping", "-t", T]),
+        json!({"w2@test": {"ok": "pong"}})
+    );
+    let told = stage.json(&["control", "shutdown", "-t", T]);
+    assert!(told["w2@test"]["ok"].is_string(), "{told}");
+    assert_eq!(second.end(), Some(0));
+    assert_eq!(stage.run(&["inspect", "ping"]).0, Some(69));
+}
+
+#[test]
+fn a_pause_outlives_the_worker_and_ends_when_it_is_resumed() {
+    let stage = Stage::new();
+    let mut worker = stage.worker("w1@test", "celery,geo");
+    let (status, said, err) = stage.run(&["control", "pause", "celery", "--reason", "stocktaking"]);
+    assert_eq!((status, &*err), (Some(0), ""), "{said}");
+    assert!(said.starts_with("celery is paused by ana@"), "{said}");
+    assert!(said.ends_with(": stocktaking\n"), "{said}");
+    let held = stage.send("echo", 1, "celery");
+    // What was sent later to the other queue has ended: a worker that still took from this one would have had it.
+    let paused = |stage: &Stage| {
+        let later = stage.send("echo", 2, "geo");
+        stage.until(&later, "SUCCESS");
+        assert_eq!(stage.json(&["result", &held])["state"], "QUEUED");
+        assert_eq!(stage.json(&["queues"])["celery"]["paused"], true);
+        assert_eq!(stage.json(&["queues"])["celery"]["waiting"], 1);
+        let queues = stage.json(&["inspect", "active_queues", "-t", T]);
+        assert_eq!(
+            queues["w1@test"],
+            json!([
+                {"name": "celery", "weight": 1, "paused": true},
+                {"name": "geo", "weight": 1, "paused": false}
+            ])
+        );
+    };
+    paused(&stage);
+    stage.json(&["control", "shutdown", "-t", T]);
+    assert_eq!(worker.end(), Some(0));
+    let _again = stage.worker("w1@test", "celery,geo");
+    paused(&stage);
+    assert_eq!(
+        stage.json(&["control", "resume", "celery"]),
+        json!({"ok": "celery is resumed"})
+    );
+    stage.until(&held, "SUCCESS");
+}
+
+#[test]
+fn a_worker_that_was_killed_is_named_and_the_others_answer() {
+    let stage = Stage::new();
+    let mut doomed = stage.worker("w1@test", "celery");
+    let _other = stage.worker("w2@test", "celery");
+    doomed.0.kill().unwrap();
+    assert_eq!(doomed.end(), None);
+    let (status, out, err) = stage.run(&["inspect", "reserved", "-t", "1", "--json"]);
+    assert_eq!(status, Some(0), "{err}");
+    assert_eq!(out, "{\"w2@test\":[]}\n");
+    assert_eq!(err, "taskq: no answer from w1@test; `-t` waits longer\n");
+}
+
+#[test]
+fn two_live_workers_answer_every_question() {
+    let stage = Stage::new();
+    let _workers = [
+        stage.worker("w1@test", "celery"),
+        stage.worker("w2@test", "celery"),
+    ];
+    for question in [
+        "active",
+        "active_queues",
+        "conf",
+        "ping",
+        "registered",
+        "report",
+        "reserved",
+        "stats",
+    ] {
+        let answer = stage.json(&["inspect", question, "-t", T]);
+        let nodes: Vec<_> = answer.as_object().unwrap().keys().collect();
+        assert_eq!(nodes, ["w1@test", "w2@test"], "{question}");
+        let said = stage.run(&["inspect", question, "-t", T]);
+        assert_eq!(said.0, Some(0), "{question}: {said:?}");
+    }
+    let conf = stage.json(&["inspect", "conf", "-t", T, "-d", "w1@test"]);
+    assert_eq!(conf["w1@test"]["concurrency"], 2);
+    assert_eq!(conf["w1@test"]["broker"], json!(stage.server.url()));
+    let report = stage.json(&["inspect", "report", "-t", T, "-d", "w2@test"]);
+    let text = report["w2@test"]["ok"].as_str().unwrap();
+    for part in ["broker: redis ", "echo, nap", "hostname = \"w2@test\""] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

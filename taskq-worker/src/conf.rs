@@ -1,0 +1,18 @@
+//! A worker's settings, by the names of their flags.
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// What it was started with, defaults included; times in seconds, the password not shown.
+pub(crate) fn of(config: &Config) -> Value {
+    let queues: Vec<_> = config.queues.iter().map(ToString::to_string).collect();
+    json!({
+        "broker": config.source.shown(),
+        "concurrency": config.slots,
+        "grace": config.grace.as_secs_f64(),
+        "hostname": &*config.node,
+        "lease": config.lease.as_secs_f64(),
+        "queues": queues,
+    })
+}
