@@ -6,6 +6,7 @@ mod args;
 mod cmd;
 mod console;
 mod exit;
+mod follow;
 mod quantity;
 mod reach;
 mod record_view;

@@ -111,9 +111,8 @@ impl Ledger {
     }
 
     /// Cuts off the runs that are meant; answers which these are.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody gives that order yet"))]
-    pub(crate) fn terminate(&self, is_meant: impl Fn(&Message) -> bool) -> Vec<TaskId> {
-        let keys = self.book().runs(|run| is_meant(&run.message));
+    pub(crate) fn terminate(&self, is_meant: impl Fn(&Run) -> bool) -> Vec<TaskId> {
+        let keys = self.book().runs(is_meant);
         let now = Instant::now();
         keys.into_iter()
             .filter(|(key, _)| self.cut_off(*key, Cutoff::Terminated, now))
@@ -375,9 +374,9 @@ mod tests {
     async fn those_that_are_meant_are_terminated() {
         let mut scene = scene(TimeLimits::default(), false).await;
         let id = scene.run.message.id;
-        assert!(scene.ledger.terminate(|m| m.id != id).is_empty());
+        assert!(scene.ledger.terminate(|r| r.message.id != id).is_empty());
         assert!(scene.end().is_none() && scene.told().is_none());
-        assert_eq!(scene.ledger.terminate(|m| m.id == id), [id]);
+        assert_eq!(scene.ledger.terminate(|r| r.message.id == id), [id]);
         assert_eq!(scene.told(), Some(Cancelled::Revoked));
         let end = scene.end();
         assert!(

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use taskq_core::broker::{Delivery, End, Receipt, Verdict};
 use taskq_core::event::Attempt;
-use taskq_core::task::Cancelled;
-use taskq_core::{Message, QueueName, Record};
+use taskq_core::task::{Cancelled, Heard, ProgressSink, RunKey};
+use taskq_core::{Message, Progress, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +82,19 @@ impl Run {
             worker,
             received: self.received,
             began: Some(self.began),
+            context: Some(&self.leash.context),
         }
+    }
+
+    /// How far it has got, if it tells.
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        self.leash.context.last_progress()
+    }
+
+    /// Whether what is told of it now tells how far it has got; from here on that is no news.
+    pub(crate) fn takes_progress(&self) -> bool {
+        let news = self.leash.context.take_news();
+        news || self.leash.context.has_progress()
     }
 
     /// Whether its record says STARTED.
@@ -203,6 +215,13 @@ impl Ledger {
         (book.running(), book.processed())
     }
 
+    /// Returns once `n` runs have ended.
+    pub(crate) async fn have_ended(&self, n: u64) {
+        let bell = Arc::new(Notify::new());
+        self.book().ring_after(n, Arc::clone(&bell));
+        bell.notified().await;
+    }
+
     /// Deliveries without a verdict.
     pub(crate) fn open(&self) -> usize {
         self.book().len()
@@ -285,12 +304,14 @@ impl Ledger {
         self.sooner.notify_one();
     }
 
-    /// Takes up to `most` runs to be told of: those to be told of at once, and those that run since `until` or longer.
+    /// Takes up to `most` runs to be told of: those to be told of at once, those that run since `until` or longer, and those
+    /// that have got further.
     pub(crate) fn untold(self: &Arc<Self>, until: Instant, most: usize) -> Vec<Round> {
         let mut rounds: HashMap<QueueName, Round> = HashMap::new();
+        let now = Instant::now();
         let mut book = self.book();
         for _ in 0..most {
-            let Some((key, entry)) = book.next_untold(until) else {
+            let Some((key, entry)) = book.next_untold(until, now) else {
                 break;
             };
             let Some(run) = entry.run.clone() else {
@@ -300,7 +321,7 @@ impl Ledger {
             rounds
                 .entry(run.queue.clone())
                 .or_insert_with(|| Round::new(Arc::clone(self), run.queue.clone()))
-                .add(key, run, before == Telling::No);
+                .add(key, run, before);
         }
         drop(book);
         rounds.into_values().collect()
@@ -392,7 +413,7 @@ impl Ledger {
             self.count_lost(1);
             return false;
         }
-        self.tally.ends(&verdict.end);
+        self.tally.ends(&verdict);
         if let Some(event) = &mut verdict.event
             && matches!(entry.telling, Telling::Done | Telling::UnderWay)
         {
@@ -421,6 +442,15 @@ impl Ledger {
     }
 }
 
+impl ProgressSink for Ledger {
+    fn has_news(&self, of: RunKey) {
+        let ring = self.book().has_news(of.into());
+        if ring {
+            self.begun.notify_one();
+        }
+    }
+}
+
 /// See [`Ledger::cancel_on_drop`].
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Arc<Ledger>);
@@ -444,6 +474,14 @@ impl Held {
     /// Fires when the run no longer counts.
     pub(crate) fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
+    }
+
+    /// Where the run's progress goes.
+    pub(crate) fn heard(&self) -> Heard {
+        Heard {
+            by: Arc::clone(&self.ledger) as Arc<dyn ProgressSink>,
+            as_of: self.key.into(),
+        }
     }
 
     /// The task's function starts. False, and it must not: the stop has given its message back already.
@@ -474,6 +512,13 @@ impl Held {
 
     pub(crate) fn receipt(&self) -> Receipt {
         self.key.receipt()
+    }
+
+    /// Whether it was revoked since it was claimed, before it began.
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        let mut book = self.ledger.book();
+        book.get_mut(self.key)
+            .is_some_and(|e| e.is_revoked(message))
     }
 
     /// Why the run was cut off, if it was.

@@ -201,6 +201,55 @@ fn a_pause_outlives_the_worker_and_ends_when_it_is_resumed() {
 }
 
 #[test]
+fn what_is_revoked_does_not_run_when_its_pause_ends() {
+    let stage = Stage::new();
+    let _workers = [
+        stage.worker("w1@test", "celery"),
+        stage.worker("w2@test", "celery"),
+    ];
+    stage.json(&["control", "pause", "celery"]);
+    let (revoked, spared) = (
+        stage.send("echo", 1, "celery"),
+        stage.send("echo", 2, "celery"),
+    );
+    let (_, said, _) = stage.run(&["control", "revoke", &revoked, "-t", T]);
+    assert!(said.contains(&revoked), "{said}");
+    let told = stage.json(&["inspect", "revoked", "-t", T]);
+    assert_eq!(told, json!({"w1@test": [revoked], "w2@test": [revoked]}));
+    stage.json(&["control", "resume", "celery"]);
+    stage.until(&spared, "SUCCESS");
+    stage.until(&revoked, "REVOKED");
+    let stats = stage.json(&["inspect", "stats", "-t", T]);
+    let runs = |node: &str| stats[node]["total"]["echo"].as_u64().unwrap_or(0);
+    assert_eq!(runs("w1@test") + runs("w2@test"), 1);
+}
+
+#[test]
+fn a_delayed_and_a_running_call_are_revoked() {
+    let stage = Stage::new();
+    let _worker = stage.worker("w1@test", "celery");
+    let line = ["call", "echo", "-a", "[1]", "--countdown", "1h"];
+    let delayed = stage.json(&line)["task_id"].as_str().unwrap().to_owned();
+    stage.json(&["control", "revoke", &delayed, "-t", T]);
+    assert_eq!(stage.json(&["result", &delayed])["state"], "REVOKED");
+
+    let runs = stage.send("nap", 3_600_000, "celery");
+    let began = Instant::now();
+    while stage.json(&["inspect", "query_task", &runs, "-t", T])["w1@test"] == json!({}) {
+        assert!(began.elapsed() < PATIENCE, "it does not begin");
+    }
+    let told = stage.json(&["control", "revoke", &runs, "-t", T]);
+    assert_eq!(told["w1@test"]["running"], json!([runs]), "{told}");
+    let told = stage.json(&["control", "terminate", &runs, "-t", T]);
+    assert_eq!(told["w1@test"]["terminated"], json!([runs]), "{told}");
+    stage.until(&runs, "REVOKED");
+    assert_eq!(
+        stage.json(&["inspect", "active", "-t", T]),
+        json!({"w1@test": []})
+    );
+}
+
+#[test]
 fn a_worker_that_was_killed_is_named_and_the_others_answer() {
     let stage = Stage::new();
     let mut doomed = stage.worker("w1@test", "celery");
@@ -228,6 +277,7 @@ fn two_live_workers_answer_every_question() {
         "registered",
         "report",
         "reserved",
+        "revoked",
         "stats",
     ] {
         let answer = stage.json(&["inspect", question, "-t", T]);

@@ -2,15 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod calls;
+mod checking;
+mod climbing;
 mod control;
+mod dead;
 mod effects;
 mod fleet;
+mod following;
 mod habits;
 mod inspecting;
 mod listing;
 mod questions;
 mod real;
 mod results;
+mod revoking;
 mod stage;
 mod streams;
 mod unreachable;
+mod why;

@@ -1,6 +1,7 @@
 //! What only Redis can do to us: keys of another type, forgotten scripts, an empty server, one that is gone.
 
 mod bell;
+mod dead;
 mod questions;
 mod retention;
 mod trouble;
