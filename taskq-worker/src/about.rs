@@ -92,7 +92,8 @@ fn address(url: &str) -> BrokerAddress {
     }
 }
 
-fn rusage() -> Option<Rusage> {
+/// What this process has used; `None` where the system does not tell.
+pub(crate) fn rusage() -> Option<Rusage> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     used(&stat, &status)

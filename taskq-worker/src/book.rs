@@ -3,12 +3,14 @@
 //! Every step takes the same short time however many entries there are, for it is taken under the ledger's lock: a run
 //! that nobody was told of yet is a link of a list that runs through the places.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
-use taskq_core::{QueueName, TaskId};
-use tokio::sync::OwnedSemaphorePermit;
+use taskq_core::revocation::Revocations;
+use taskq_core::{Message, QueueName, TaskId};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::cutoff::{Cutoff, Leash, Stray};
@@ -36,6 +38,8 @@ pub(crate) struct Entry {
     pub(crate) cutoff: Option<Cutoff>,
     /// When it stands in the timeline.
     step: Option<Instant>,
+    /// What was revoked since it was claimed, while it had not begun.
+    pub(crate) late: Vec<Arc<Revocations>>,
     links: Option<Links>,
 }
 
@@ -83,8 +87,13 @@ impl Entry {
             parked: None,
             cutoff: None,
             step: None,
+            late: Vec::new(),
             links: None,
         }
+    }
+
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        self.late.iter().any(|revoked| revoked.covers(message))
     }
 }
 
@@ -138,22 +147,31 @@ struct List {
 /// The entries.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    places: Vec<Option<Entry>>,
+    pub(crate) places: Vec<Option<Entry>>,
     free: Vec<usize>,
     at_once: List,
     if_long: List,
     timeline: Timeline,
     /// Settled, and not ended; those that are so longest first.
     strays: Vec<(Receipt, Stray)>,
+    /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
+    pub(crate) late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
     processed: u64,
+    /// Rings when so many have ended.
+    enough: Option<(u64, Arc<Notify>)>,
 }
 
 impl Book {
     /// As many as have room in the ledger: places are used again.
-    pub(crate) fn enter(&mut self, entry: Entry) -> Key {
+    pub(crate) fn enter(&mut self, mut entry: Entry) -> Key {
+        for (queue, revoked) in self.late.iter().flatten() {
+            if queue.as_ref().is_none_or(|queue| *queue == entry.queue) {
+                entry.late.push(Arc::clone(revoked));
+            }
+        }
         let receipt = entry.receipt;
         let place = self.free.pop().unwrap_or(self.places.len());
         match self.places.get_mut(place) {
@@ -211,10 +229,21 @@ impl Book {
         self.processed
     }
 
+    /// Rings `bell` once `n` have ended.
+    pub(crate) fn ring_after(&mut self, n: u64, bell: Arc<Notify>) {
+        if self.processed >= n {
+            bell.notify_one();
+        }
+        self.enough = Some((n, bell));
+    }
+
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
-    /// `None`: its entry was taken out, it must not begin.
+    /// `None`: its entry was taken out, or it was revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
         let entry = self.get_mut(key)?;
+        if entry.is_revoked(&run.message) {
+            return None;
+        }
         (entry.run, entry.claim) = (Some(run), None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
@@ -355,6 +384,11 @@ impl Book {
     fn count_end(&mut self) {
         self.running -= 1;
         self.processed += 1;
+        if let Some((n, bell)) = &self.enough
+            && self.processed >= *n
+        {
+            bell.notify_one();
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
@@ -416,7 +450,6 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use taskq_core::Message;

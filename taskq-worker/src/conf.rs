@@ -14,5 +14,7 @@ pub(crate) fn of(config: &Config) -> Value {
         "hostname": &*config.node,
         "lease": config.lease.as_secs_f64(),
         "queues": queues,
+        "soft-time-limit": config.limits.soft.map(|limit| limit.as_secs_f64()),
+        "time-limit": config.limits.hard.map(|limit| limit.as_secs_f64()),
     })
 }

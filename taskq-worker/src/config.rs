@@ -9,8 +9,11 @@ use taskq_core::task::{Registry, State};
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
 
+use crate::hooks::Hooks;
 use crate::limits::TimeLimits;
+use crate::middleware::Chain;
 use crate::node;
+use crate::recycle::Enough;
 
 /// How long a session outlives its last beat, unless said otherwise: 10 s.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
@@ -37,6 +40,11 @@ pub(crate) struct Config {
     pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Registry,
+    pub(crate) middleware: Arc<Chain>,
+    pub(crate) hooks: Hooks,
+    pub(crate) enough: Enough,
+    /// Where it answers for its health.
+    pub(crate) health: Option<String>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -59,6 +67,10 @@ pub(crate) struct Draft {
     pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Option<Registry>,
+    pub(crate) middleware: Chain,
+    pub(crate) hooks: Hooks,
+    pub(crate) enough: Enough,
+    pub(crate) health: Option<String>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -96,6 +108,10 @@ impl Draft {
             limits: self.limits.check()?,
             state: self.state,
             registry: self.registry.map_or_else(Registry::collect, Ok)?,
+            middleware: Arc::new(self.middleware),
+            hooks: self.hooks,
+            enough: self.enough.check()?,
+            health: self.health,
             stop: self.stop,
         })
     }

@@ -18,6 +18,7 @@ use tracing::Instrument;
 use crate::cutoff::Leash;
 use crate::ledger::{Held, Run, Settlement};
 use crate::limits::{Limits, TimeLimits};
+use crate::middleware::Chain;
 use crate::report;
 use crate::supervisor::last_words;
 use crate::verdict::{self, Began, Call, Ending};
@@ -31,6 +32,7 @@ pub(crate) struct Executor {
     pub(crate) registry: Registry,
     pub(crate) node: Arc<str>,
     pub(crate) state: State,
+    pub(crate) middleware: Arc<Chain>,
     pub(crate) dispatcher: Dispatcher,
     /// Of the messages that may take the process down for the last time, one runs at a time.
     pub(crate) last_life: Semaphore,
@@ -106,6 +108,7 @@ impl Executor {
         call: &mut Call<'_>,
         held: &Held,
     ) -> Result<Ending, Cut> {
+        is_revoked(*call, delivery)?;
         // The time of a message that never expires costs nothing.
         let claimed = call.message.expires.map(|_| Instant::now());
         is_in_time(*call, delivery, claimed)?;
@@ -132,7 +135,7 @@ impl Executor {
         let context = Context::new(call.message, around);
         let began = Began::now();
         call.began = Some(began);
-        let outcome = match start(def, context.clone(), call.message) {
+        let outcome = match start(def, context.clone(), call.message, &self.middleware) {
             Ok(Ok(running)) => {
                 let begins = held.runs(Run {
                     message: Arc::clone(call.message),
@@ -148,6 +151,10 @@ impl Executor {
                     },
                 });
                 if !begins {
+                    if held.is_revoked(call.message) {
+                        call.began = None;
+                        return Err(call.revoked(false).into());
+                    }
                     return Err(Cut::Back);
                 }
                 match perform(running, held.cancelled(), limits).await {
@@ -217,6 +224,15 @@ fn settle(held: Held, call: Call<'_>, ending: Ending) -> Settlement {
     settlement
 }
 
+/// What was revoked when it was claimed does not run.
+fn is_revoked(call: Call<'_>, delivery: &Delivery) -> Result<(), Cut> {
+    if !delivery.revoked.covers(call.message) {
+        return Ok(());
+    }
+    let told = delivery.revoked.was_told(call.message.id);
+    Err(call.revoked(told).into())
+}
+
 /// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.
 fn is_in_time(call: Call<'_>, delivery: &Delivery, claimed: Option<Instant>) -> Result<(), Cut> {
     let (Some(expires), Some(claimed)) = (call.message.expires, claimed) else {
@@ -242,11 +258,19 @@ fn is_due(call: Call<'_>, delivery: &Delivery) -> Result<(), Cut> {
 
 /// Reads the arguments and makes the future; a panic there is the task's own.
 fn start(
-    def: &TaskDef,
+    def: &'static TaskDef,
     context: Context,
-    message: &Message,
+    message: &Arc<Message>,
+    middleware: &Arc<Chain>,
 ) -> Result<Result<Running, BadSignature>, TaskResult> {
-    let run = || (def.run)(context, Arguments::of(message));
+    let around = middleware.of(def, message, &context);
+    let run = || {
+        let running = (def.run)(context, Arguments::of(message))?;
+        Ok(match around {
+            Some(around) => around.put(running),
+            None => running,
+        })
+    };
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
 }
 
@@ -294,7 +318,7 @@ async fn perform(
 }
 
 /// A panic is a failure like any other: it retries by the task's policy.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskResult {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskResult {
     Outcome::Retry {
         after: None,
         error: Failure::new("Panic", last_words(panic)),

@@ -43,6 +43,7 @@ impl Fetcher {
         let mut trouble = Trouble::new("claiming");
         while let Some((slots, room)) = self.permits(&free).await {
             let max = slots.num_permits();
+            let _under_way = self.ledger.claims();
             let claim = tokio::time::timeout(WAIT + HUNG, self.consumer.claim(max, WAIT));
             tokio::pin!(claim);
             let claimed = tokio::select! {

@@ -203,6 +203,13 @@ impl Ledger {
         (book.running(), book.processed())
     }
 
+    /// Returns once `n` runs have ended.
+    pub(crate) async fn have_ended(&self, n: u64) {
+        let bell = Arc::new(Notify::new());
+        self.book().ring_after(n, Arc::clone(&bell));
+        bell.notified().await;
+    }
+
     /// Deliveries without a verdict.
     pub(crate) fn open(&self) -> usize {
         self.book().len()
@@ -328,15 +335,13 @@ impl Ledger {
         &self.node
     }
 
-    /// Settles a run without it: what it answers later counts for nothing. False: it is settled.
-    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> bool {
+    /// Settles a run without it: what it answers later counts for nothing. Says whether the verdict counts; `None`: it
+    /// had one.
+    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> Option<bool> {
         let mut book = self.book();
-        if book.cut_and_running(key).is_none() {
-            return false;
-        }
+        book.cut_and_running(key)?;
         book.strays_off(key, stray);
-        self.conclude(book, key, verdict);
-        true
+        Some(self.conclude(book, key, verdict))
     }
 
     fn settle(&self, key: Key, verdict: Verdict) -> Settlement {
@@ -394,7 +399,7 @@ impl Ledger {
             self.count_lost(1);
             return false;
         }
-        self.tally.ends(&verdict.end);
+        self.tally.ends(&verdict);
         if let Some(event) = &mut verdict.event
             && matches!(entry.telling, Telling::Done | Telling::UnderWay)
         {
@@ -476,6 +481,13 @@ impl Held {
 
     pub(crate) fn receipt(&self) -> Receipt {
         self.key.receipt()
+    }
+
+    /// Whether it was revoked since it was claimed, before it began.
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        let mut book = self.ledger.book();
+        book.get_mut(self.key)
+            .is_some_and(|e| e.is_revoked(message))
     }
 
     /// Why the run was cut off, if it was.

@@ -27,13 +27,17 @@ mod cutoff;
 mod executor;
 mod fetcher;
 mod finisher;
+mod health;
 mod heartbeat;
+mod hooks;
 mod ledger;
 mod limits;
 mod node;
 mod pace;
+mod recycle;
 mod registration;
 mod responder;
+mod revoking;
 mod round;
 mod shutdown;
 mod sweeper;
@@ -45,7 +49,9 @@ mod watchdog;
 mod worker;
 
 pub mod cli;
+pub mod middleware;
 
+pub use async_trait::async_trait;
 pub use config::{DEFAULT_GRACE, DEFAULT_LEASE, default_concurrency};
 pub use error::RunError;
 pub use node::expand_node;

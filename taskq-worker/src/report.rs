@@ -44,6 +44,9 @@ pub(crate) fn ended(message: &Message, queue: &QueueName, told: &Told) {
         .as_ref()
         .map(|e| format!("{}: {}", e.kind, e.message));
     match (&error, told.again) {
+        (Some(error), _) if state == State::Revoked => {
+            info!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}: {error}");
+        }
         (None, None) if state == State::Revoked => {
             info!(%id, task, %queue, attempt, %state, "{task} {state}, it was not run: its time was over");
         }

@@ -203,24 +203,33 @@ impl Call<'_> {
 
     /// Its time was over before it ran.
     pub(crate) fn expired(self) -> Ending {
+        self.revoked_for(RevokeCause::Expired)
+    }
+
+    /// It was revoked before it ran; `told`: whoever revoked it has told it.
+    pub(crate) fn revoked(self, told: bool) -> Ending {
+        let ending = self.revoked_for(RevokeCause::Requested);
         Ending {
-            record: self.record(State::Revoked),
-            ..self.ending(End::Revoked(RevokeCause::Expired), State::Revoked)
+            event: ending.event.filter(|_| !told),
+            ..ending
+        }
+    }
+
+    fn revoked_for(self, cause: RevokeCause) -> Ending {
+        let error = cause.failure();
+        Ending {
+            record: self.record(State::Revoked).map(|r| Record {
+                error: error.clone(),
+                ..r
+            }),
+            error,
+            ..self.ending(End::Revoked(cause), State::Revoked)
         }
     }
 
     /// It was revoked while it ran, and cut off.
     pub(crate) fn terminated(self) -> Ending {
-        let text = "it was revoked while it ran, and cut off";
-        let failure = Failure::new("Terminated", text);
-        Ending {
-            record: self.record(State::Revoked).map(|r| Record {
-                error: Some(failure.clone()),
-                ..r
-            }),
-            error: Some(failure),
-            ..self.ending(End::Revoked(RevokeCause::Terminated), State::Revoked)
-        }
+        self.revoked_for(RevokeCause::Terminated)
     }
 
     /// It is cut off, or never got to run, and goes back: unless it has begun and must not begin twice.

@@ -19,9 +19,13 @@ use crate::error::RunError;
 use crate::executor::Executor;
 use crate::fetcher::Fetcher;
 use crate::finisher::Finisher;
+use crate::health::Health;
 use crate::heartbeat::Heartbeat;
+use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::limits::{Limits, TimeLimits};
+use crate::middleware::Chain;
+use crate::recycle::Enough;
 use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::shutdown::Shutdown;
@@ -74,7 +78,7 @@ pub struct Worker {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
-    draft: Draft,
+    pub(crate) draft: Draft,
 }
 
 impl Builder {
@@ -142,12 +146,6 @@ impl Builder {
         self
     }
 
-    /// A value that tasks reach by its type with [`Context::state`](crate::Context::state).
-    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.draft.state = self.draft.state.with(value);
-        self
-    }
-
     /// The tasks it offers. Default: [`Registry::collect`].
     pub fn registry(mut self, registry: Registry) -> Self {
         self.draft.registry = Some(registry);
@@ -186,6 +184,10 @@ impl Worker {
                 limits: TimeLimits::default(),
                 state: State::default(),
                 registry: None,
+                middleware: Chain::default(),
+                hooks: Hooks::default(),
+                enough: Enough::default(),
+                health: None,
                 stop: CancellationToken::new(),
             },
         }
@@ -217,14 +219,23 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = abandoned.cancelled() => Ok(()),
-                end = serve(config, tasks) => end,
+                end = live(config, tasks) => end,
             }
         })
         .await
     }
 }
 
-async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
+/// All of it: what the program does before and after is around what the worker does.
+async fn live(mut config: Config, tasks: Handle) -> Result<(), RunError> {
+    let health = Health::begin(&config)?;
+    let hooks = std::mem::take(&mut config.hooks);
+    let (state, stop) = (config.state.clone(), config.stop.clone());
+    let work = serve(config, tasks.clone(), health.as_ref());
+    hooks.around(&tasks, &state, &stop, work).await
+}
+
+async fn serve(config: Config, tasks: Handle, health: Option<&Health>) -> Result<(), RunError> {
     let stop = &config.stop;
     let Some(backend) = connect(&config.source, stop).await? else {
         return Ok(());
@@ -254,9 +265,24 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
                     config.lease
                 );
             }
-            consume(&config, tasks, &backend, &consumer, registration.clone()).await
+            let consumer = match health {
+                Some(health) => health.watch(consumer),
+                None => consumer,
+            };
+            consume(
+                &config,
+                tasks,
+                &backend,
+                &consumer,
+                registration.clone(),
+                health,
+            )
+            .await
         }
     };
+    if let Some(health) = health {
+        health.ended();
+    }
     let farewell = backend.withdraw(&registration.card.id);
     if let Err(e) = within(CALL / 5, "withdraw", farewell).await {
         tracing::warn!("the registration lapses by itself: {e}");
@@ -297,9 +323,11 @@ async fn consume(
     backend: &Arc<dyn Backend>,
     consumer: &Arc<dyn Consumer>,
     registration: Registration,
+    health: Option<&Health>,
 ) -> Result<(), RunError> {
     let stopping = config.stop.child_token();
-    let tally = Tally::of(config.registry.iter().map(|def| def.name));
+    let names = config.registry.iter().map(|def| def.name);
+    let tally = Tally::of(names).measured_by(health.map(Health::tasks));
     let node = Arc::clone(&config.node);
     let (ledger, receivers) = Ledger::new(config.slots, &config.queues, node, tally);
     let ledger = Arc::new(ledger);
@@ -363,6 +391,7 @@ async fn consume(
         registry: config.registry.clone(),
         node: Arc::clone(&config.node),
         state: config.state.clone(),
+        middleware: Arc::clone(&config.middleware),
         dispatcher: Dispatcher::new(Arc::clone(backend), SEND),
         last_life: Semaphore::new(1),
         limits,
@@ -378,11 +407,17 @@ async fn consume(
     let duty = supervisor::vital("fetcher", fetcher.run());
     let mut fetcher = JoinSet::new();
     fetcher.spawn_on(duty, &tasks);
+    if let Some(health) = health {
+        health.works(backend, consumer, &ledger, &stopping);
+    }
     banner(config);
 
     let died = tokio::select! {
         biased;
         () = stopping.cancelled() => Ok(()),
+        why = supervisor::vital("recycler", config.enough.reached(&ledger)) => why.map(|why| {
+            tracing::info!("{why}: stopping, to be started again");
+        }),
         end = fetcher.join_next() => died("fetcher", end),
         end = finishers.join_next() => died("finisher", end),
         end = &mut beats => died("heartbeat", Some(Ok(end))),

@@ -6,6 +6,7 @@ mod dead;
 mod other_language;
 mod purging;
 mod revoking;
+mod revoking_over_redis;
 mod routing;
 mod running;
 mod sending;

@@ -17,6 +17,7 @@ mod search;
 #[cfg(feature = "testing")]
 pub mod conformance;
 
+pub use crate::revocation::RevokeCause;
 pub use connect::connect;
 pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;
@@ -423,19 +424,6 @@ pub enum End {
     },
     /// It is over without an answer: REVOKED.
     Revoked(RevokeCause),
-}
-
-/// Why a message ends as REVOKED.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RevokeCause {
-    /// Its time was over before it ran.
-    Expired,
-    /// It was revoked before it ran.
-    Requested,
-    /// It was revoked while it ran, and cut off.
-    Terminated,
-    /// Its queue was purged.
-    Purged,
 }
 
 /// What a finish came to.

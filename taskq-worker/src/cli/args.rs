@@ -83,6 +83,23 @@ pub(crate) struct Args {
     #[arg(long, env = "TASKQ_LEASE", hide_env_values = true, default_value = "10", value_parser = duration, value_name = "TIME")]
     pub(crate) lease: Duration,
 
+    /// Stop, warm, after so many runs have ended: exit status 0, for a supervisor to start it again [default: no limit]
+    #[arg(
+        long,
+        env = "TASKQ_MAX_TASKS",
+        hide_env_values = true,
+        value_name = "N"
+    )]
+    pub(crate) max_tasks: Option<u64>,
+
+    /// Stop, warm, when the process has more than that in memory, such as 512MB or 1.5GiB: as --max-tasks [default: no limit]
+    #[arg(long, env = "TASKQ_MAX_MEMORY", hide_env_values = true, value_parser = super::size::bytes, value_name = "SIZE")]
+    pub(crate) max_memory: Option<u64>,
+
+    /// Answer over HTTP at HOST:PORT: /live, /ready and /metrics; port 0 takes a free one, which is logged [default: nowhere]
+    #[arg(long, env = "TASKQ_HEALTH_ADDR", hide_env_values = true, value_parser = host_and_port, value_name = "HOST:PORT")]
+    pub(crate) health_addr: Option<String>,
+
     /// The broker
     #[arg(
         short,
@@ -110,6 +127,18 @@ pub(crate) struct Args {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// An address to listen at.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let wrong =
+        || format!("{text:?} is no HOST:PORT: write 127.0.0.1:8081, 0.0.0.0:8081 or [::]:8081");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
+    if host.is_empty() || (host.contains(':') && !host.starts_with('[')) {
+        return Err(wrong());
+    }
+    Ok(text.to_owned())
 }
 
 /// Seconds, or a number with its unit: `90`, `1.5`, `2m`, `500ms`, `1h`.

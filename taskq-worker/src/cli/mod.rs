@@ -5,6 +5,7 @@ mod args;
 mod celery;
 mod logging;
 mod signals;
+mod size;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::args::Args;
 use crate::config::default_concurrency;
+use crate::error::RunError;
 use crate::worker::{Builder, Worker};
 
 /// Why a program does not give its worker what it needs.
@@ -23,6 +25,8 @@ pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// The stop was asked for and done.
 const STOPPED: u8 = 0;
+/// A hook of the program's own did not let it start.
+const NOT_STARTED: u8 = 1;
 /// It was started the wrong way.
 const USAGE: u8 = 2;
 /// A bug of ours, a broker that answers nonsense, or a task that does not end: to be started again.
@@ -33,8 +37,8 @@ const SPARE_THREADS: usize = 16;
 
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///
-/// Exit status: 0 after a warm stop, 2 when it was started the wrong way, 70 after an internal error or when a task that
-/// was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a
+/// Exit status: 0 after a warm stop, 1 when a hook of the start failed, 2 when it was started the wrong way, 70 after an
+/// internal error or when a task that was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a
 /// second SIGTERM or Ctrl-C ended it at once.
 ///
 /// ```no_run
@@ -47,7 +51,8 @@ pub fn main() -> ExitCode {
     main_with(Ok)
 }
 
-/// The same for tasks that share state: `complete` gives it to the worker.
+/// The same for tasks that need more around them: `complete` gives the worker what they share, its middleware, and what
+/// it does at its start and its end ([`Builder::state`], [`Builder::middleware`], [`Builder::on_start`]).
 ///
 /// It is called once, after the arguments were read: `--help` and a wrong flag do nothing else. Its error is
 /// shown as it is, and ends the program with status 2.
@@ -61,15 +66,16 @@ pub fn main() -> ExitCode {
 /// ```
 #[must_use]
 pub fn main_with(complete: impl FnOnce(Builder) -> Result<Builder, Refusal>) -> ExitCode {
-    start(std::env::args_os(), complete).into()
+    run_with(std::env::args_os(), complete).into()
 }
 
 /// As [`main`] with arguments given, the program's name first; answers the exit status.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
-    start(args, Ok)
+    run_with(args, Ok)
 }
 
-fn start(
+/// As [`main_with`] with arguments given, the program's name first; answers the exit status.
+pub fn run_with(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     complete: impl FnOnce(Builder) -> Result<Builder, Refusal>,
 ) -> u8 {
@@ -109,6 +115,10 @@ fn start(
             end = worker.run() => match end {
                 Ok(()) => STOPPED,
                 Err(error) if error.is_usage() => refuse(&error),
+                Err(error @ RunError::Start(_)) => {
+                    eprintln!("error: {error}");
+                    NOT_STARTED
+                }
                 Err(error) => {
                     eprintln!("error: {error}");
                     INTERNAL
@@ -177,6 +187,15 @@ fn prepare(
     }
     if let Some(name) = &args.hostname {
         builder = builder.node(name);
+    }
+    if let Some(runs) = args.max_tasks {
+        builder = builder.max_tasks(runs);
+    }
+    if let Some(bytes) = args.max_memory {
+        builder = builder.max_memory(bytes);
+    }
+    if let Some(address) = &args.health_addr {
+        builder = builder.health_addr(address);
     }
     Ok(complete(builder)?.build()?)
 }

@@ -6,6 +6,7 @@ mod limits;
 mod questions;
 mod queues;
 mod report;
+mod revoke;
 mod shown;
 
 use std::panic::AssertUnwindSafe;
@@ -138,8 +139,11 @@ impl Responder {
             Command::Revoked => queues::revoked(self).await,
             Command::ActiveQueues => queues::active_queues(self).await,
 
-            // revoke.rs
-            Command::Revoke { .. } => not_built("revoke"),
+            Command::Revoke {
+                what,
+                queue,
+                terminate,
+            } => Ok(revoke::order(self, what, queue.as_ref(), *terminate)),
 
             // pool.rs
             Command::AddConsumer { .. } => not_built("add_consumer"),

@@ -44,6 +44,8 @@ pub(crate) struct Faults {
     pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
+    /// A sweep blocks the thread it is made on.
+    pub(crate) blocks: AtomicBool,
     /// What lies in a queue is not told.
     pub(crate) hold_depths: AtomicBool,
     /// Calls that were not told so.
@@ -204,6 +206,9 @@ impl Consumer for FlakyConsumer {
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
+        while self.faults.blocks.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.faults.reach()?;
         self.faults.sweeps.fetch_add(1, Ordering::SeqCst);
         self.inner.sweep().await

@@ -5,6 +5,7 @@
 mod bench;
 mod flaky;
 mod gate;
+mod look;
 
 mod blocked;
 mod cli;
@@ -13,15 +14,20 @@ mod control;
 mod events;
 mod expiry;
 mod fetching;
+mod health;
+mod hooks;
 mod idle;
 mod leases;
 mod limits;
+mod middleware;
 mod outage;
 mod outcomes;
 mod process;
 mod questions;
+mod recycle;
 mod redis;
 mod refusals;
 mod registration;
+mod revoking;
 mod stop;
 mod telling;

@@ -59,7 +59,8 @@ fn child() {
         // It lives as long as the process.
         Box::leak(Box::new(broker));
     }
-    std::process::exit(cli::run(args).into());
+    let complete = |worker| Ok(crate::hooks::complete(worker));
+    std::process::exit(cli::run_with(args, complete).into());
 }
 
 /// The child with these arguments, not yet started; nothing of the tester's own settings reaches it.
@@ -84,7 +85,12 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command(args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut command(args))
+    }
+
+    /// A child that is more than its arguments.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Self {
             child,

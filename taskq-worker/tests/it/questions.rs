@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -93,7 +94,8 @@ async fn queues_are_told_with_their_pauses() {
 
 #[tokio::test]
 async fn settings_are_told_by_the_names_of_their_flags() {
-    let bench = Bench::start(&[&HELD]);
+    let limit = Duration::from_millis(1_500);
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| b.time_limit(limit));
     assert_eq!(
         answer(&bench, Command::Conf).await,
         json!({
@@ -103,6 +105,8 @@ async fn settings_are_told_by_the_names_of_their_flags() {
             "hostname": "w1@test",
             "lease": 10.0,
             "queues": ["celery"],
+            "soft-time-limit": null,
+            "time-limit": 1.5,
         })
     );
 }

@@ -194,10 +194,10 @@ pub async fn a_revocation_is_over_after_a_week(bench: Bench) -> Result<(), Error
     let consumer = bench.consumer().await?;
     let sent = bench.send(1).await?;
     bench.revoke_ids(&sent).await?;
-    bench.pass(DAY * 6, &[&consumer]).await?;
+    bench.advance(DAY * 6).await?;
     let got = bench.deliver(&consumer, 1).await?;
     assert_eq!(covered(&got), sent);
-    bench.pass(DAY * 2, &[&consumer]).await?;
+    bench.advance(DAY * 2).await?;
     bench
         .settle(&consumer, vec![super::return_(&got[0])])
         .await?;
@@ -279,9 +279,8 @@ pub async fn what_is_marked_reads_revoked_until_its_time(bench: Bench) -> Result
     bench.send_due(&message, Due::In(DAY * 3)).await?;
     bench.revoke_ids(&[message.id]).await?;
     bench.mark(&[message.id]).await?;
-    let consumer = bench.consumer().await?;
-    bench.pass(DAY * 2, &[&consumer]).await?;
-    consumer.sweep().await?;
+    bench.advance(DAY * 2).await?;
+    bench.consumer().await?.sweep().await?;
     assert_eq!(bench.state(message.id).await?, Some(State::Revoked));
     Ok(())
 }

@@ -50,7 +50,8 @@ impl Store {
                     due: None,
                     ..stands.unwrap_or_else(|| Record::new(id, &task, name, State::Revoked))
                 };
-                at.write(name, record, now, now);
+                let due = at.queue.records.due(id);
+                at.write(name, record, now, due);
             }
         }
         purged

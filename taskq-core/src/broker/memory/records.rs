@@ -61,6 +61,12 @@ impl Records {
         self.by_id.get(&id).map(|k| &k.record)
     }
 
+    /// When its task is due, as far as its retention tells.
+    pub(super) fn due(&self, id: TaskId) -> u64 {
+        let until = self.by_id.get(&id).map_or(0, |k| k.until);
+        until.saturating_sub(DAY_MS)
+    }
+
     /// The record if it reads as final now.
     pub(super) fn get_final(&mut self, id: TaskId, now: u64) -> Option<Record> {
         self.get(id, now).filter(|r| r.state.is_final())

@@ -140,7 +140,7 @@ impl Store {
                 continue;
             };
             let told = Told::revoked(id, &stands.task, stands.attempts);
-            let due = stands.due.unwrap_or(now);
+            let due = at.queue.records.due(id);
             let record = Record {
                 state: State::Revoked,
                 error: RevokeCause::Requested.failure(),

@@ -9,7 +9,7 @@ use std::ops::Range;
 use redis::{Cmd, Value, cmd};
 
 use super::RedisBroker;
-use super::claim::mark;
+use super::delivery::mark;
 use super::keys::QueueKeys;
 use super::value::{array, bytes, members, number, text};
 use crate::broker::search::{MAX_SEARCHED, Needle, windows};

@@ -8,6 +8,7 @@ mod claim;
 mod consumer;
 mod control;
 mod dead;
+mod delivery;
 mod endpoint;
 mod enqueue;
 mod events;
