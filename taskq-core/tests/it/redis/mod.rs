@@ -2,6 +2,7 @@
 
 mod bell;
 mod retention;
+mod revoke;
 mod trouble;
 mod watch;
 
