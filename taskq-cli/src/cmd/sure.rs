@@ -11,7 +11,7 @@ pub(super) fn sure(what: &str, yes: bool, console: &mut Console<'_>) -> Result<(
     if yes {
         return Ok(());
     }
-    match console.consent(&format!("{what}?")) {
+    match console.confirm(&format!("{what}?")) {
         Some(true) => Ok(()),
         Some(false) => Err(Stop::new(Exit::Failed, "nothing was done")),
         None => Err(Stop::new(

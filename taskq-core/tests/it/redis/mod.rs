@@ -4,6 +4,7 @@ mod bell;
 mod dead;
 mod questions;
 mod retention;
+mod revoke;
 mod trouble;
 mod watch;
 
