@@ -168,7 +168,7 @@ fn full(kept: usize) -> Error {
     Error::new(
         ErrorKind::Refused,
         format!(
-            "{kept} revocations are kept and there is room for {MAX_REVOKED}: revoke by task or header, or purge the queue"
+            "{kept} revocations are kept and there is room for {MAX_REVOKED}: revoke by task or header, or wait until the oldest leave"
         ),
     )
 }
