@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
     Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, Finished,
-    Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Start, Swept, Totals, Verdict,
-    Wanted, Watch,
+    Inspect, Outgoing, Replies, Requests, Results, Served, ServerInfo, Start, Swept, Totals,
+    Verdict, Wanted, Watch,
 };
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
@@ -29,6 +29,8 @@ pub(crate) struct Faults {
     pub(crate) never_closes: AtomicBool,
     /// Verdicts are refused for good.
     pub(crate) refuses_verdicts: AtomicBool,
+    /// No queue can be added or cancelled.
+    pub(crate) refuses_queues: AtomicBool,
     /// Verdicts are not acknowledged.
     pub(crate) hold_verdicts: AtomicBool,
     /// Runs that began are told to nobody, though the answer says otherwise.
@@ -95,6 +97,13 @@ impl Faults {
 
     pub(crate) fn come_back(&self) {
         self.down.store(false, Ordering::SeqCst);
+    }
+
+    fn reach_queues(&self) -> Result<(), Error> {
+        if self.refuses_queues.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Refused, "nobody at test:1"));
+        }
+        self.reach()
     }
 
     fn reach(&self) -> Result<(), Error> {
@@ -216,6 +225,16 @@ impl Consumer for FlakyConsumer {
             return Err(Error::new(ErrorKind::Refused, "closed for today"));
         }
         self.inner.close().await
+    }
+
+    async fn attach(&self, served: Served) -> Result<(), Error> {
+        self.faults.reach_queues()?;
+        self.inner.attach(served).await
+    }
+
+    async fn detach(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.faults.reach_queues()?;
+        self.inner.detach(queue).await
     }
 
     fn lease(&self) -> Duration {
