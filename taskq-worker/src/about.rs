@@ -1,5 +1,6 @@
 //! What a worker says of itself: its tasks, its place, what it has done and used.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use taskq_core::control::{BrokerAddress, Pool, Rusage, Stats};
@@ -7,28 +8,27 @@ use url::Url;
 
 use crate::config::{Config, Source};
 use crate::ledger::Ledger;
+use crate::serving::Serving;
 
 /// The kernel counts processor time in these parts of a second, for programs on every machine it runs on today.
 const TICKS_PER_S: f64 = 100.0;
 
-/// What stays the same as long as the worker runs.
+/// What is told of one worker.
 #[derive(Debug)]
 pub(crate) struct About {
     /// The names of its tasks, sorted.
     pub(crate) registered: Vec<&'static str>,
-    slots: usize,
-    queues: Vec<String>,
+    serving: Arc<Serving>,
     broker: BrokerAddress,
     since: Instant,
 }
 
 impl About {
     /// Of a worker that starts now.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, serving: Arc<Serving>) -> Self {
         Self {
             registered: config.registry.iter().map(|def| def.name).collect(),
-            slots: config.slots,
-            queues: config.queues.iter().map(ToString::to_string).collect(),
+            serving,
             broker: match &config.source {
                 Source::Backend(_) => BrokerAddress::default(),
                 Source::Url(url) => address(url),
@@ -43,6 +43,7 @@ impl About {
         let (succeeded, failed) = (tally.succeeded(), tally.failed());
         let (retried, revoked) = (tally.retried(), tally.revoked());
         let pid = std::process::id();
+        let (slots, queues) = (self.serving.slots().total(), self.serving.names());
         Stats {
             total: tally.begun(),
             processed: succeeded + failed + retried + revoked,
@@ -53,13 +54,13 @@ impl About {
             lost: ledger.lost(),
             pid,
             uptime: self.since.elapsed().as_secs(),
-            queues: self.queues.clone(),
+            queues: queues.iter().map(ToString::to_string).collect(),
             pool: Pool {
-                max_concurrency: self.slots,
+                max_concurrency: slots,
                 running: ledger.load().0,
                 processes: vec![pid],
             },
-            prefetch_count: self.slots,
+            prefetch_count: slots,
             broker: self.broker.clone(),
             rusage: rusage(),
         }

@@ -1,5 +1,7 @@
 //! The responder: answers what the fleet's operators ask this worker.
 
+pub(crate) mod pool;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -22,6 +24,7 @@ pub(crate) struct Responder {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) node: Arc<str>,
     pub(crate) about: Arc<About>,
+    pub(crate) pool: pool::Pool,
 }
 
 impl Responder {
@@ -44,7 +47,7 @@ impl Responder {
             if !request.is_for(&self.node) {
                 continue;
             }
-            let reply = self.answer(&request);
+            let reply = self.answer(&request).await;
             // Who asked may be gone: the next question is none the worse for it.
             if let Err(e) = within(CALL, "reply", self.backend.reply(&request, reply)).await {
                 tracing::warn!(
@@ -55,7 +58,7 @@ impl Responder {
         }
     }
 
-    fn answer(&self, request: &Request) -> Reply {
+    async fn answer(&self, request: &Request) -> Reply {
         let body = match &request.command {
             Command::Ping => json!({"ok": "pong"}),
             Command::Active => {
@@ -68,6 +71,12 @@ impl Responder {
             Command::Stats => {
                 serde_json::to_value(self.about.stats(&self.ledger)).unwrap_or_default()
             }
+            Command::AddConsumer { queue, weight } => {
+                json!(self.pool.add_consumer(queue, *weight).await)
+            }
+            Command::CancelConsumer { queue } => json!(self.pool.cancel_consumer(queue).await),
+            Command::PoolGrow { n } => json!(self.pool.grow(*n)),
+            Command::PoolShrink { n } => json!(self.pool.shrink(*n)),
             other => json!({"error": format!("{other:?} is not built yet")}),
         };
         Reply {

@@ -126,9 +126,10 @@ mod tests {
         };
         let consumer = broker.consume(options).await.expect("a consumer");
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
-        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
+        let ledger = Ledger::new(1, "w@test".into(), Tally::default());
+        let verdicts = ledger.admit(&queue).expect("new");
         let ledger = Arc::new(ledger);
-        let room = Arc::clone(ledger.room()).try_acquire_owned();
+        let room = ledger.room().some(1);
         let held = ledger.enter(&deliveries[0], room.expect("room"));
         let run = Run {
             message: Arc::new(message),
@@ -142,7 +143,7 @@ mod tests {
             ledger,
             held,
             run,
-            verdicts: receivers.remove(0).1,
+            verdicts,
         }
     }
 
