@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::claim::{turns, unless_dropped};
 use super::{Bench, done, ids};
 use crate::broker::{ConsumerOptions, Finished, Order, Served};
 use crate::error::Error;
@@ -97,6 +98,34 @@ pub async fn what_is_held_of_a_detached_queue_runs_on(bench: Bench) -> Result<()
     bench.settle(&consumer, vec![done(&got[1])]).await?;
     for id in sent {
         assert_eq!(bench.state(id).await?, Some(State::Success));
+    }
+    Ok(())
+}
+
+/// What a claim took whose future was dropped is answered after its queue was left, or it took nothing.
+pub async fn a_dropped_claim_of_a_detached_queue_is_answered(bench: Bench) -> Result<(), Error> {
+    let consumer = bench.consumer().await?;
+    for turn in 0..20 {
+        let sent = bench.send(2).await?;
+        let claim = consumer.claim(1, Duration::ZERO);
+        let seen = if turn % 2 == 0 {
+            unless_dropped(claim, turns(turn)).await
+        } else {
+            let soon = Duration::from_micros(50 * u64::from(turn));
+            unless_dropped(claim, tokio::time::sleep(soon)).await
+        };
+        let mut got = seen.transpose()?.unwrap_or_default();
+        assert!(consumer.detach(&bench.queue).await?);
+        got.extend(consumer.claim(2, Duration::ZERO).await?);
+        let depth = bench.depth().await?;
+        let (held, waiting) = (got.len() as u64, (2 - got.len()) as u64);
+        assert_eq!((depth.in_flight, depth.waiting), (held, waiting));
+        consumer.attach(bench.queue.clone().into()).await?;
+        got.extend(bench.deliver(&consumer, 2 - got.len()).await?);
+        assert_eq!(ids(&got), sent);
+        bench
+            .settle(&consumer, got.iter().map(done).collect())
+            .await?;
     }
     Ok(())
 }

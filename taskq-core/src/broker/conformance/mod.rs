@@ -176,6 +176,7 @@ macro_rules! __conformance_cases {
                 attached_twice_a_queue_has_its_new_weight
                 a_detached_queue_is_left_to_others
                 what_is_held_of_a_detached_queue_runs_on
+                a_dropped_claim_of_a_detached_queue_is_answered
                 a_detached_queue_is_closed_in_the_end
                 a_detached_queue_can_be_attached_again
                 a_detach_tells_whether_it_took_from_the_queue
