@@ -1,6 +1,7 @@
 //! Queues and slots that change while the worker runs, in one process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskq_worker::broker::memory::MemoryBroker;
@@ -28,7 +29,7 @@ async fn answer(broker: &MemoryBroker, command: Command) -> Value {
 }
 
 async fn ask(broker: &MemoryBroker, command: Command) -> Option<Value> {
-    let patience = std::time::Duration::from_secs(if command == Command::Ping { 1 } else { 20 });
+    let patience = Duration::from_secs(if command == Command::Ping { 1 } else { 20 });
     let request = Request {
         id: TaskId::random().to_string(),
         reply_to: String::new(),
@@ -70,7 +71,7 @@ async fn send_to(broker: &MemoryBroker, name: &str) -> TaskId {
         once: None,
         event: None,
     };
-    let at_once = std::time::Duration::ZERO;
+    let at_once = Duration::ZERO;
     broker.enqueue(&queue, &[outgoing], at_once).await.unwrap();
     message.id
 }
@@ -87,7 +88,10 @@ async fn card_is(broker: &MemoryBroker, queues: &[&str], slots: usize) {
 #[tokio::test]
 async fn a_queue_can_be_added_weighed_and_cancelled() {
     let gate = Gate::default();
-    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| b.state(gate.clone()));
+    // The lease is long: the card is renewed by what changes alone.
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
+        b.state(gate.clone()).lease(Duration::from_secs(600))
+    });
     let waiting = send_to(&bench.broker, "geo").await;
     assert_eq!(
         add(&bench.broker, "geo", 3).await,
@@ -194,7 +198,9 @@ async fn a_broker_that_is_away_is_no_success() {
 async fn slots_grow_and_shrink() {
     let gate = Gate::default();
     let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
-        b.state(gate.clone()).concurrency(2)
+        b.state(gate.clone())
+            .concurrency(2)
+            .lease(Duration::from_secs(600))
     });
     for _ in 0..12 {
         bench.send(Message::new("held")).await;
