@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use taskq_core::broker::{Delivery, End, Receipt, Verdict};
@@ -15,6 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::report;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::book::{Book, Entry, Key, Next, Telling, When};
+use crate::config::MOST_SLOTS;
+use crate::permits::Permits;
 use crate::round::Round;
 use crate::tally::Tally;
 use crate::verdict::{Began, Call};
@@ -35,9 +41,9 @@ pub(crate) struct Ledger {
     begun: Notify,
     /// Rings for the watchdog.
     sooner: Notify,
-    room: Arc<Semaphore>,
-    size: usize,
-    finishers: HashMap<QueueName, mpsc::Sender<Settled>>,
+    room: Permits,
+    /// Of each queue that it ever took from.
+    finishers: RwLock<HashMap<QueueName, mpsc::Sender<Settled>>>,
     lost: AtomicU64,
     tally: Tally,
     /// The node name that verdicts carry.
@@ -132,39 +138,54 @@ impl Settled {
 }
 
 impl Ledger {
-    /// A ledger for `slots` tasks at once, and what each queue's finisher receives from.
-    pub(crate) fn new(
-        slots: usize,
-        queues: &[QueueName],
-        node: Arc<str>,
-        tally: Tally,
-    ) -> (Self, Vec<(QueueName, mpsc::Receiver<Settled>)>) {
-        let size = slots + UNACKNOWLEDGED;
-        let mut finishers = HashMap::new();
-        let mut receivers = Vec::new();
-        for queue in queues {
-            // Every verdict in the channel has its room in the ledger: it is never full.
-            let (send, receive) = mpsc::channel(size);
-            finishers.insert(queue.clone(), send);
-            receivers.push((queue.clone(), receive));
-        }
-        let ledger = Self {
+    /// A ledger for `slots` tasks at once, of no queue yet.
+    pub(crate) fn new(slots: usize, node: Arc<str>, tally: Tally) -> Self {
+        Self {
             book: Mutex::default(),
             begun: Notify::new(),
             sooner: Notify::new(),
-            room: Arc::new(Semaphore::new(size)),
-            size,
-            finishers,
+            room: Permits::new(slots + UNACKNOWLEDGED),
+            finishers: RwLock::default(),
             lost: AtomicU64::new(0),
             node,
             tally,
-        };
-        (ledger, receivers)
+        }
+    }
+
+    /// Lets deliveries of a queue in: what its finisher receives from; `None` if it has one already.
+    pub(crate) fn admit(&self, queue: &QueueName) -> Option<mpsc::Receiver<Settled>> {
+        let finishers = self.finishers.write();
+        let mut finishers = finishers.unwrap_or_else(PoisonError::into_inner);
+        if finishers.contains_key(queue) {
+            return None;
+        }
+        // Every verdict in the channel has its room in the ledger: it is never full.
+        let (send, receive) = mpsc::channel(MOST_SLOTS + UNACKNOWLEDGED);
+        finishers.insert(queue.clone(), send);
+        Some(receive)
+    }
+
+    /// Undoes an admission of which nothing came.
+    pub(crate) fn dismiss(&self, queue: &QueueName) {
+        let finishers = self.finishers.write();
+        let mut finishers = finishers.unwrap_or_else(PoisonError::into_inner);
+        finishers.remove(queue);
+    }
+
+    /// Of how many queues it lets deliveries in.
+    pub(crate) fn queues(&self) -> usize {
+        let finishers = self.finishers.read();
+        finishers.unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Room for deliveries; each claim needs one permit per message.
-    pub(crate) fn room(&self) -> &Arc<Semaphore> {
+    pub(crate) fn room(&self) -> &Permits {
         &self.room
+    }
+
+    /// From now on it is for so many tasks at once.
+    pub(crate) fn resize(&self, slots: usize) {
+        self.room.resize(slots + UNACKNOWLEDGED);
     }
 
     /// Enters a delivery.
@@ -229,14 +250,12 @@ impl Ledger {
 
     /// Deliveries whose verdict is not acknowledged, those without one included.
     pub(crate) fn unsettled(&self) -> usize {
-        self.size - self.room.available_permits()
+        self.room.out()
     }
 
     /// Waits until all is acknowledged. Nothing must be claimed meanwhile.
     pub(crate) async fn settled(&self) {
-        let all = u32::try_from(self.size).unwrap_or(u32::MAX);
-        // An error would mean a closed semaphore; this one never is.
-        drop(self.room.acquire_many(all).await);
+        self.room.all_back().await;
     }
 
     /// How many verdicts did not count because the delivery had been lost.
@@ -423,8 +442,9 @@ impl Ledger {
             verdict,
             room: entry.room,
         };
-        let handed = self
-            .finishers
+        let finishers = self.finishers.read();
+        let handed = finishers
+            .unwrap_or_else(PoisonError::into_inner)
             .get(&entry.queue)
             .is_some_and(|finisher| finisher.try_send(settled).is_ok());
         if !handed {

@@ -141,21 +141,19 @@ mod tests {
         };
         let consumer = broker.consume(options).await.expect("a consumer");
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
-        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
+        let ledger = Ledger::new(1, "w@test".into(), Tally::default());
+        let verdicts = ledger.admit(&queue).expect("new");
         let ledger = Arc::new(ledger);
-        let room = Arc::clone(ledger.room()).try_acquire_owned();
+        let room = ledger.room().some(1);
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
         let held = ledger.enter(&deliveries[0], room.expect("room"), slot.expect("a slot"));
-        let mut run = Run::of(message, TimeLimits::default());
-        let mut around = Surroundings::new(run.queue.clone(), "w@test");
-        around.heard = Some(held.heard());
-        run.leash.context = Context::new(&run.message, around);
+        let run = Run::of(message, TimeLimits::default());
         assert!(held.runs(run.clone()));
         Scene {
             ledger,
             held,
             run,
-            verdicts: receivers.remove(0).1,
+            verdicts,
         }
     }
 

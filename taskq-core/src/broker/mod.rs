@@ -13,6 +13,7 @@ mod places;
 pub mod redis;
 mod revive;
 mod search;
+mod shares;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -117,16 +118,13 @@ pub trait Consumer: Debug + Send + Sync + 'static {
     /// The lease in force: the one asked for, or an earlier worker's at these queues.
     fn lease(&self) -> Duration;
 
-    /// Begins to take from one more queue; of one it takes from already, the weight is set anew.
-    async fn attach(&self, _served: Served) -> Result<(), Error> {
-        Err(unbuilt("add a queue to a consumer"))
-    }
+    /// Begins to take from one more queue; of one it takes from already, the weight is set anew. Refused after
+    /// [`retire`](Self::retire).
+    async fn attach(&self, served: Served) -> Result<(), Error>;
 
     /// Takes nothing more from `queue`: what it holds of it runs to its verdict, then the session there is closed.
-    /// Whether it took from it.
-    async fn detach(&self, _queue: &QueueName) -> Result<bool, Error> {
-        Err(unbuilt("take a queue from a consumer"))
-    }
+    /// Whether it took from it. Verdicts that come after that count as lost.
+    async fn detach(&self, queue: &QueueName) -> Result<bool, Error>;
 }
 
 /// Records.

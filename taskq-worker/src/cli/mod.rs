@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use taskq_core::broker::Served;
 use taskq_core::task::Registry;
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,9 @@ const INTERNAL: u8 = 70;
 
 /// Threads of the blocking pool beside those of tasks: name resolution, files.
 const SPARE_THREADS: usize = 16;
+
+/// Up to so many slots, operators may add as many as they like: plain functions find threads.
+const LEAST_THREADS: usize = 512;
 
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///
@@ -95,11 +99,10 @@ pub fn run_with(
         Ok(worker) => worker,
         Err(error) => return refuse(&error),
     };
-    let slots = args.concurrency.unwrap_or_else(default_concurrency);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Functions that were cut off and go on keep their thread for a while.
-        .max_blocking_threads(2 * slots + SPARE_THREADS)
+        .max_blocking_threads(2 * threads(&args) + SPARE_THREADS)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -133,6 +136,13 @@ pub fn run_with(
     // Functions that still block must not keep the process.
     runtime.shutdown_background();
     status
+}
+
+/// How many plain functions can run at once: as many as there are slots, and some for operators to add. Threads are
+/// started when they are needed.
+fn threads(args: &Args) -> usize {
+    let slots = args.concurrency.unwrap_or_else(default_concurrency);
+    slots.saturating_mul(2).max(LEAST_THREADS)
 }
 
 fn read(
@@ -171,11 +181,16 @@ fn prepare(
     }
     let mut builder = Worker::builder()
         .url(&args.broker)
-        .queues(queues.iter().map(QueueName::as_str))
+        .queues(queues.iter().map(|s| s.queue.as_str()))
+        .strict(args.strict)
+        .threads(threads(args))
         .grace(args.grace)
         .lease(args.lease)
         .registry(registry)
         .stop(stop);
+    for served in queues.iter().filter(|s| s.weight != 1) {
+        builder = builder.queue_weight(served.queue.as_str(), served.weight);
+    }
     if let Some(slots) = args.concurrency {
         builder = builder.concurrency(slots);
     }
@@ -200,11 +215,19 @@ fn prepare(
     Ok(complete(builder)?.build()?)
 }
 
-fn queues(args: &Args, registry: &Registry) -> Result<Vec<QueueName>, Error> {
+fn queues(args: &Args, registry: &Registry) -> Result<Vec<Served>, Error> {
+    let mut names: Vec<&QueueName> = args.queues.iter().map(|s| &s.queue).collect();
+    names.sort();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let queue = twice[0];
+        return Err(Error::invalid(format!(
+            "-Q/--queues names the queue {queue} twice: name it once, with its weight if it has one, such as {queue}=3"
+        )));
+    }
     let all = if !args.queues.is_empty() {
         args.queues.clone()
     } else if args.exclude_queues.is_empty() {
-        vec![QueueName::default()]
+        vec![QueueName::default().into()]
     } else {
         let mut used = registry
             .iter()
@@ -212,11 +235,11 @@ fn queues(args: &Args, registry: &Registry) -> Result<Vec<QueueName>, Error> {
             .collect::<Result<Vec<_>, _>>()?;
         used.sort();
         used.dedup();
-        used
+        used.into_iter().map(Served::from).collect()
     };
     let left: Vec<_> = all
         .into_iter()
-        .filter(|q| !args.exclude_queues.contains(q))
+        .filter(|s| !args.exclude_queues.contains(&s.queue))
         .collect();
     if left.is_empty() {
         return Err(Error::invalid(

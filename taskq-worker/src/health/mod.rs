@@ -26,6 +26,7 @@ use self::watched::Watched;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::ledger::Ledger;
+use crate::serving::Serving;
 use crate::worker::Builder;
 use crate::{supervisor, thread};
 
@@ -63,7 +64,6 @@ struct Known {
     stage: Mutex<Stage>,
     /// There is a task that it offers.
     offers: bool,
-    slots: usize,
     turns: Arc<Turns>,
     metrics: Metrics,
     queues: Queues,
@@ -77,6 +77,7 @@ enum Stage {
     Works {
         consumer: Arc<dyn Consumer>,
         ledger: Arc<Ledger>,
+        serving: Arc<Serving>,
         stopping: CancellationToken,
     },
     /// All is told.
@@ -98,11 +99,10 @@ impl Health {
         let local = listener.local_addr().map_err(|e| wrong(&e))?;
         listener.set_nonblocking(true).map_err(|e| wrong(&e))?;
         let metrics = Metrics::new(config).map_err(|e| wrong(&e))?;
-        let queues = Queues::new(config, metrics.registry(), Handle::current());
+        let queues = Queues::new(metrics.registry(), Handle::current());
         let known = Arc::new(Known {
             stage: Mutex::new(Stage::Starts),
             offers: !config.registry.is_empty(),
-            slots: config.slots,
             turns: Arc::new(Turns::new()),
             metrics,
             queues: queues.map_err(|e| wrong(&e))?,
@@ -156,12 +156,14 @@ impl Health {
         backend: &Arc<dyn Backend>,
         consumer: &Arc<dyn Consumer>,
         ledger: &Arc<Ledger>,
+        serving: &Arc<Serving>,
         stopping: &CancellationToken,
     ) {
-        self.known.queues.ask_of(Arc::clone(backend));
+        self.known.queues.ask_of(Arc::clone(backend), Arc::clone(serving));
         *self.known.stage() = Stage::Works {
             consumer: Arc::clone(consumer),
             ledger: Arc::clone(ledger),
+            serving: Arc::clone(serving),
             stopping: stopping.clone(),
         };
     }

@@ -87,8 +87,8 @@ const COUNTERS: [(&str, &str, Read<Totals>); 8] = [
 
 /// The metrics of a worker's queues: of all workers together, as the broker knows them.
 pub(super) struct Queues {
-    names: Vec<QueueName>,
-    backend: OnceLock<Arc<dyn Backend>>,
+    /// The broker, and what tells the queues.
+    source: OnceLock<(Arc<dyn Backend>, Arc<Serving>)>,
     /// Where calls to the broker are made.
     calls: Handle,
     asked: Mutex<Option<Instant>>,
@@ -100,7 +100,6 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(
-        config: &Config,
         registry: &Registry,
         calls: Handle,
     ) -> prometheus::Result<Self> {
@@ -120,8 +119,7 @@ impl Queues {
         )?;
         registry.register(Box::new(up.clone()))?;
         Ok(Self {
-            names: config.queues.clone(),
-            backend: OnceLock::new(),
+            source: OnceLock::new(),
             calls,
             asked: Mutex::default(),
             up,
@@ -140,15 +138,15 @@ impl Queues {
         })
     }
 
-    /// The broker that is to be asked from here on.
-    pub(super) fn ask_of(&self, backend: Arc<dyn Backend>) {
+    /// The broker that is to be asked from here on, of the queues that `serving` names.
+    pub(super) fn ask_of(&self, backend: Arc<dyn Backend>, serving: Arc<Serving>) {
         // A worker runs once.
-        drop(self.backend.set(backend));
+        drop(self.source.set((backend, serving)));
     }
 
     /// Brings the metrics up to date, unless they are new. What could not be asked is not there, instead of old.
     pub(super) async fn look(&self) {
-        let Some(backend) = self.backend.get() else {
+        let Some((backend, serving)) = self.source.get() else {
             return;
         };
         let mut asked = self.asked.lock().await;
@@ -157,7 +155,7 @@ impl Queues {
         }
         // Noted before as well: who goes away half way shall not make it asked sooner.
         *asked = Some(Instant::now());
-        let (backend, names) = (Arc::clone(backend), self.names.clone());
+        let (backend, names) = (Arc::clone(backend), serving.names());
         // Connections live where they were opened: with the calls, which go on as long as the worker.
         let answer = AbortOnDropHandle::new(self.calls.spawn(ask(backend, names)));
         let facts = match tokio::time::timeout(DEADLINE, answer).await {

@@ -44,8 +44,13 @@ fn app(known: Arc<Known>) -> Router {
 
 async fn metrics(State(known): State<Arc<Known>>) -> Response {
     known.queues.look().await;
-    if let Stage::Works { ledger, .. } = &*known.stage() {
-        known.metrics.look(known.slots, ledger, &known.turns);
+    if let Stage::Works {
+        ledger, serving, ..
+    } = &*known.stage()
+    {
+        known
+            .metrics
+            .look(serving.slots().total(), ledger, &known.turns);
     }
     match known.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),

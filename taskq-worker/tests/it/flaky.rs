@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
     Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
-    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, ServerInfo,
+    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, Served, ServerInfo,
     Start, Swept, Totals, Verdict, Wanted, Watch,
 };
 use taskq_worker::control::{Reply, Request};
@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) never_closes: AtomicBool,
     /// Verdicts are refused for good.
     pub(crate) refuses_verdicts: AtomicBool,
+    /// No queue can be added or cancelled.
+    pub(crate) refuses_queues: AtomicBool,
     /// Verdicts are not acknowledged.
     pub(crate) hold_verdicts: AtomicBool,
     /// Runs that began are told to nobody, though the answer says otherwise.
@@ -102,6 +104,13 @@ impl Faults {
 
     pub(crate) fn come_back(&self) {
         self.down.store(false, Ordering::SeqCst);
+    }
+
+    fn reach_queues(&self) -> Result<(), Error> {
+        if self.refuses_queues.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Refused, "nobody at test:1"));
+        }
+        self.reach()
     }
 
     fn reach(&self) -> Result<(), Error> {
@@ -226,6 +235,16 @@ impl Consumer for FlakyConsumer {
             return Err(Error::new(ErrorKind::Refused, "closed for today"));
         }
         self.inner.close().await
+    }
+
+    async fn attach(&self, served: Served) -> Result<(), Error> {
+        self.faults.reach_queues()?;
+        self.inner.attach(served).await
+    }
+
+    async fn detach(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.faults.reach_queues()?;
+        self.inner.detach(queue).await
     }
 
     fn lease(&self) -> Duration {

@@ -17,6 +17,7 @@
 //! of time they move the broker's clock, so a harness should offer leases that are long in real time. A process that
 //! dies is a consumer that falls silent: it is kept, but beats no more. [`CASES`] is the table for runners of their own.
 
+pub mod attach;
 mod bench;
 pub mod claim;
 pub mod close;
@@ -39,6 +40,7 @@ pub mod replay;
 pub mod retention;
 pub mod revoke;
 pub mod server;
+pub mod shares;
 pub mod started;
 pub mod totals;
 mod verdicts;
@@ -165,6 +167,27 @@ macro_rules! __conformance_cases {
                 no_message_is_held_twice
                 a_foreign_message_is_delivered
                 what_can_not_be_decoded_is_delivered_as_it_came
+            }
+            shares {
+                claims_of_one_keep_the_weights
+                claims_of_many_keep_the_weights
+                a_queue_with_nothing_gives_its_share_away
+                what_had_nothing_has_saved_nothing_up
+                in_strict_order_the_first_come_first
+                in_strict_order_the_later_get_what_is_left
+            }
+            attach {
+                an_attached_queue_is_taken_from
+                attached_twice_a_queue_has_its_new_weight
+                a_detached_queue_is_left_to_others
+                what_is_held_of_a_detached_queue_runs_on
+                a_dropped_claim_of_a_detached_queue_is_answered
+                a_detached_queue_is_closed_in_the_end
+                a_detached_queue_can_be_attached_again
+                a_detach_tells_whether_it_took_from_the_queue
+                nothing_of_a_detached_queue_is_lost
+                the_last_queue_can_be_detached
+                a_retired_consumer_attaches_nothing
             }
             finish {
                 a_result_is_recorded

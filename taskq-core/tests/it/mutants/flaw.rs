@@ -112,6 +112,52 @@ flaws! {
         RewritesMessages,
     }
 
+    // shares
+    [claim] {
+        /// Every queue has the same weight.
+        IgnoresWeights,
+        /// A claim of one message goes round the queues.
+        IgnoresWeightsOfSmallClaims,
+        /// What a queue with nothing does not use stays unused.
+        KeepsTheSharesOfTheEmpty,
+        /// A queue that had nothing gets all that it did not get.
+        MakesUpForTheEmpty,
+        /// Strict order is none.
+        IgnoresTheOrder,
+        /// Strict order is that of the names.
+        OrdersByName,
+        /// In strict order a claim takes from one queue alone.
+        LeavesTheLaterNothing,
+    }
+
+    // attach
+    [attach detach] {
+        /// A queue that comes in addition is not taken from.
+        AttachesNothing,
+        /// Attached twice, a queue is taken from twice.
+        AttachesTwice,
+        /// Attached again, a queue keeps its weight.
+        KeepsTheFirstWeight,
+        /// A queue that was left can not be taken from again.
+        AttachesNoneAgain,
+        /// A queue that was left is taken from as before.
+        DetachesNothing,
+        /// With a queue, what is held of it is left as well.
+        DetachesWhatIsHeld,
+        /// No beat goes to the session of a queue that was left.
+        BeatsForNoneDetached,
+        /// The session at a queue that was left stays open.
+        ClosesNoneDetached,
+        /// Every detach says that it took from the queue.
+        SaysItDetached,
+        /// A stop forgets what is held of a queue that was left.
+        StopsWithoutTheDetached,
+        /// With the last queue the lease is gone.
+        LosesTheLeaseOfTheLast,
+        /// Who has begun to stop still takes from more queues.
+        AttachesTheRetired,
+    }
+
     // finish
     [finish] {
         /// What is done is put back to its queue.
