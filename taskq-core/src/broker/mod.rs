@@ -516,13 +516,6 @@ pub struct ServerInfo {
     pub warnings: Vec<String>,
 }
 
-fn unbuilt(what: &str) -> Error {
-    Error::new(
-        crate::error::ErrorKind::Unsupported,
-        format!("this broker can not {what} yet"),
-    )
-}
-
 const _: fn() = || {
     fn object_safe(_: Arc<dyn Backend>, _: Arc<dyn Consumer>) {}
     fn narrow(all: Arc<dyn Backend>) -> Arc<dyn Broker> {
