@@ -241,3 +241,25 @@ fn a_call_whose_broker_goes_away_during_the_wait_still_tells_its_id() {
     let answer: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(answer, json!({"task_id": id}));
 }
+
+#[tokio::test]
+async fn why_a_call_has_not_ended_is_told_by_the_worker_that_runs_it() {
+    let stage = Stage::start();
+    assert!(stage.active(0).await.is_empty());
+    let waiting = stage.spawn(&["call", "double", "-a", "[21]", "--wait", "--json"]);
+    let task = stage.active(1).await.remove(0);
+    let id = task["id"].as_str().unwrap();
+    let why = stage.run(&["why", id, "--json"]).await;
+    let answer: Value = serde_json::from_slice(&why.stdout).unwrap();
+    assert_eq!(answer["answer"], "running", "{answer}");
+    let words = answer["why"][0].as_str().unwrap();
+    assert!(words.starts_with("running on w1@test for "), "{words}");
+    assert!(words.ends_with("attempt 1"), "{words}");
+    stage.gate.add_permits(1);
+    assert!(end(waiting).await.status.success());
+    let why = stage.run(&["why", id]).await;
+    let words = String::from_utf8(why.stdout).unwrap();
+    assert!(words.starts_with("it is over: it succeeded"), "{words}");
+    assert!(words.contains("on w1@test, attempt 1"), "{words}");
+    stage.stop().await;
+}
