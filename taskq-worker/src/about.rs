@@ -50,7 +50,10 @@ impl About {
         let queues = serving::shown(&self.serving.queues());
         let strict = self.serving.order() == Order::Strict;
         conf.insert("concurrency".to_owned(), json!(slots));
-        conf.insert("queues".to_owned(), json!(queues.split(", ").collect::<Vec<_>>()));
+        conf.insert(
+            "queues".to_owned(),
+            json!(queues.split(", ").collect::<Vec<_>>()),
+        );
         conf.insert("strict".to_owned(), json!(strict));
         conf
     }

@@ -233,9 +233,10 @@ mod tests {
         };
         let consumer = broker.consume(options).await.expect("a consumer");
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
-        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
+        let ledger = Ledger::new(1, "w@test".into(), Tally::default());
+        let verdicts = ledger.admit(&queue).expect("new");
         let (ledger, slots) = (Arc::new(ledger), Arc::new(Semaphore::new(1)));
-        let room = Arc::clone(ledger.room()).try_acquire_owned();
+        let room = ledger.room().some(1);
         let slot = Arc::clone(&slots).try_acquire_owned();
         let held = ledger.enter(&deliveries[0], room.expect("room"), slot.expect("the slot"));
         let mut run = Run::of(message, limits);
@@ -246,7 +247,7 @@ mod tests {
             held,
             run,
             slots,
-            verdicts: receivers.remove(0).1,
+            verdicts,
         }
     }
 

@@ -9,18 +9,14 @@ use taskq_core::broker::{Delivery, End, Receipt, Verdict};
 use taskq_core::event::Attempt;
 use taskq_core::task::{Cancelled, Heard, ProgressSink, RunKey};
 use taskq_core::{Message, Progress, QueueName, Record};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-
-use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
-use crate::cutoff::{Cutoff, Leash, Stray};
-use crate::report;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Book, Entry, Key, Next, Telling, When};
+use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
 use crate::config::MOST_SLOTS;
+use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::permits::Permits;
+use crate::report;
 use crate::round::Round;
 use crate::tally::Tally;
 use crate::verdict::{Began, Call};

@@ -138,7 +138,7 @@ mod tests {
                 node: "w@test".into(),
             };
             let consumer = broker.consume(options).await.expect("a consumer");
-            let (ledger, _) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
+            let ledger = Ledger::new(1, "w@test".into(), Tally::default());
             Self {
                 ledger: Arc::new(ledger),
                 consumer,
@@ -153,7 +153,7 @@ mod tests {
 
         async fn enter(&self) -> Held {
             let claimed = self.consumer.claim(1, Duration::ZERO).await;
-            let room = Arc::clone(self.ledger.room()).try_acquire_owned();
+            let room = self.ledger.room().some(1);
             let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
             let delivery = &claimed.expect("a claim")[0];
             let (room, slot) = (room.expect("room"), slot.expect("a slot"));

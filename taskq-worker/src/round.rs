@@ -109,8 +109,7 @@ mod tests {
     use taskq_core::broker::memory::MemoryBroker;
     use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
-    use taskq_core::task::Surroundings;
-    use taskq_core::{Context, Message};
+    use taskq_core::Message;
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;

@@ -159,7 +159,9 @@ impl Health {
         serving: &Arc<Serving>,
         stopping: &CancellationToken,
     ) {
-        self.known.queues.ask_of(Arc::clone(backend), Arc::clone(serving));
+        self.known
+            .queues
+            .ask_of(Arc::clone(backend), Arc::clone(serving));
         *self.known.stage() = Stage::Works {
             consumer: Arc::clone(consumer),
             ledger: Arc::clone(ledger),

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::metrics::count_up_to;
-use crate::config::Config;
+use crate::serving::Serving;
 
 /// The broker is asked so often at most, however many look.
 const APART: Duration = Duration::from_secs(1);
@@ -99,10 +99,7 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    pub(super) fn new(
-        registry: &Registry,
-        calls: Handle,
-    ) -> prometheus::Result<Self> {
+    pub(super) fn new(registry: &Registry, calls: Handle) -> prometheus::Result<Self> {
         let gauge = |name: &str, help: &str| -> prometheus::Result<GaugeVec> {
             let gauge = GaugeVec::new(Opts::new(name, help), &["queue"])?;
             registry.register(Box::new(gauge.clone()))?;

@@ -24,7 +24,11 @@ pub(super) async fn report(responder: &Responder) -> Value {
     ];
     lines.extend(broker(responder).await);
     lines.push("settings:".to_owned());
-    lines.extend(settings.map(|(name, value)| format!("  {name} = {value}")));
+    lines.extend(
+        settings
+            .into_iter()
+            .map(|(name, value)| format!("  {name} = {value}")),
+    );
     lines.push(format!("tasks: {}", about.registered.join(", ")));
     json!({"ok": lines.join("\n")})
 }

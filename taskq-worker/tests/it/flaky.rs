@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
     Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
-    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, Served, ServerInfo,
-    Start, Swept, Totals, Verdict, Wanted, Watch,
+    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, Served,
+    ServerInfo, Start, Swept, Totals, Verdict, Wanted, Watch,
 };
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
