@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 use taskq_core::{QueueName, TaskId};
 
 use crate::cmd::control::Control;
+use crate::cmd::dead::Dead;
+use crate::cmd::purge::Purge;
+use crate::cmd::why::Why;
 use crate::quantity;
 
 const EXIT_CODES: &str = "\
@@ -60,6 +63,12 @@ pub(crate) enum Command {
     Call(Box<Call>),
     /// Show what is stored of a call
     Result(ResultOf),
+    /// Say why a call has not ended
+    Why(Why),
+    /// See, replay and drop what has failed for good
+    Dead(Dead),
+    /// Drop what waits in a queue, each as REVOKED
+    Purge(Purge),
 }
 
 #[derive(Debug, Args)]

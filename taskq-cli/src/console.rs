@@ -26,7 +26,7 @@ pub struct Console<'a> {
     err: &'a mut dyn Write,
     terminal: bool,
     err_terminal: bool,
-    input: Option<&'a mut dyn BufRead>,
+    person: Option<&'a mut dyn BufRead>,
     operator: String,
     trouble: Option<std::io::Error>,
 }
@@ -39,16 +39,16 @@ impl<'a> Console<'a> {
             err,
             terminal: false,
             err_terminal: false,
-            input: None,
+            person: None,
             operator: "somebody".to_owned(),
             trouble: None,
         }
     }
 
-    /// Somebody is there to be asked, on `err`, and answers with lines of `input`. Without it nobody is.
+    /// Somebody sits there and answers questions, a line each. Else there is nobody to ask.
     #[must_use]
-    pub fn interactive(mut self, input: &'a mut dyn BufRead) -> Self {
-        self.input = Some(input);
+    pub fn person(mut self, answers: &'a mut dyn BufRead) -> Self {
+        self.person = Some(answers);
         self
     }
 
@@ -107,20 +107,22 @@ impl<'a> Console<'a> {
         &self.operator
     }
 
-    /// Whether somebody is there to be asked.
+    /// Whether there is somebody to ask.
     pub(crate) fn asks(&self) -> bool {
-        self.input.is_some()
+        self.person.is_some()
     }
 
-    /// Asks whether to go ahead; `None`: nobody is there to be asked.
-    pub(crate) fn consent(&mut self, question: &str) -> Option<bool> {
-        self.input.as_ref()?;
+    /// Asks `question`, to be answered by yes or no; `None` when there is nobody to ask. Anything but a yes is a no.
+    pub(crate) fn confirm(&mut self, question: &str) -> Option<bool> {
+        self.person.as_ref()?;
         self.complain(&format!("taskq: {} [y/N] ", plain(question)));
+        drop(self.err.flush());
         let mut line = String::new();
-        // Who can not be read has not agreed.
-        let read = self.input.as_mut()?.take(MOST_TYPED).read_line(&mut line);
-        let word = line.trim().to_ascii_lowercase();
-        Some(read.is_ok() && matches!(&*word, "y" | "yes"))
+        let person = self.person.as_mut()?;
+        // Whoever hangs up says no.
+        drop(person.take(MOST_TYPED).read_line(&mut line));
+        let answer = line.trim().to_lowercase();
+        Some(answer == "y" || answer == "yes")
     }
 
     /// Writes text to stdout as it is.

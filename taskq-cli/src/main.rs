@@ -12,14 +12,14 @@ use taskq_core::broker::Backend;
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
-    let somebody_is_there = std::io::stdin().is_terminal() && err_terminal;
     let mut input = std::io::stdin().lock();
+    let has_person = input.is_terminal() && err_terminal;
     let mut console = Console::new(&mut out, &mut err)
         .terminal(out_terminal)
         .err_terminal(err_terminal)
         .operator(operator());
-    if somebody_is_there {
-        console = console.interactive(&mut input);
+    if has_person {
+        console = console.person(&mut input);
     }
     run(std::env::args_os(), &mut console, connect).await.into()
 }

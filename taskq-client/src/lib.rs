@@ -22,7 +22,9 @@
 
 mod client;
 mod control;
+mod dead;
 mod ends;
+mod find;
 mod handle;
 mod inspect;
 mod options;
@@ -32,6 +34,7 @@ mod routes;
 mod wait;
 
 pub use client::{Client, ClientBuilder, DEFAULT_SEND_DEADLINE};
+pub use dead::{DeadCall, DeadCalls, DeadFilter, Replayed};
 pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
@@ -39,7 +42,7 @@ pub use options::SendOptions;
 pub use revoke::{RevokeOptions, Revoked};
 pub use wait::WaitError;
 
-pub use taskq_core::broker::Depth;
+pub use taskq_core::broker::{Depth, Found, Place, Totals};
 pub use taskq_core::control::Command;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::revocation::Revocation;

@@ -111,8 +111,8 @@ impl Hooks {
             let hook = AbortOnDropHandle::new(tasks.spawn(async move { start(state).await }));
             let end = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
                 end = hook => end,
+                () = stop.cancelled() => return Ok(()),
             };
             end.map_err(|e| RunError::Start(ended(e)))?
                 .map_err(|e| RunError::Start(e.to_string()))?;

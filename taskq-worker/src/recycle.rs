@@ -35,8 +35,8 @@ impl Builder {
 /// What is enough.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Enough {
-    max_tasks: Option<u64>,
-    max_memory: Option<u64>,
+    pub(crate) max_tasks: Option<u64>,
+    pub(crate) max_memory: Option<u64>,
 }
 
 impl Enough {

@@ -5,6 +5,7 @@ use taskq_client::{SendOptions, WaitError};
 use taskq_core::State;
 
 use super::check::check;
+use super::why::untaken;
 use crate::args::Call;
 use crate::console::{Console, Stream};
 use crate::exit::{Exit, Stop};
@@ -75,10 +76,19 @@ pub(crate) async fn run(
                 _ => Exit::Failed,
             })
         }
-        Err(timed_out @ WaitError::TimedOut { .. }) => Err(Stop::new(
-            Exit::TimedOut,
-            format!("{timed_out}; ask again with `taskq result {id}`"),
-        )),
+        Err(timed_out @ WaitError::TimedOut { .. }) => {
+            let why = match handle.queue() {
+                Some(queue) => untaken(queue, &call.task, reach).await,
+                None => None,
+            };
+            let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+            Err(Stop::new(
+                Exit::TimedOut,
+                format!(
+                    "{timed_out}{why}; ask again with `taskq result {id}`, `taskq why {id}` says more"
+                ),
+            ))
+        }
         Err(WaitError::Broker(error)) => Err(error.into()),
         Err(other) => Err(Stop::new(Exit::Failed, other.to_string())),
     }

@@ -127,7 +127,7 @@ async fn a_wait_that_is_over_is_75_and_says_how_to_go_on() {
     {"task_id":"0198c0de-0000-7000-8000-000000000000"}
     --- stderr
     taskq: sent as 0198c0de-0000-7000-8000-000000000000, waiting for its end
-    taskq: 0198c0de-0000-7000-8000-000000000000 has not ended within 30ms: it is QUEUED; ask again with `taskq result 0198c0de-0000-7000-8000-000000000000`
+    taskq: 0198c0de-0000-7000-8000-000000000000 has not ended within 30ms: it is QUEUED; no worker listens to the queue celery: no worker runs at all; ask again with `taskq result 0198c0de-0000-7000-8000-000000000000`, `taskq why 0198c0de-0000-7000-8000-000000000000` says more
     "#);
 }
 

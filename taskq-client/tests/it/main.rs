@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod asking;
+mod dead;
 mod other_language;
 mod progress;
 mod purging;

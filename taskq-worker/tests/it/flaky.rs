@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, Finished,
-    Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Start, Swept, Totals, Verdict,
-    Wanted, Watch,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
+    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, ServerInfo,
+    Start, Swept, Totals, Verdict, Wanted, Watch,
 };
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
@@ -293,6 +293,14 @@ impl Inspect for Flaky {
         self.inner.depth(queue).await
     }
 
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        self.inner.delayed(queue, limit).await
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        self.inner.find(queue, id).await
+    }
+
     async fn dead(
         &self,
         queue: &QueueName,
@@ -333,6 +341,14 @@ impl Control for Flaky {
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.faults.reach()?;
         self.inner.reply(request, reply).await
+    }
+
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.inner.replay(queue, dead).await
+    }
+
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.inner.discard(queue, dead).await
     }
 
     async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {

@@ -26,6 +26,7 @@ pub mod depth;
 pub mod enqueue;
 pub mod events;
 pub mod expires;
+pub mod find;
 pub mod finish;
 pub mod fleet;
 pub mod lease;
@@ -34,6 +35,7 @@ pub mod pause;
 pub mod progress;
 pub mod purge;
 pub mod records;
+pub mod replay;
 pub mod retention;
 pub mod revoke;
 pub mod server;
@@ -342,6 +344,34 @@ macro_rules! __conformance_cases {
                 an_unknown_queue_is_not_paused
                 the_depth_tells_of_a_pause
                 a_pause_lasts
+            }
+            replay {
+                what_is_replayed_comes_again
+                a_replayed_message_begins_anew
+                a_replay_keeps_the_priority
+                a_replay_forgets_the_crashes
+                the_record_of_what_is_replayed_begins_anew
+                a_replay_of_the_untracked_writes_no_record
+                a_replay_overwrites_no_success
+                what_is_replayed_twice_comes_once
+                equal_dead_messages_are_told_apart
+                what_can_not_be_read_is_not_replayed
+                a_replay_is_bounded
+                a_replay_ends_a_revocation
+                a_replay_is_told_and_counts_as_sent
+                a_replay_wakes_a_waiting_claim
+                what_is_dropped_is_gone_and_its_record_stays
+            }
+            find {
+                what_waits_is_found_with_those_before_it
+                those_of_higher_priorities_are_ahead
+                what_is_delayed_is_found_with_its_time
+                what_is_held_or_held_back_is_found
+                what_is_dead_is_found_with_its_reason
+                the_untracked_and_the_foreign_are_found
+                a_mention_is_not_found
+                what_is_not_there_is_not_found
+                what_is_due_next_is_listed
             }
             revoke {
                 what_waits_is_revoked_by_its_id

@@ -41,6 +41,15 @@ impl Records {
         }
     }
 
+    /// The first record of a message that is replayed: over FAILURE and DEAD, and where there is none.
+    pub(super) fn revive(&mut self, record: Record, now: u64) {
+        self.expire(now);
+        let before = self.by_id.get(&record.id).map(|k| k.record.state);
+        if before.is_none_or(|state| matches!(state, State::Failure | State::Dead)) {
+            self.put(record, now, now);
+        }
+    }
+
     /// The record as it reads now.
     pub(super) fn get(&mut self, id: TaskId, now: u64) -> Option<Record> {
         self.expire(now);

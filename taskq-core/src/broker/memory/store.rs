@@ -252,7 +252,7 @@ impl Store {
         }
     }
 
-    fn check_room(&self, messages: usize, bytes: usize) -> Result<(), Error> {
+    pub(super) fn check_room(&self, messages: usize, bytes: usize) -> Result<(), Error> {
         if self.owed.messages + messages > MAX_MESSAGES
             || self.owed.bytes + bytes > MAX_MESSAGE_BYTES
         {

@@ -63,6 +63,9 @@ impl Mutant {
     fn note_sent(&self, queue: &QueueName, batch: &[Outgoing]) {
         let mut notes = self.notes();
         notes.sent_to.insert(queue.clone());
+        if self.flaw == Flaw::TakesAMentionForIt {
+            notes.sent.extend(batch.iter().map(|out| out.body.clone()));
+        }
         let now = notes.now;
         for record in batch.iter().filter_map(|out| out.record.clone()) {
             notes.written.entry(record.id).or_insert((record, now));

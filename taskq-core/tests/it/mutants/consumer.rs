@@ -55,6 +55,7 @@ struct Since {
     now: Duration,
     returns: usize,
     resumes: usize,
+    replays: usize,
 }
 
 impl Since {
@@ -64,6 +65,7 @@ impl Since {
             now: notes.now,
             returns: notes.returns,
             resumes: notes.resumes,
+            replays: notes.replays,
         }
     }
 }
@@ -182,6 +184,7 @@ impl MutantConsumer {
                 Flaw::ForgetsCrashes => delivery.crashes = 0,
                 Flaw::CrashLosesPriority if delivery.crashes > 0 => delivery.priority = 0,
                 Flaw::ReversesPriorities => delivery.priority = 9 - delivery.priority,
+                Flaw::ReplayKeepsCrashes if self.broker.notes().replays > 0 => delivery.crashes = 1,
                 Flaw::NamesNoSuspect => delivery.suspect = false,
                 Flaw::RewritesMessages => {
                     if let Ok(message) = Message::decode(&delivery.body) {
@@ -250,6 +253,7 @@ impl MutantConsumer {
             Flaw::SleepsThroughWhatBecomesDue => notes.now != then.now,
             Flaw::SleepsThroughReturns => notes.returns != then.returns,
             Flaw::SleepsThroughAResume => notes.resumes != then.resumes,
+            Flaw::SleepsThroughAReplay => notes.replays != then.replays,
             _ => false,
         }
     }

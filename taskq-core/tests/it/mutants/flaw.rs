@@ -284,6 +284,72 @@ flaws! {
         BeginsWithAResume,
     }
 
+    // the dead: replayed and dropped
+    [replay discard] {
+        /// A replay moves nothing.
+        ReplaysNothing,
+        /// A message is replayed in the form in which it died.
+        ReplaysAsItDied,
+        /// What is replayed comes at priority 0.
+        ReplaysAtPriorityZero,
+        /// What is replayed keeps its crashes.
+        ReplayKeepsCrashes,
+        /// A replay leaves the record as it was.
+        ReplayLeavesTheRecord,
+        /// What is not tracked gets a record when it is replayed.
+        RecordsEveryReplay,
+        /// A replay overwrites the success of another message under the same id.
+        ReplayOverwritesSuccess,
+        /// What was replayed before is replayed again.
+        ReplaysTwice,
+        /// With a dead message all that say the same are replayed.
+        ReplaysEqualsTogether,
+        /// Of several messages those that can be read are replayed.
+        ReplaysTheReadable,
+        /// Any number is replayed and dropped by one call.
+        TakesAnyNumberOfDead,
+        /// What was revoked stays so when it is replayed.
+        ReplayLeavesTheRevocation,
+        /// A replay is not told.
+        TellsNoReplay,
+        /// A replay is not counted.
+        CountsNoReplay,
+        /// A claim that waits is not woken by a replay.
+        SleepsThroughAReplay,
+        /// What is dropped stays.
+        DropsNothing,
+        /// What is dropped runs again.
+        ReplaysWhatIsDropped,
+    }
+
+    // search
+    [find delayed] {
+        /// What has no record is not found.
+        FindsTheTrackedAlone,
+        /// What a consumer holds, or what is held back, is not found.
+        FindsNothingHeld,
+        /// What is delayed is not found.
+        FindsNothingDelayed,
+        /// An id that another program spelled in its way is not found.
+        FindsOneSpelling,
+        /// Nobody is ahead of what waits.
+        TellsNobodyAhead,
+        /// All that waits is ahead.
+        TellsAllAhead,
+        /// A search forgets why a message is dead.
+        ForgetsTheReasonInASearch,
+        /// A message that speaks of an id is taken for that of this id.
+        TakesAMentionForIt,
+        /// A search looks into every queue.
+        FindsInEveryQueue,
+        /// No search is complete.
+        NeverLooksAtAll,
+        /// What is delayed is listed backwards.
+        ListsDelayedBackwards,
+        /// All that is delayed is listed, however little was asked for.
+        ListsAllTheDelayed,
+    }
+
     // revoke
     [revoke mark_revoked] {
         /// A revocation is no revocation.
