@@ -156,6 +156,9 @@ pub(crate) struct Call {
     /// Run it at this time, such as 2030-01-31T08:00:00Z
     #[arg(long, value_name = "RFC3339", value_parser = quantity::instant_ms)]
     pub(crate) eta: Option<u64>,
+    /// Before those of a lower priority: 0 to 9; else the one published for the task, else 0
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) priority: Option<u8>,
     /// End it as REVOKED if it has not begun to run after this long
     #[arg(long, value_name = "SECS", value_parser = quantity::duration)]
     pub(crate) expires: Option<Duration>,

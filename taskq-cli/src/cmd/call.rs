@@ -32,6 +32,9 @@ pub(crate) async fn run(
     if let Some(at) = call.eta {
         options = options.eta(at);
     }
+    if let Some(priority) = call.priority {
+        options = options.priority(priority);
+    }
     if let Some(after) = call.expires {
         options = options.expires(after);
     }

@@ -43,6 +43,22 @@ async fn a_call_takes_queue_and_id() {
 }
 
 #[tokio::test]
+async fn a_call_takes_priority_and_expiry() {
+    let stage = Stage::new();
+    let line = ["call", "t", "--priority", "7", "--expires", "1h"];
+    let said = stage.run(&line).await;
+    assert_eq!((said.exit, said.err.as_str()), (Exit::Done, ""));
+    let (_, delivery, message) = stage.claim("celery").await;
+    assert_eq!((delivery.priority, message.priority), (7, 7));
+    let left = message.expires.unwrap() - message.enqueued_at.unwrap();
+    assert_eq!(left, 3_600_000);
+    for line in [["--priority", "10"], ["--expires", "soon"]] {
+        let said = stage.run(&[&["call", "t"][..], &line].concat()).await;
+        assert_eq!(said.exit, Exit::Usage, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_for_later_is_scheduled() {
     let stage = Stage::new();
     for (when, at) in [("--countdown", "2m"), ("--eta", "2100-01-01T00:00:00Z")] {

@@ -36,7 +36,7 @@ async fn a_message_whose_time_is_over_is_revoked_and_does_not_run() {
     let record = bench.end_of(id).await;
     assert_eq!((record.state, record.attempts), (State::Revoked, 1));
     assert!(record.finished.is_some() && record.started.is_none() && record.error.is_none());
-    let verdict = faults.verdicts().remove(0);
+    let verdict = until(async || faults.verdicts().first().cloned()).await;
     assert!(matches!(verdict.end, End::Revoked(RevokeCause::Expired)));
     let event = verdict.event.unwrap();
     assert!(event.received.is_some() && event.started.is_none());
