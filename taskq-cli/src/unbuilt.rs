@@ -11,7 +11,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("beat", LATER),
     ("dead", LATER),
     ("doctor", LATER),
-    ("events", LATER),
     ("flower", LATER),
     ("graph", LATER),
     ("logtool", LATER),

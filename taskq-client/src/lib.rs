@@ -23,6 +23,7 @@
 mod client;
 mod control;
 mod ends;
+mod events;
 mod handle;
 mod inspect;
 mod options;
@@ -38,6 +39,7 @@ pub use wait::WaitError;
 
 pub use taskq_core::broker::Depth;
 pub use taskq_core::control::Command;
+pub use taskq_core::event;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::{
     Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,

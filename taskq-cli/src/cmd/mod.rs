@@ -3,6 +3,7 @@
 mod ask;
 mod call;
 pub(crate) mod control;
+pub(crate) mod events;
 mod inspect;
 mod list;
 mod queues;
@@ -26,6 +27,7 @@ pub(crate) async fn run(
         Command::Status(status) => status::run(status, json, reach, console).await,
         Command::Queues => queues::run(json, reach, console).await,
         Command::List => list::run(json, reach, console).await,
+        Command::Events(events) => events::run(events, json, reach, console).await,
         Command::Call(call) => call::run(*call, json, reach, console).await,
         Command::Result(result) => result::run(result, json, reach, console).await,
     }

@@ -1,9 +1,11 @@
 //! The command line over the memory broker: what it prints where, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
+mod about;
 mod calls;
 mod control;
 mod effects;
+mod events;
 mod fleet;
 mod habits;
 mod inspecting;
@@ -14,3 +16,4 @@ mod results;
 mod stage;
 mod streams;
 mod unreachable;
+mod watching;
