@@ -27,6 +27,8 @@ mod events;
 mod handle;
 mod inspect;
 mod options;
+mod purge;
+mod revoke;
 mod routes;
 mod wait;
 
@@ -35,12 +37,14 @@ pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
 pub use options::SendOptions;
+pub use revoke::{RevokeOptions, Revoked};
 pub use wait::WaitError;
 
 pub use taskq_core::broker::Depth;
 pub use taskq_core::control::Command;
 pub use taskq_core::event;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
+pub use taskq_core::revocation::Revocation;
 pub use taskq_core::{
     Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,
 };

@@ -32,6 +32,9 @@ pub struct SendOptions {
     expires_at: Option<u64>,
     max_crashes: Option<u8>,
     on_crash: Option<OnCrash>,
+    time_limit: Option<Duration>,
+    soft_time_limit: Option<Duration>,
+    priority: Option<u8>,
     idempotency_key: Option<(String, Duration)>,
 }
 
@@ -115,6 +118,28 @@ impl SendOptions {
         self
     }
 
+    /// A run that takes longer than this is cut off and counts as failed; else as its task or its worker says.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// A run that takes longer than this is told to end by its context; else as its task or its worker says. One that
+    /// is not under the hard limit is refused.
+    #[must_use]
+    pub fn soft_time_limit(mut self, limit: Duration) -> Self {
+        self.soft_time_limit = Some(limit);
+        self
+    }
+
+    /// 0, served last, to 9, served first; else as published for the task.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
     /// Of the calls sent to one queue with the same key, only the first within `how_long` is put in: the others are
     /// answered with a handle of it. The key has 1 to 256 bytes, `how_long` is 1 s to 30 days.
     #[must_use]
@@ -180,6 +205,15 @@ impl SendOptions {
         }
         if let Some(on_crash) = self.on_crash {
             call = call.on_crash(on_crash);
+        }
+        if let Some(limit) = self.time_limit {
+            call = call.time_limit(limit);
+        }
+        if let Some(limit) = self.soft_time_limit {
+            call = call.soft_time_limit(limit);
+        }
+        if let Some(priority) = self.priority {
+            call = call.priority(priority);
         }
         if let Some((key, how_long)) = self.idempotency_key {
             call = call.idempotency_key(key, how_long);

@@ -46,6 +46,9 @@ pub enum Command {
     Revoke {
         /// What was revoked.
         what: Vec<Revocation>,
+        /// At which queue; `None`: at all of them.
+        #[serde(default)]
+        queue: Option<QueueName>,
         /// Cut off those that run.
         terminate: bool,
     },

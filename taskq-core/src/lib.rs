@@ -35,6 +35,8 @@ pub use taskq_macros::task;
 /// Generated code names nothing else, so a crate that re-exports this module can stand in for this one.
 #[doc(hidden)]
 pub mod __private {
+    pub use std::time::Duration;
+
     pub use inventory;
     pub use serde_json::value::{RawValue, to_raw_value};
 

@@ -52,9 +52,9 @@ pub struct Message {
     pub eta: Option<u64>,
     /// It does not begin to run after this time: it is REVOKED.
     pub expires: Option<u64>,
-    /// Hard limit of one run. Not built yet.
+    /// Hard limit of one run: it is cut off and counts as failed. `None`: the task's own, else the worker's.
     pub time_limit: Option<u64>,
-    /// Soft limit of one run. Not built yet.
+    /// Soft limit of one run: its context is told to end. `None`: the task's own, else the worker's.
     pub soft_time_limit: Option<u64>,
     /// 0 (served last) to 9 (served first).
     pub priority: u8,
@@ -201,6 +201,21 @@ impl Message {
         if let Some(n) = self.max_crashes.filter(|n| !(1..=9).contains(n)) {
             return Err(format!("`max_crashes` is {n}, it goes from 1 to 9"));
         }
+        for (name, limit) in [
+            ("time_limit", self.time_limit),
+            ("soft_time_limit", self.soft_time_limit),
+        ] {
+            if limit == Some(0) {
+                return Err(format!("`{name}` is 0, it is at least 1 ms"));
+            }
+        }
+        if let (Some(soft), Some(hard)) = (self.soft_time_limit, self.time_limit)
+            && soft >= hard
+        {
+            return Err(format!(
+                "`soft_time_limit` is {soft} ms, it must be under `time_limit`, {hard} ms"
+            ));
+        }
         Ok(())
     }
 
@@ -217,16 +232,6 @@ impl Message {
             OnCrash::Dead => 1,
             OnCrash::Requeue => self.max_crashes.unwrap_or(DEFAULT_MAX_CRASHES),
         }
-    }
-
-    /// The first option it carries that no worker of this version honours.
-    #[must_use]
-    pub fn unbuilt_option(&self) -> Option<&'static str> {
-        let options = [
-            ("time_limit", self.time_limit.is_some()),
-            ("soft_time_limit", self.soft_time_limit.is_some()),
-        ];
-        options.into_iter().find(|o| o.1).map(|o| o.0)
     }
 }
 

@@ -4,8 +4,11 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::broker::RevokeCause;
+use crate::error::Error;
 use crate::id::TaskId;
-use crate::message::Message;
+use crate::message::{MAX_TASK_BYTES, Message};
+use crate::outcome::Failure;
 
 /// What is revoked at a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,6 +25,48 @@ pub enum Revocation {
         /// What it says.
         value: String,
     },
+}
+
+impl RevokeCause {
+    /// What the record of a task that ended so says of it; of one that expired nothing, its `expires` says it.
+    #[must_use]
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Expired => None,
+            Self::Requested => Some(Failure::new("Revoked", "it was revoked before it ran")),
+            Self::Terminated => Some(Failure::new(
+                "Terminated",
+                "it was revoked while it ran, and cut off",
+            )),
+            Self::Purged => Some(Failure::new("Purged", "its queue was purged before it ran")),
+        }
+    }
+}
+
+/// What a header may take, name and value together: bytes.
+const MAX_HEADER: usize = 1_024;
+
+impl Revocation {
+    /// Whether it can be kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a task's name that no task can have, and for a header of
+    /// more than 1 KiB.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Id(_) => Ok(()),
+            Self::Task(task) if (1..=MAX_TASK_BYTES).contains(&task.len()) => Ok(()),
+            Self::Task(task) => Err(Error::invalid(format!(
+                "no task has a name of {} bytes: revoke by a name of 1 to {MAX_TASK_BYTES}",
+                task.len()
+            ))),
+            Self::Header { name, value } if name.len() + value.len() <= MAX_HEADER => Ok(()),
+            Self::Header { name, value } => Err(Error::invalid(format!(
+                "the header has {} bytes: revoke by one of {MAX_HEADER} at most, name and value together",
+                name.len() + value.len()
+            ))),
+        }
+    }
 }
 
 /// All that is revoked at one queue.

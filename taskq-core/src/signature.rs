@@ -170,6 +170,29 @@ impl<R> Signature<R> {
         self
     }
 
+    /// A run that takes longer than this is cut off and counts as failed; in place of the limit of its task or worker.
+    ///
+    /// Async code is dropped where it awaits next. A plain function can not be: its answer counts for nothing any more.
+    /// At least 1 ms.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.chosen.time_limit = Some(limit);
+        self
+    }
+
+    /// A run that takes longer than this is told to end by its context; in place of the limit of its task or worker.
+    ///
+    /// At least 1 ms, and under the hard limit: otherwise it is refused when it is sent.
+    pub fn soft_time_limit(mut self, limit: Duration) -> Self {
+        self.chosen.soft_time_limit = Some(limit);
+        self
+    }
+
+    /// 0, served last, to 9, served first; in place of its task's own.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.chosen.priority = Some(priority);
+        self
+    }
+
     /// How many retries it may have, in place of the task's own number.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.message.max_retries = Some(retries);

@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Result};
 
 use crate::function::Function;
-use crate::options::Options;
+use crate::options::{Options, Time};
 use crate::{doc, types};
 
 pub(crate) fn expand(options: &Options, function: &Function) -> Result<TokenStream> {
@@ -106,9 +106,14 @@ fn settings(options: &Options, private: &TokenStream) -> TokenStream {
     let retry = options.retry.as_ref().map(|_| quote!(.retry(__RETRY)));
     let ignore_result = options.ignore_result.then(|| quote!(.ignore_result(true)));
     let track_started = options.track_started.then(|| quote!(.track_started(true)));
-    let expires = options.expires.as_ref().map(|after| {
-        let after = types::one_deeper(after.to_token_stream());
-        quote!(.expires(#after))
+    let expires = time(options.expires.as_ref(), private).map(|after| quote!(.expires(#after)));
+    let hard = time(options.time_limit.as_ref(), private);
+    let hard = hard.map(|limit| quote!(.time_limit(#limit)));
+    let soft = time(options.soft_time_limit.as_ref(), private);
+    let soft = soft.map(|limit| quote!(.soft_time_limit(#limit)));
+    let priority = options.priority.as_ref().map(|number| {
+        let number = types::one_deeper(number.to_token_stream());
+        quote!(.priority(#number))
     });
     let max_crashes = options.max_crashes.as_ref().map(|number| {
         let number = types::one_deeper(number.to_token_stream());
@@ -117,7 +122,17 @@ fn settings(options: &Options, private: &TokenStream) -> TokenStream {
     let on_crash = options
         .dead_on_crash
         .then(|| quote!(.on_crash(#private::OnCrash::Dead)));
-    quote!(#queue #max_retries #retry #ignore_result #track_started #expires #max_crashes #on_crash)
+    quote! {
+        #queue #max_retries #retry #ignore_result #track_started #expires #max_crashes #on_crash
+        #hard #soft #priority
+    }
+}
+
+fn time(written: Option<&Time>, private: &TokenStream) -> Option<TokenStream> {
+    Some(match written? {
+        Time::Ms(ms) => quote!(#private::Duration::from_millis(#ms)),
+        Time::Of(expr) => types::one_deeper(expr.to_token_stream()),
+    })
 }
 
 /// The types inside the return type, and the way from a returned value to an outcome.

@@ -61,10 +61,15 @@ use quote::quote;
 /// | `retry_if = PATH` | every error | `fn(&E) -> bool`; an error it says `false` to is permanent |
 /// | `ignore_result` | off | no record is kept |
 /// | `track_started` | off | the record says STARTED while it runs; a write more per run |
-/// | `expires = EXPR` | never | a `Duration`: a call that has not begun this long after it was sent is REVOKED |
+/// | `expires = TIME` | never | a call that has not begun this long after it was sent is REVOKED |
 /// | `max_crashes = N` | 3 | 1 to 9: a call that took its process down this often is DEAD |
 /// | `on_crash = "dead"` | `"requeue"` | a call whose process died is DEAD at once instead of run again: at most once |
+/// | `time_limit = TIME` | the worker's | a run that takes longer is cut off and counts as failed |
+/// | `soft_time_limit = TIME` | the worker's | a run that takes longer is told to end by its context; under `time_limit` |
+/// | `priority = N` | 0 | 0, served last, to 9, served first |
 /// | `crate = path` | found in Cargo.toml | where taskq-core or taskq-worker is |
+///
+/// A TIME is `"500ms"`, `"30s"`, `"2m"`, `"1h"`, or a constant expression that comes to a `Duration`.
 ///
 /// For one call its sender may set all but `name`, `retry`, `retry_if` and `crate` otherwise.
 ///

@@ -8,7 +8,8 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, LitStr, Path, Result, Token};
 
 const KNOWN: &str = "the options are name, queue, max_retries, retry, retry_if, ignore_result, track_started, expires, \
-     max_crashes, on_crash and crate";
+     max_crashes, on_crash, time_limit, soft_time_limit, priority and crate";
+const A_TIME: &str = "a time such as \"30s\" or `Duration::from_secs(30)`";
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -19,9 +20,12 @@ pub(crate) struct Options {
     pub(crate) retry_if: Option<Expr>,
     pub(crate) ignore_result: bool,
     pub(crate) track_started: bool,
-    pub(crate) expires: Option<Expr>,
+    pub(crate) expires: Option<Time>,
     pub(crate) max_crashes: Option<Expr>,
     pub(crate) dead_on_crash: bool,
+    pub(crate) time_limit: Option<Time>,
+    pub(crate) soft_time_limit: Option<Time>,
+    pub(crate) priority: Option<Expr>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -78,6 +82,26 @@ impl Written {
         syn::parse2(value).map_err(|_| Error::new(span, wanted))
     }
 
+    /// Celery's `expires=60` means seconds; a bare number here would not say.
+    fn time(self) -> Result<Time> {
+        let name = self.name.to_string();
+        let expr: Expr = self.value(A_TIME)?;
+        let span = expr.span();
+        let ms = match expr {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) => milliseconds(&text.value()),
+            Expr::Lit(_) => None,
+            other => return Ok(Time::Of(other)),
+        };
+        match ms {
+            Some(0) => Err(Error::new(span, format!("`{name}` is at least 1 ms"))),
+            Some(ms) => Ok(Time::Ms(ms)),
+            None => Err(Error::new(span, format!("`{name}` must be {A_TIME}"))),
+        }
+    }
+
     /// Alone it says yes.
     fn flag(self) -> Result<bool> {
         if self.value.is_none() {
@@ -104,12 +128,25 @@ impl Options {
                 self.track_started = option.flag()?;
                 self.one_of_record_options(name)?;
             }
-            "expires" => {
-                let what = "a duration such as `Duration::from_secs(60)`";
-                self.expires = Some(duration(option.value(what)?, what)?);
+            "expires" => self.expires = Some(option.time()?),
+            "time_limit" => {
+                self.time_limit = Some(option.time()?);
+                self.soft_under_hard(name)?;
+            }
+            "soft_time_limit" => {
+                self.soft_time_limit = Some(option.time()?);
+                self.soft_under_hard(name)?;
+            }
+            "priority" => {
+                let number = option.value("a number from 0 to 9")?;
+                self.priority = Some(from_to("priority", 0, number)?);
             }
             "max_crashes" => {
-                self.max_crashes = Some(crash_limit(option.value("a number such as 5")?)?);
+                self.max_crashes = Some(from_to(
+                    "max_crashes",
+                    1,
+                    option.value("a number such as 5")?,
+                )?);
             }
             "on_crash" => {
                 self.dead_on_crash = is_dead(&option.value("\"requeue\" or \"dead\"")?)?;
@@ -120,6 +157,17 @@ impl Options {
         Ok(())
     }
 
+    /// What expressions come to, `Registry` sees at start.
+    fn soft_under_hard(&self, place: Span) -> Result<()> {
+        match (&self.soft_time_limit, &self.time_limit) {
+            (Some(Time::Ms(soft)), Some(Time::Ms(hard))) if soft >= hard => Err(Error::new(
+                place,
+                "`soft_time_limit` must be under `time_limit`: it would never be told",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn one_of_record_options(&self, place: Span) -> Result<()> {
         if self.ignore_result && self.track_started {
             let text = "`track_started` writes into the record, and `ignore_result` keeps none: choose one";
@@ -127,6 +175,26 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// A time as it is written: in words, or as an expression that comes to a `Duration`.
+pub(crate) enum Time {
+    Ms(u64),
+    Of(Expr),
+}
+
+/// `"500ms"`, `"30s"`, `"2m"`, `"1h"`, at least 1 ms; the unit is not left out.
+fn milliseconds(text: &str) -> Option<u64> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let scale = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 fn task_name(name: LitStr) -> Result<LitStr> {
@@ -150,26 +218,19 @@ fn queue_name(name: LitStr) -> Result<LitStr> {
 }
 
 /// A literal is judged here; what an expression comes to, `Registry` sees at start.
-fn crash_limit(number: Expr) -> Result<Expr> {
+fn from_to(name: &str, least: u8, number: Expr) -> Result<Expr> {
     if let Expr::Lit(ExprLit {
         lit: Lit::Int(literal),
         ..
     }) = &number
         && !literal
             .base10_parse()
-            .is_ok_and(|n: u8| (1..=9).contains(&n))
+            .is_ok_and(|n: u8| (least..=9).contains(&n))
     {
-        return Err(Error::new(literal.span(), "`max_crashes` goes from 1 to 9"));
+        let text = format!("`{name}` goes from {least} to 9");
+        return Err(Error::new(literal.span(), text));
     }
     Ok(number)
-}
-
-/// Celery's `expires=60` means seconds; a bare number here would not say.
-fn duration(expr: Expr, what: &str) -> Result<Expr> {
-    match &expr {
-        Expr::Lit(_) => Err(Error::new(expr.span(), format!("`expires` must be {what}"))),
-        _ => Ok(expr),
-    }
 }
 
 fn is_dead(word: &LitStr) -> Result<bool> {
@@ -203,9 +264,7 @@ fn unknown(name: &str, span: Span) -> Error {
             "a message whose worker died runs again up to its crash limit; one that failed is acknowledged"
         }
         "serializer" | "compression" => "messages are JSON",
-        "time_limit" | "soft_time_limit" | "rate_limit" | "priority" | "aliases" => {
-            "it is not built yet"
-        }
+        "rate_limit" | "aliases" => "it is not built yet",
         _ => "",
     };
     let text = match instead {

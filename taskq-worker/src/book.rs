@@ -3,15 +3,22 @@
 //! Every step takes the same short time however many entries there are, for it is taken under the ledger's lock: a run
 //! that nobody was told of yet is a link of a list that runs through the places.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use taskq_core::QueueName;
 use taskq_core::broker::{Receipt, Verdict};
+use taskq_core::revocation::Revocations;
+use taskq_core::{Message, QueueName, TaskId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
+use crate::timeline::{Step, Timeline};
+
+/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
+const MOST_LATE: usize = 1_000;
 
 /// A delivery that has no verdict yet, or one that waits for its run to be told of.
 #[derive(Debug)]
@@ -23,11 +30,19 @@ pub(crate) struct Entry {
     pub(crate) room: OwnedSemaphorePermit,
     /// What was claimed, until the function starts.
     pub(crate) claim: Option<Claim>,
+    /// Where it runs, until it has ended.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// The function under way.
     pub(crate) run: Option<Run>,
     pub(crate) telling: Telling,
     /// What became of it while it was being told of: so that nothing is told twice, it waits until that is over.
     pub(crate) parked: Option<Box<Verdict>>,
+    /// It is cut off: why.
+    pub(crate) cutoff: Option<Cutoff>,
+    /// When it stands in the timeline.
+    step: Option<Instant>,
+    /// What was revoked since it was claimed, while it had not begun.
+    late: Vec<Arc<Revocations>>,
     links: Option<Links>,
 }
 
@@ -60,6 +75,7 @@ impl Entry {
         queue: QueueName,
         lost: CancellationToken,
         room: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             receipt,
@@ -68,11 +84,19 @@ impl Entry {
             lost,
             room,
             claim: None,
+            slot: Some(slot),
             run: None,
             telling: Telling::No,
             parked: None,
+            cutoff: None,
+            step: None,
+            late: Vec::new(),
             links: None,
         }
+    }
+
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        self.late.iter().any(|revoked| revoked.covers(message))
     }
 }
 
@@ -130,6 +154,11 @@ pub(crate) struct Book {
     free: Vec<usize>,
     at_once: List,
     if_long: List,
+    timeline: Timeline,
+    /// Settled, and not ended; those that are so longest first.
+    strays: Vec<(Receipt, Stray)>,
+    /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
+    late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
@@ -138,7 +167,12 @@ pub(crate) struct Book {
 
 impl Book {
     /// As many as have room in the ledger: places are used again.
-    pub(crate) fn enter(&mut self, entry: Entry) -> Key {
+    pub(crate) fn enter(&mut self, mut entry: Entry) -> Key {
+        for (queue, revoked) in self.late.iter().flatten() {
+            if queue.as_ref().is_none_or(|queue| *queue == entry.queue) {
+                entry.late.push(Arc::clone(revoked));
+            }
+        }
         let receipt = entry.receipt;
         let place = self.free.pop().unwrap_or(self.places.len());
         match self.places.get_mut(place) {
@@ -161,6 +195,7 @@ impl Book {
             self.count_end();
         }
         self.unlink(key.place);
+        self.no_step(key.place);
         self.free.push(key.place);
         self.places[key.place].take()
     }
@@ -196,9 +231,12 @@ impl Book {
     }
 
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
-    /// `None`: its entry was taken out, it must not begin.
+    /// `None`: its entry was taken out, or it was revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
         let entry = self.get_mut(key)?;
+        if entry.is_revoked(&run.message) {
+            return None;
+        }
         (entry.run, entry.claim) = (Some(run), None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
@@ -207,11 +245,113 @@ impl Book {
         Some(idle || (first && when == When::AtOnce))
     }
 
+    /// A claim is under way, or over.
+    pub(crate) fn claims(&mut self, under_way: bool) {
+        self.late = under_way.then(Vec::new);
+    }
+
+    /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
+    /// so much was revoked meanwhile that no more can be kept, and nothing was.
+    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
+        let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
+        let entries = self.places.iter_mut().flatten();
+        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
+        let kept = self.late.iter().map(Vec::len);
+        if kept
+            .chain(waiting.iter().map(|e| e.late.len()))
+            .any(|n| n >= MOST_LATE)
+        {
+            return false;
+        }
+        for entry in waiting {
+            entry.late.push(Arc::clone(what));
+        }
+        if let Some(late) = &mut self.late {
+            late.push((queue.cloned(), Arc::clone(what)));
+        }
+        true
+    }
+
     /// A function has ended.
     pub(crate) fn ends(&mut self, key: Key) {
         let run = self.get_mut(key).and_then(|entry| entry.run.take());
         if run.is_some() {
             self.count_end();
+            self.no_step(key.place);
+        }
+    }
+
+    /// Something is to be done about it then, in place of what was. True when nothing is due before that.
+    pub(crate) fn step_at(&mut self, key: Key, at: Instant, step: Step) -> bool {
+        self.no_step(key.place);
+        let Some(entry) = self.get_mut(key) else {
+            return false;
+        };
+        entry.step = Some(at);
+        self.timeline.enter(at, key.place, step)
+    }
+
+    /// When something is to be done next.
+    pub(crate) fn next_step(&self) -> Option<Instant> {
+        self.timeline.first()
+    }
+
+    /// Takes what is to be done out of the timeline, once its time has come.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Key, Step)> {
+        let (place, step) = self.timeline.take_due(now)?;
+        let entry = self.places.get_mut(place)?.as_mut()?;
+        entry.step = None;
+        let receipt = entry.receipt;
+        Some((Key { place, receipt }, step))
+    }
+
+    /// Marks a run as cut off; `None`: it does not run any more, or is so already.
+    pub(crate) fn cut(&mut self, key: Key, why: Cutoff) -> Option<(Leash, CancellationToken)> {
+        let entry = self.get_mut(key)?;
+        let leash = entry.run.as_ref()?.leash.clone();
+        if entry.cutoff.is_some() {
+            return None;
+        }
+        entry.cutoff = Some(why);
+        Some((leash, entry.cancelled.clone()))
+    }
+
+    /// A run that is cut off and has no verdict.
+    pub(crate) fn cut_and_running(&mut self, key: Key) -> Option<(Run, Cutoff)> {
+        let entry = self.get_mut(key)?;
+        Some((entry.run.clone()?, entry.cutoff?))
+    }
+
+    /// The runs that are meant.
+    pub(crate) fn runs(&self, is_meant: impl Fn(&Run) -> bool) -> Vec<(Key, TaskId)> {
+        let meant = self.iter().filter_map(|(place, entry)| {
+            let run = entry.run.as_ref().filter(|run| is_meant(run))?;
+            let receipt = entry.receipt;
+            Some((Key { place, receipt }, run.message.id))
+        });
+        meant.collect()
+    }
+
+    /// A run is settled and goes on.
+    pub(crate) fn strays_off(&mut self, key: Key, stray: Stray) {
+        self.strays.push((key.receipt, stray));
+    }
+
+    /// It has ended; `None`: it was no stray.
+    pub(crate) fn stray_ends(&mut self, key: Key) -> Option<Stray> {
+        let place = self.strays.iter().position(|s| s.0 == key.receipt)?;
+        Some(self.strays.remove(place).1)
+    }
+
+    /// Those that go on, longest first.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = &Stray> {
+        self.strays.iter().map(|(_, stray)| stray)
+    }
+
+    fn no_step(&mut self, place: usize) {
+        let entry = self.places.get_mut(place).and_then(Option::as_mut);
+        if let Some(at) = entry.and_then(|entry| entry.step.take()) {
+            self.timeline.remove(at, place);
         }
     }
 
@@ -334,7 +474,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::verdict::Began;
+    use crate::limits::TimeLimits;
 
     /// Deliveries with receipts of their own.
     async fn deliveries(n: usize) -> Vec<Delivery> {
@@ -357,22 +497,18 @@ mod tests {
 
     fn entry(delivery: &Delivery, rooms: &Arc<Semaphore>) -> Entry {
         let room = Arc::clone(rooms).try_acquire_owned().expect("room");
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
         Entry::new(
             delivery.receipt,
             delivery.queue.clone(),
             delivery.lost.clone(),
             room,
+            slot.expect("a slot"),
         )
     }
 
     fn run() -> Run {
-        Run {
-            message: Arc::new(Message::new("t")),
-            queue: QueueName::default(),
-            crashes: 0,
-            received: 0,
-            began: Began::now(),
-        }
+        Run::of(Message::new("t"), TimeLimits::default())
     }
 
     #[tokio::test]

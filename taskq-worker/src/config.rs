@@ -9,6 +9,7 @@ use taskq_core::task::{Registry, State};
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::TimeLimits;
 use crate::node;
 
 /// How long a session outlives its last beat, unless said otherwise: 10 s.
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) host: String,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
+    pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Registry,
     pub(crate) stop: CancellationToken,
@@ -54,6 +56,7 @@ pub(crate) struct Draft {
     pub(crate) node: Option<String>,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
+    pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Option<Registry>,
     pub(crate) stop: CancellationToken,
@@ -90,6 +93,7 @@ impl Draft {
             host,
             lease: self.lease,
             grace: self.grace,
+            limits: self.limits.check()?,
             state: self.state,
             registry: self.registry.map_or_else(Registry::collect, Ok)?,
             stop: self.stop,

@@ -1,6 +1,8 @@
 //! Why a worker ended other than by a warm stop.
 
-use taskq_core::{Error, ErrorKind};
+use std::time::Duration;
+
+use taskq_core::{Error, ErrorKind, TaskId};
 
 /// Why [`Worker::run`](crate::Worker::run) gave up.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,6 +33,21 @@ pub enum RunError {
         /// Its last words.
         reason: String,
     },
+    /// A run that was cut off did not end. Its slot was given to others meanwhile, but it holds its thread: nothing short
+    /// of the end of the process ends it. What the worker held beside it was stored or given back.
+    #[error(
+        "{task} ({id}) goes on {after:?} after it was cut off ({why}): the worker stopped, start it again; a function that can run that long has to await, or to ask its context now and then"
+    )]
+    Stuck {
+        /// The task's name.
+        task: String,
+        /// The call.
+        id: TaskId,
+        /// Why it was cut off.
+        why: String,
+        /// How long it had to end since then: the grace.
+        after: Duration,
+    },
     /// The stop could not tell the broker how these deliveries ended: they run again once the lease has lapsed.
     #[error(
         "the broker was not reachable during the stop: {0} deliveries end with the lease and run again"
@@ -45,7 +62,7 @@ impl RunError {
         match self {
             Self::NameTaken { .. } => true,
             Self::Broker(e) => matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported),
-            Self::Died { .. } | Self::Unsettled(_) => false,
+            Self::Died { .. } | Self::Stuck { .. } | Self::Unsettled(_) => false,
         }
     }
 }

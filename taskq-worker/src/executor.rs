@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use taskq_core::broker::{Delivery, Verdict};
+use taskq_core::broker::Delivery;
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{
     Arguments, BadSignature, Registry, Running, State, Surroundings, TaskDef, TaskResult,
 };
 use taskq_core::{Context, Failure, Message, Outcome, clock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::ledger::{Held, Run};
+use crate::cutoff::Leash;
+use crate::ledger::{Held, Run, Settlement};
+use crate::limits::{Limits, TimeLimits};
 use crate::report;
 use crate::supervisor::last_words;
 use crate::verdict::{self, Began, Call, Ending};
@@ -32,6 +34,8 @@ pub(crate) struct Executor {
     pub(crate) dispatcher: Dispatcher,
     /// Of the messages that may take the process down for the last time, one runs at a time.
     pub(crate) last_life: Semaphore,
+    /// How long runs may take.
+    pub(crate) limits: Arc<Limits>,
     /// The worker stops: what has not started goes back.
     pub(crate) stopping: CancellationToken,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Executor {
 enum Cut {
     /// The worker stops, or the delivery is lost: whoever claims it next runs it.
     Back,
+    /// Its run was cut off.
+    Off,
     /// It ends without a run.
     Ends(Box<Ending>),
 }
@@ -51,20 +57,15 @@ impl From<Ending> for Cut {
 }
 
 impl Executor {
-    /// Runs one delivery to its verdict. The slot is free again when the function has ended.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        delivery: Delivery,
-        held: Held,
-        slot: OwnedSemaphorePermit,
-    ) {
+    /// Runs one delivery to its verdict. Its slot is free again when the function has ended, or is cut off.
+    pub(crate) async fn run(self: Arc<Self>, delivery: Delivery, held: Held) {
         let message = match Message::decode(&delivery.body) {
             Ok(message) => Arc::new(message),
             Err(error) => {
                 let ending = verdict::undecodable(&error, &delivery, &self.node);
-                drop(slot);
                 report::unreadable(&error, &delivery);
-                held.settle(|receipt| ending.verdict(receipt));
+                let verdict = ending.verdict(held.receipt());
+                held.settle(verdict);
                 return;
             }
         };
@@ -81,20 +82,20 @@ impl Executor {
             .pipeline(&delivery, &mut call, &held)
             .instrument(span)
             .await;
-        drop(slot);
-        let counts = match end {
+        let settlement = match end {
             Ok(ending) => settle(held, call, ending),
             Err(Cut::Ends(ending)) => settle(held, call, *ending),
-            Err(Cut::Back) => {
+            Err(Cut::Back | Cut::Off) => {
                 let ending = call.cut();
                 if ending.error.is_some() {
                     settle(held, call, ending)
                 } else {
-                    held.settle(|receipt| ending.verdict(receipt))
+                    let verdict = ending.verdict(held.receipt());
+                    held.settle(verdict)
                 }
             }
         };
-        if !counts {
+        if settlement == Settlement::Void {
             report::uncounted(&message, &delivery);
         }
     }
@@ -105,9 +106,9 @@ impl Executor {
         call: &mut Call<'_>,
         held: &Held,
     ) -> Result<Ending, Cut> {
+        is_revoked(*call, delivery)?;
         // The time of a message that never expires costs nothing.
         let claimed = call.message.expires.map(|_| Instant::now());
-        honours_options(*call)?;
         is_in_time(*call, delivery, claimed)?;
         is_due(*call, delivery)?;
         let def = self.find(*call)?;
@@ -121,13 +122,18 @@ impl Executor {
         }
         let mut around = Surroundings::new(delivery.queue.clone(), Arc::clone(&self.node));
         around.crashes = delivery.crashes;
-        around.cancelled = held.cancelled().clone();
+        let limits = self.limits.of(call.message, def);
+        around.cancelled = match limits.soft {
+            // What is told to end is not cut off by that.
+            Some(_) => held.cancelled().child_token(),
+            None => held.cancelled().clone(),
+        };
         around.state = self.state.clone();
         around.dispatcher = Some(self.dispatcher.clone());
         let context = Context::new(call.message, around);
         let began = Began::now();
         call.began = Some(began);
-        let outcome = match start(def, context, call.message) {
+        let outcome = match start(def, context.clone(), call.message) {
             Ok(Ok(running)) => {
                 let begins = held.runs(Run {
                     message: Arc::clone(call.message),
@@ -135,11 +141,28 @@ impl Executor {
                     crashes: delivery.crashes,
                     received: call.received,
                     began,
+                    leash: Leash {
+                        def,
+                        context,
+                        limits,
+                        droppable: matches!(running, Running::Async(_)),
+                    },
                 });
                 if !begins {
+                    if held.is_revoked(call.message) {
+                        call.began = None;
+                        return Err(call.revoked(false).into());
+                    }
                     return Err(Cut::Back);
                 }
-                perform(running, held.cancelled()).await?
+                match perform(running, held.cancelled(), limits).await {
+                    Err(Cut::Off) => {
+                        // A lost lease and a stop cut off as well, and leave no word.
+                        let why = held.cutoff().ok_or(Cut::Back)?;
+                        return Ok(why.ending(*call, def));
+                    }
+                    end => end?,
+                }
             }
             Ok(Err(bad)) => {
                 call.began = None;
@@ -190,44 +213,22 @@ impl Executor {
     }
 }
 
-fn settle(held: Held, call: Call<'_>, ending: Ending) -> bool {
-    let Ending {
-        end,
-        record,
-        event,
-        state,
-        error,
-        again,
-        runtime,
-    } = ending;
-    let told = report::Told {
-        state,
-        error,
-        again,
-        runtime,
-    };
-    let counts = held.settle(|receipt| Verdict {
-        receipt,
-        end,
-        record,
-        event,
-    });
-    if counts {
+fn settle(held: Held, call: Call<'_>, ending: Ending) -> Settlement {
+    let (told, verdict) = ending.split(held.receipt());
+    let settlement = held.settle(verdict);
+    if settlement == Settlement::Counts {
         report::ended(call.message, call.queue, &told);
     }
-    counts
+    settlement
 }
 
-fn honours_options(call: Call<'_>) -> Result<(), Cut> {
-    match call.message.unbuilt_option() {
-        None => Ok(()),
-        Some(option) => Err(call
-            .dead(
-                "Unsupported",
-                format!("the option `{option}` is not built yet; send the message without it"),
-            )
-            .into()),
+/// What was revoked when it was claimed does not run.
+fn is_revoked(call: Call<'_>, delivery: &Delivery) -> Result<(), Cut> {
+    if !delivery.revoked.covers(call.message) {
+        return Ok(());
     }
+    let told = delivery.revoked.was_told(call.message.id);
+    Err(call.revoked(told).into())
 }
 
 /// A message whose time is over does not run. By the broker's clock: its time at the claim, and what passed since then.
@@ -264,7 +265,11 @@ fn start(
 }
 
 /// Runs the function; what no longer counts is dropped where that is possible.
-async fn perform(running: Running, cancelled: &CancellationToken) -> Result<TaskResult, Cut> {
+async fn perform(
+    running: Running,
+    cancelled: &CancellationToken,
+    limits: TimeLimits,
+) -> Result<TaskResult, Cut> {
     match running {
         Running::Async(future) => {
             let mut guarded = AssertUnwindSafe(future).catch_unwind();
@@ -278,15 +283,23 @@ async fn perform(running: Running, cancelled: &CancellationToken) -> Result<Task
             match (end, dropped) {
                 (Some(Ok(outcome)), Ok(())) => Ok(outcome),
                 (Some(Err(panic)), _) | (Some(Ok(_)), Err(panic)) => Ok(panicked(&*panic)),
-                (None, _) => Err(Cut::Back),
+                (None, _) => Err(Cut::Off),
             }
         }
         Running::Blocking(function) => {
             let span = tracing::Span::current();
-            let guarded = move || span.in_scope(|| catch_unwind(AssertUnwindSafe(function)));
+            let cut = limits.hard.map(|_| cancelled.clone());
+            let guarded = move || {
+                // Its time may be over before a thread was free.
+                if cut.is_some_and(|cut| cut.is_cancelled()) {
+                    return None;
+                }
+                Some(span.in_scope(|| catch_unwind(AssertUnwindSafe(function))))
+            };
             match tokio::task::spawn_blocking(guarded).await {
-                Ok(Ok(outcome)) => Ok(outcome),
-                Ok(Err(panic)) => Ok(panicked(&*panic)),
+                Ok(Some(Ok(outcome))) => Ok(outcome),
+                Ok(Some(Err(panic))) => Ok(panicked(&*panic)),
+                Ok(None) => Err(Cut::Off),
                 // The runtime ends before the function began.
                 Err(_) => Err(Cut::Back),
             }

@@ -1,11 +1,12 @@
 //! The fetcher: free slots → claim → one spawned run per delivery. Nothing is claimed without a free slot.
+//!
+//! It runs where tasks run: the thread that reads a claim's answer begins the first of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use taskq_core::broker::{Consumer, Delivery};
 use taskq_core::{Error, ErrorKind};
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +33,6 @@ pub(crate) struct Fetcher {
     pub(crate) executor: Arc<Executor>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) slots: usize,
-    /// Where tasks run.
-    pub(crate) tasks: Handle,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -44,6 +43,7 @@ impl Fetcher {
         let mut trouble = Trouble::new("claiming");
         while let Some((slots, room)) = self.permits(&free).await {
             let max = slots.num_permits();
+            let _under_way = self.ledger.claims();
             let claim = tokio::time::timeout(WAIT + HUNG, self.consumer.claim(max, WAIT));
             tokio::pin!(claim);
             let claimed = tokio::select! {
@@ -58,7 +58,13 @@ impl Fetcher {
             match claimed.unwrap_or_else(|_| Err(hung())) {
                 Ok(deliveries) => {
                     trouble.over();
+                    let some = !deliveries.is_empty();
                     self.start(deliveries, slots, room)?;
+                    if some {
+                        // The runs go first, on this very thread: the next claim wakes the server, and that has the
+                        // processor then.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Err(error) => {
                     let pause = trouble.failed(&error);
@@ -122,9 +128,9 @@ impl Fetcher {
                     format!("a claim of {asked} messages brought {got}"),
                 )));
             };
-            let held = self.ledger.enter(&delivery, room);
-            let run = Arc::clone(&self.executor).run(delivery, held, slot);
-            drop(self.tasks.spawn(run));
+            let held = self.ledger.enter(&delivery, room, slot);
+            let run = Arc::clone(&self.executor).run(delivery, held);
+            drop(tokio::spawn(run));
         }
         Ok(())
     }

@@ -7,14 +7,22 @@ use std::time::Instant;
 
 use taskq_core::broker::{Delivery, End, Receipt, Verdict};
 use taskq_core::event::Attempt;
+use taskq_core::task::Cancelled;
 use taskq_core::{Message, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
+use crate::cutoff::{Cutoff, Leash, Stray};
+use crate::report;
 use crate::round::Round;
 use crate::tally::Tally;
 use crate::verdict::{Began, Call};
+#[cfg(test)]
+use {
+    crate::limits::TimeLimits,
+    taskq_core::task::{Surroundings, TaskDef},
+};
 
 /// Verdicts that may wait for their acknowledgement beside those of running tasks.
 const UNACKNOWLEDGED: usize = 512;
@@ -25,6 +33,8 @@ pub(crate) struct Ledger {
     book: Mutex<Book>,
     /// Rings for the teller.
     begun: Notify,
+    /// Rings for the watchdog.
+    sooner: Notify,
     room: Arc<Semaphore>,
     size: usize,
     finishers: HashMap<QueueName, mpsc::Sender<Settled>>,
@@ -42,6 +52,18 @@ pub(crate) struct Run {
     pub(crate) crashes: u8,
     pub(crate) received: u64,
     pub(crate) began: Began,
+    pub(crate) leash: Leash,
+}
+
+/// What became of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// It is on its way to the broker.
+    Counts,
+    /// The run was cut off, and has been settled without it.
+    CutOff,
+    /// The delivery was lost, or the stop has given it back.
+    Void,
 }
 
 /// A verdict on its way to the broker. Its room in the ledger is free again when this is dropped.
@@ -52,7 +74,7 @@ pub(crate) struct Settled {
 }
 
 impl Run {
-    fn call<'a>(&'a self, worker: &'a str) -> Call<'a> {
+    pub(crate) fn call<'a>(&'a self, worker: &'a str) -> Call<'a> {
         Call {
             message: &self.message,
             queue: &self.queue,
@@ -117,6 +139,7 @@ impl Ledger {
         let ledger = Self {
             book: Mutex::default(),
             begun: Notify::new(),
+            sooner: Notify::new(),
             room: Arc::new(Semaphore::new(size)),
             size,
             finishers,
@@ -133,9 +156,14 @@ impl Ledger {
     }
 
     /// Enters a delivery.
-    pub(crate) fn enter(self: &Arc<Self>, delivery: &Delivery, room: OwnedSemaphorePermit) -> Held {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        delivery: &Delivery,
+        room: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
+    ) -> Held {
         let (receipt, queue) = (delivery.receipt, delivery.queue.clone());
-        let mut entry = Entry::new(receipt, queue, delivery.lost.clone(), room);
+        let mut entry = Entry::new(receipt, queue, delivery.lost.clone(), room, slot);
         entry.claim = Some(Claim {
             body: delivery.body.clone(),
             priority: delivery.priority,
@@ -210,8 +238,12 @@ impl Ledger {
     /// Tells every run that it no longer counts; their futures are dropped.
     pub(crate) fn cancel_all(&self) {
         // Cancelling wakes tasks that come here: not under the lock.
-        let tokens: Vec<_> = self.book().entries().map(|e| e.cancelled.clone()).collect();
-        for token in tokens {
+        let of = |e: &Entry| (e.run.as_ref().map(|r| r.leash.clone()), e.cancelled.clone());
+        let all: Vec<_> = self.book().entries().map(of).collect();
+        for (leash, token) in all {
+            if let Some(leash) = leash {
+                leash.context.cancel(Cancelled::Stopping);
+            }
             token.cancel();
         }
     }
@@ -242,6 +274,15 @@ impl Ledger {
     /// Rings when a run is to be told of at once, or when there was none at all.
     pub(crate) async fn begun(&self) {
         self.begun.notified().await;
+    }
+
+    /// Rings when something is to be done about a run sooner than before.
+    pub(crate) async fn watchdog_rung(&self) {
+        self.sooner.notified().await;
+    }
+
+    pub(crate) fn ring_watchdog(&self) {
+        self.sooner.notify_one();
     }
 
     /// Takes up to `most` runs to be told of: those to be told of at once, and those that run since `until` or longer.
@@ -287,18 +328,47 @@ impl Ledger {
         &self.node
     }
 
-    fn settle(&self, key: Key, verdict: Verdict) -> bool {
+    /// Settles a run without it: what it answers later counts for nothing. False: it is settled.
+    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> bool {
         let mut book = self.book();
+        if book.cut_and_running(key).is_none() {
+            return false;
+        }
+        book.strays_off(key, stray);
+        self.conclude(book, key, verdict);
+        true
+    }
+
+    fn settle(&self, key: Key, verdict: Verdict) -> Settlement {
+        let mut book = self.book();
+        if let Some(stray) = book.stray_ends(key) {
+            drop(book);
+            report::stray_ended(&stray);
+            return Settlement::CutOff;
+        }
+        if self.conclude(book, key, verdict) {
+            Settlement::Counts
+        } else {
+            Settlement::Void
+        }
+    }
+
+    /// The slot is free from here on, and the verdict on its way, unless its run is being told of.
+    fn conclude(&self, mut book: MutexGuard<'_, Book>, key: Key, verdict: Verdict) -> bool {
         let Some(entry) = book.get_mut(key) else {
             return false;
         };
+        let slot = entry.slot.take();
         if entry.telling == Telling::UnderWay && !entry.lost.is_cancelled() {
             entry.parked = Some(Box::new(verdict));
             book.ends(key);
+            drop(book);
+            drop(slot);
             return true;
         }
         let entry = book.remove(key);
         drop(book);
+        drop(slot);
         entry.is_some_and(|entry| self.hand_over(entry, verdict))
     }
 
@@ -347,7 +417,7 @@ impl Ledger {
         handed
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         // No code that can panic runs under the lock.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -387,9 +457,16 @@ impl Held {
         } else {
             When::IfLong
         };
-        let Some(ring) = self.ledger.book().begins(self.key, run, when) else {
+        let first = run.first_step();
+        let mut book = self.ledger.book();
+        let Some(ring) = book.begins(self.key, run, when) else {
             return false;
         };
+        let sooner = first.is_some_and(|(at, step)| book.step_at(self.key, at, step));
+        drop(book);
+        if sooner {
+            self.ledger.ring_watchdog();
+        }
         self.ledger.tally.begins(&message.task);
         if ring {
             self.ledger.begun.notify_one();
@@ -397,20 +474,62 @@ impl Held {
         true
     }
 
-    /// Hands the verdict over; false when it can not count any more: lost, or given back by the stop.
-    pub(crate) fn settle(mut self, verdict: impl FnOnce(Receipt) -> Verdict) -> bool {
+    pub(crate) fn receipt(&self) -> Receipt {
+        self.key.receipt()
+    }
+
+    /// Whether it was revoked since it was claimed, before it began.
+    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+        let mut book = self.ledger.book();
+        book.get_mut(self.key)
+            .is_some_and(|e| e.is_revoked(message))
+    }
+
+    /// Why the run was cut off, if it was.
+    pub(crate) fn cutoff(&self) -> Option<Cutoff> {
+        self.ledger.book().get_mut(self.key)?.cutoff
+    }
+
+    /// Hands the verdict over.
+    pub(crate) fn settle(mut self, verdict: Verdict) -> Settlement {
         self.open = false;
-        self.ledger.settle(self.key, verdict(self.key.receipt()))
+        self.ledger.settle(self.key, verdict)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.open {
-            let entry = self.ledger.book().remove(self.key);
+            let mut book = self.ledger.book();
+            book.stray_ends(self.key);
+            let entry = book.remove(self.key);
+            drop(book);
             if let Some(entry) = entry {
                 self.ledger.give_back(entry);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Run {
+    /// A run that has begun.
+    pub(crate) fn of(message: Message, limits: TimeLimits) -> Self {
+        static T: TaskDef = TaskDef::new("t", &[], |_, _| unreachable!("it is not run"));
+        let queue = QueueName::default();
+        let around = Surroundings::new(queue.clone(), "w@test");
+        Self {
+            queue,
+            crashes: 0,
+            received: 1,
+            began: Began::now(),
+            leash: Leash {
+                def: &T,
+                context: taskq_core::Context::new(&message, around),
+                limits,
+                droppable: true,
+            },
+            message: Arc::new(message),
         }
     }
 }

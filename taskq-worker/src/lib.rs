@@ -23,21 +23,26 @@ mod about;
 mod book;
 mod conf;
 mod config;
+mod cutoff;
 mod executor;
 mod fetcher;
 mod finisher;
 mod heartbeat;
 mod ledger;
+mod limits;
 mod node;
 mod pace;
 mod registration;
 mod responder;
+mod revoking;
 mod round;
 mod shutdown;
 mod sweeper;
 mod tally;
 mod teller;
+mod timeline;
 mod verdict;
+mod watchdog;
 mod worker;
 
 pub mod cli;
@@ -52,6 +57,6 @@ pub use taskq_core::__private;
 pub use taskq_core::{
     Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
-    retry, task,
+    retry, revocation, task,
 };
 pub use tokio_util::sync::CancellationToken;

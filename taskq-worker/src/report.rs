@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cutoff::{Cutoff, Stray};
 use taskq_core::broker::Delivery;
 use taskq_core::message::Undecodable;
 use taskq_core::{Failure, Message, QueueName, State};
@@ -43,6 +44,9 @@ pub(crate) fn ended(message: &Message, queue: &QueueName, told: &Told) {
         .as_ref()
         .map(|e| format!("{}: {}", e.kind, e.message));
     match (&error, told.again) {
+        (Some(error), _) if state == State::Revoked => {
+            info!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state}: {error}");
+        }
         (None, None) if state == State::Revoked => {
             info!(%id, task, %queue, attempt, %state, "{task} {state}, it was not run: its time was over");
         }
@@ -62,6 +66,25 @@ pub(crate) fn ended(message: &Message, queue: &QueueName, told: &Told) {
             warn!(%id, task, %queue, runtime_ms, attempt, %state, error, "{task} {state} after attempt {attempt}: {error}");
         }
     }
+}
+
+/// The line of a run that is told to end.
+pub(crate) fn soft_limit(message: &Message, queue: &QueueName, limit: Duration) {
+    let Message { id, task, .. } = message;
+    warn!(%id, task, %queue, limit_s = limit.as_secs_f64(), "{task}: its soft time limit, {limit:?}, is over");
+}
+
+/// The line of a run that was cut off and goes on.
+pub(crate) fn stray(message: &Message, queue: &QueueName, why: Cutoff) {
+    let Message { id, task, .. } = message;
+    warn!(%id, task, %queue, "{task} goes on although {why}: its slot is free again, and its answer will not count; a worker ends when that lasts longer than its grace");
+}
+
+/// The line of one that has ended at last.
+pub(crate) fn stray_ended(stray: &Stray) {
+    let Message { id, task, .. } = &*stray.message;
+    let late = stray.since.elapsed();
+    info!(%id, task, queue = %stray.queue, "{task} has ended {late:.1?} after it was cut off");
 }
 
 /// The line of a message that can not be read.

@@ -97,12 +97,13 @@ mod tests {
     use taskq_core::broker::memory::MemoryBroker;
     use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
-    use tokio::sync::mpsc;
+    use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
-    use crate::ledger::{Held, Settled};
+    use crate::ledger::{Held, Settled, Settlement};
+    use crate::limits::TimeLimits;
     use crate::tally::Tally;
-    use crate::verdict::{Began, Call};
+    use crate::verdict::Call;
 
     struct Scene {
         ledger: Arc<Ledger>,
@@ -129,14 +130,9 @@ mod tests {
         let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
         let ledger = Arc::new(ledger);
         let room = Arc::clone(ledger.room()).try_acquire_owned();
-        let held = ledger.enter(&deliveries[0], room.expect("room"));
-        let run = Run {
-            message: Arc::new(message),
-            queue: deliveries[0].queue.clone(),
-            crashes: 0,
-            received: 1,
-            began: Began::now(),
-        };
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        let held = ledger.enter(&deliveries[0], room.expect("room"), slot.expect("a slot"));
+        let run = Run::of(message, TimeLimits::default());
         assert!(held.runs(run.clone()));
         Scene {
             ledger,
@@ -163,7 +159,9 @@ mod tests {
                 received: self.run.received,
                 began: Some(self.run.began),
             };
-            assert!(self.held.settle(|receipt| call.expired().verdict(receipt)));
+            let verdict = call.expired().verdict(self.held.receipt());
+            let settled = self.held.settle(verdict);
+            assert_eq!(settled, Settlement::Counts);
             assert_eq!(self.ledger.load(), (0, 1));
             self.verdicts
         }

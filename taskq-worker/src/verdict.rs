@@ -11,6 +11,7 @@ use taskq_core::retry::Attempt;
 use taskq_core::task::{TaskDef, TaskResult};
 use taskq_core::{Failure, Message, Outcome, QueueName, Record, State, TaskId};
 
+use crate::report::Told;
 use crate::supervisor::last_words;
 
 /// How a delivery ends, and what is stored and said about it.
@@ -78,14 +79,26 @@ impl Ending {
         self.saying(cut_text(said))
     }
 
-    /// The verdict on the delivery `receipt`.
-    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
-        Verdict {
+    /// What is said about it, and the verdict on the delivery `receipt`.
+    pub(crate) fn split(self, receipt: Receipt) -> (Told, Verdict) {
+        let told = Told {
+            state: self.state,
+            error: self.error,
+            again: self.again,
+            runtime: self.runtime,
+        };
+        let verdict = Verdict {
             receipt,
             end: self.end,
             record: self.record,
             event: self.event,
-        }
+        };
+        (told, verdict)
+    }
+
+    /// The verdict on the delivery `receipt`.
+    pub(crate) fn verdict(self, receipt: Receipt) -> Verdict {
+        self.split(receipt).1
     }
 }
 
@@ -190,10 +203,33 @@ impl Call<'_> {
 
     /// Its time was over before it ran.
     pub(crate) fn expired(self) -> Ending {
+        self.revoked_for(RevokeCause::Expired)
+    }
+
+    /// It was revoked before it ran; `told`: whoever revoked it has told it.
+    pub(crate) fn revoked(self, told: bool) -> Ending {
+        let ending = self.revoked_for(RevokeCause::Requested);
         Ending {
-            record: self.record(State::Revoked),
-            ..self.ending(End::Revoked(RevokeCause::Expired), State::Revoked)
+            event: ending.event.filter(|_| !told),
+            ..ending
         }
+    }
+
+    fn revoked_for(self, cause: RevokeCause) -> Ending {
+        let error = cause.failure();
+        Ending {
+            record: self.record(State::Revoked).map(|r| Record {
+                error: error.clone(),
+                ..r
+            }),
+            error,
+            ..self.ending(End::Revoked(cause), State::Revoked)
+        }
+    }
+
+    /// It was revoked while it ran, and cut off.
+    pub(crate) fn terminated(self) -> Ending {
+        self.revoked_for(RevokeCause::Terminated)
     }
 
     /// It is cut off, or never got to run, and goes back: unless it has begun and must not begin twice.

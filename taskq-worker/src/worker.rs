@@ -21,12 +21,14 @@ use crate::fetcher::Fetcher;
 use crate::finisher::Finisher;
 use crate::heartbeat::Heartbeat;
 use crate::ledger::Ledger;
+use crate::limits::{Limits, TimeLimits};
 use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
 use crate::tally::Tally;
 use crate::teller::Teller;
+use crate::watchdog::Watchdog;
 use crate::{supervisor, thread};
 
 /// How long a task that sends another waits for the broker.
@@ -116,7 +118,25 @@ impl Builder {
         self
     }
 
-    /// How long a stop waits for running tasks. Default: 25 s.
+    /// A run that takes longer than this is cut off and counts as failed, unless its message or task says otherwise.
+    /// Default: as long as it likes.
+    ///
+    /// Async code is dropped where it awaits next. What goes on all the same, a plain function or code that never awaits,
+    /// gives its slot to others and does not count any more; when it still goes on after the [grace](Self::grace), the
+    /// worker ends with [`RunError::Stuck`].
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.draft.limits.hard = Some(limit);
+        self
+    }
+
+    /// A run that takes longer than this is told to end by its context, unless its message or task says otherwise: see
+    /// [`Context::cancelled_by`](crate::Context::cancelled_by). Default: as long as it likes.
+    pub fn soft_time_limit(mut self, limit: Duration) -> Self {
+        self.draft.limits.soft = Some(limit);
+        self
+    }
+
+    /// How long a stop waits for running tasks, and how long a run that was cut off may go on. Default: 25 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.draft.grace = grace;
         self
@@ -163,6 +183,7 @@ impl Worker {
                 node: None,
                 lease: DEFAULT_LEASE,
                 grace: DEFAULT_GRACE,
+                limits: TimeLimits::default(),
                 state: State::default(),
                 registry: None,
                 stop: CancellationToken::new(),
@@ -178,10 +199,12 @@ impl Worker {
 
     /// Runs until it is stopped: `Ok` after a warm stop.
     ///
-    /// Tasks run on the tokio runtime this is called from, and so does what they send with
-    /// [`Context::send`](crate::Context::send). Claims, verdicts, heartbeat and answers to `inspect` go from threads of
+    /// Tasks run on the tokio runtime this is called from, and so do claims and what tasks send with
+    /// [`Context::send`](crate::Context::send). Verdicts, heartbeat and answers to `inspect` go from threads of
     /// the worker's own, which tasks can not block. While the broker can not be reached, it waits and tries again.
     /// Dropping the future ends the worker at once, as a kill would: what it held runs again after a lease.
+    ///
+    /// After [`RunError::Stuck`] a thread of the runtime is still taken by a function that does not end: end the process.
     ///
     /// # Errors
     /// See [`RunError`].
@@ -291,6 +314,12 @@ async fn consume(
     };
     let mut beats = heartbeat.start(beats_end.clone());
 
+    let watchdog = Watchdog {
+        ledger: Arc::clone(&ledger),
+        grace: config.grace,
+    };
+    let mut watchdog = watchdog.start(beats_end.clone());
+
     let mut finishers = JoinSet::new();
     for (queue, verdicts) in receivers {
         let finisher = Finisher {
@@ -316,11 +345,14 @@ async fn consume(
     helpers.spawn(supervisor::restarted("teller", move || {
         teller.clone().run()
     }));
+    let limits = Arc::new(Limits::new(config.limits));
     let responder = Responder {
         backend: Arc::clone(backend),
         ledger: Arc::clone(&ledger),
         node: Arc::clone(&config.node),
         about: Arc::new(About::new(config)),
+        registry: config.registry.clone(),
+        limits: Arc::clone(&limits),
         stopping: stopping.clone(),
     };
     helpers.spawn(supervisor::restarted("responder", move || {
@@ -333,6 +365,7 @@ async fn consume(
         state: config.state.clone(),
         dispatcher: Dispatcher::new(Arc::clone(backend), SEND),
         last_life: Semaphore::new(1),
+        limits,
         stopping: stopping.clone(),
     };
     let fetcher = Fetcher {
@@ -340,10 +373,11 @@ async fn consume(
         executor: Arc::new(executor),
         ledger: Arc::clone(&ledger),
         slots: config.slots,
-        tasks,
         stopping: stopping.clone(),
     };
-    let mut fetcher = JoinSet::from_iter([supervisor::vital("fetcher", fetcher.run())]);
+    let duty = supervisor::vital("fetcher", fetcher.run());
+    let mut fetcher = JoinSet::new();
+    fetcher.spawn_on(duty, &tasks);
     banner(config);
 
     let died = tokio::select! {
@@ -352,6 +386,7 @@ async fn consume(
         end = fetcher.join_next() => died("fetcher", end),
         end = finishers.join_next() => died("finisher", end),
         end = &mut beats => died("heartbeat", Some(Ok(end))),
+        end = &mut watchdog => died("watchdog", Some(Ok(end))),
     };
     if let Err(e) = &died {
         tracing::error!("{e}");
@@ -360,7 +395,11 @@ async fn consume(
     let shutdown = Shutdown {
         consumer: Arc::clone(consumer),
         ledger: Arc::clone(&ledger),
-        grace: config.grace,
+        // What is stuck had its grace, and nothing may be able to run beside it.
+        grace: match died {
+            Err(RunError::Stuck { .. }) => Duration::ZERO,
+            _ => config.grace,
+        },
     };
     let stopped = shutdown
         .run(async { while fetcher.join_next().await.is_some() {} })

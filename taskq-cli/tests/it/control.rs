@@ -160,7 +160,6 @@ async fn all_workers_are_stopped_only_with_consent_if_there_is_somebody_to_ask()
 async fn a_queue_is_paused_and_resumed_by_name() {
     let stage = two_workers().await;
     let celery = QueueName::default();
-    stage.publish(&[], true).await;
     let mut transcript = String::new();
     for line in [
         &["control", "pause", "celery", "--reason", "the bank is away"][..],
@@ -189,7 +188,7 @@ async fn an_order_that_makes_no_sense_is_usage() {
             "shorter than the soft",
         ),
         (&["time_limit", "math.add", "0"], "no run ends in no time"),
-        (&["time_limit", "math.add", "soon"], "a duration"),
+        (&["time_limit", "math.add", "soon"], "no unit of time"),
         (&["time_limit", "math.add"], "<SOFT>"),
         (&["add_consumer", "a b"], "a b"),
         (&["add_consumer", "a", "--weight", "0"], "1..=1000"),

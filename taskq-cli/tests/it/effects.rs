@@ -201,6 +201,30 @@ fn a_pause_outlives_the_worker_and_ends_when_it_is_resumed() {
 }
 
 #[test]
+fn what_is_revoked_does_not_run_when_its_pause_ends() {
+    let stage = Stage::new();
+    let _workers = [
+        stage.worker("w1@test", "celery"),
+        stage.worker("w2@test", "celery"),
+    ];
+    stage.json(&["control", "pause", "celery"]);
+    let (revoked, spared) = (
+        stage.send("echo", 1, "celery"),
+        stage.send("echo", 2, "celery"),
+    );
+    let (_, said, _) = stage.run(&["control", "revoke", &revoked, "-t", T]);
+    assert!(said.contains(&revoked), "{said}");
+    let told = stage.json(&["inspect", "revoked", "-t", T]);
+    assert_eq!(told, json!({"w1@test": [revoked], "w2@test": [revoked]}));
+    stage.json(&["control", "resume", "celery"]);
+    stage.until(&spared, "SUCCESS");
+    stage.until(&revoked, "REVOKED");
+    let stats = stage.json(&["inspect", "stats", "-t", T]);
+    let runs = |node: &str| stats[node]["total"]["echo"].as_u64().unwrap_or(0);
+    assert_eq!(runs("w1@test") + runs("w2@test"), 1);
+}
+
+#[test]
 fn a_worker_that_was_killed_is_named_and_the_others_answer() {
     let stage = Stage::new();
     let mut doomed = stage.worker("w1@test", "celery");
@@ -228,6 +252,7 @@ fn two_live_workers_answer_every_question() {
         "registered",
         "report",
         "reserved",
+        "revoked",
         "stats",
     ] {
         let answer = stage.json(&["inspect", question, "-t", T]);

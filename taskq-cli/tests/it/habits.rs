@@ -14,6 +14,7 @@ async fn help_tells_all_there_is() {
         ("help_active", &["inspect", "active", "--help"]),
         ("help_control", &["control", "--help"]),
         ("help_time_limit", &["control", "time_limit", "--help"]),
+        ("help_revoke", &["control", "revoke", "--help"]),
         ("help_pause", &["control", "pause", "--help"]),
         ("help_status", &["status", "--help"]),
         ("help_list", &["list", "--help"]),

@@ -13,6 +13,7 @@ mod listing;
 mod questions;
 mod real;
 mod results;
+mod revoking;
 mod stage;
 mod streams;
 mod unreachable;

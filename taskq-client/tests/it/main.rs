@@ -3,6 +3,8 @@
 
 mod asking;
 mod other_language;
+mod purging;
+mod revoking;
 mod routing;
 mod running;
 mod sending;

@@ -22,7 +22,10 @@ async fn a_call_by_name_arrives_with_its_arguments_and_options() {
         .track_started(true)
         .expires_at(later)
         .max_crashes(2)
-        .on_crash(OnCrash::Dead);
+        .on_crash(OnCrash::Dead)
+        .time_limit(Duration::from_secs(30))
+        .soft_time_limit(Duration::from_secs(20))
+        .priority(5);
     let handle = client
         .send_by_name(
             "geo.distance",
@@ -45,6 +48,14 @@ async fn a_call_by_name_arrives_with_its_arguments_and_options() {
     assert_eq!(
         (message.expires, message.max_crashes, message.on_crash),
         (Some(later), Some(2), OnCrash::Dead)
+    );
+    assert_eq!(
+        (
+            message.time_limit,
+            message.soft_time_limit,
+            message.priority
+        ),
+        (Some(30_000), Some(20_000), 5)
     );
 }
 

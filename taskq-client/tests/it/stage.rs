@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
 use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 use taskq_client::{
-    Client, Error, ErrorKind, Failure, PublishedTask, QueueName, Record, State, TaskId, WorkerCard,
+    Client, Error, ErrorKind, Failure, PublishedTask, QueueName, Record, Signature, State, TaskId,
+    WorkerCard,
 };
 use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
@@ -19,6 +20,7 @@ use taskq_core::broker::{
 };
 use taskq_core::control::{Reply, Request};
 use taskq_core::event::{EventPage, EventPosition};
+use taskq_core::revocation::{Revocation, Revocations};
 
 pub(crate) const LONG: Duration = Duration::from_secs(3_600);
 
@@ -33,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) watching: Arc<AtomicUsize>,
     /// How many answers they gave.
     pub(crate) answered: Arc<AtomicUsize>,
+    /// Before each purge, so many are sent.
+    pub(crate) at_purge: Mutex<Option<(Client, usize)>>,
 }
 
 /// A watch that is counted while it lives.
@@ -76,6 +80,7 @@ impl Stage {
             watches: Mutex::default(),
             watching: Arc::default(),
             answered: Arc::default(),
+            at_purge: Mutex::default(),
         });
         let client = Client::builder().over(stage.clone());
         (stage, client)
@@ -133,17 +138,23 @@ impl Stage {
 
     /// A worker called `node` that answers every ping, or none.
     pub(crate) async fn worker(self: &Arc<Self>, node: &str, answers: bool) {
+        let says = answers.then(|| json!({"ok": "pong"}));
+        self.worker_saying(node, says).await;
+    }
+
+    /// A worker that answers every question so, or none.
+    pub(crate) async fn worker_saying(self: &Arc<Self>, node: &str, says: Option<Value>) {
         let card = card(node);
         self.register(&card, &[], LONG).await.unwrap();
         let mut questions = self.listen().await.unwrap();
         let (stage, node) = (self.clone(), node.to_owned());
         tokio::spawn(async move {
             while let Ok(request) = questions.next().await {
-                if answers && request.is_for(&node) {
+                if let Some(says) = says.clone().filter(|_| request.is_for(&node)) {
                     let reply = Reply {
                         id: request.id.clone(),
                         node: node.clone(),
-                        body: json!({"ok": "pong"}),
+                        body: says,
                     };
                     stage.reply(&request, reply).await.unwrap();
                 }
@@ -252,6 +263,10 @@ impl Inspect for Stage {
         self.memory.dead(queue, skip, limit).await
     }
 
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.memory.revoked(queue).await
+    }
+
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
         self.memory.totals(queue).await
     }
@@ -277,6 +292,23 @@ impl Control for Stage {
 
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.memory.reply(request, reply).await
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        self.memory.revoke(queue, what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        self.memory.mark_revoked(queue, ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        let sends = self.at_purge.lock().unwrap().clone();
+        if let Some((client, n)) = sends {
+            let calls = (0..n).map(|_| Signature::<i64>::by_name("t").queue(queue.as_str()));
+            client.send_many(calls.collect()).await;
+        }
+        self.memory.purge(queue, most).await
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {

@@ -178,9 +178,7 @@ pub trait Inspect: Debug + Send + Sync + 'static {
     }
 
     /// What is revoked at one queue.
-    async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        Err(unbuilt("list what is revoked"))
-    }
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error>;
 
     /// What happened at one queue since it exists.
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error>;
@@ -215,25 +213,15 @@ pub trait Control: Debug + Send + Sync + 'static {
     /// kept for 7 days, and for an id whose record tells a later time, until then and 7 days.
     ///
     /// All or nothing: with [`MAX_REVOKED`] kept already it is refused. At most 999 at once.
-    async fn revoke(&self, _queue: &QueueName, _what: &[Revocation]) -> Result<(), Error> {
-        Err(unbuilt("revoke"))
-    }
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error>;
 
     /// Writes REVOKED over the records of `ids` that are not final, tells it and wakes who waits; answers which. To be
     /// called behind [`revoke`](Self::revoke), for those that nobody runs. At most 999.
-    async fn mark_revoked(
-        &self,
-        _queue: &QueueName,
-        _ids: &[TaskId],
-    ) -> Result<Vec<TaskId>, Error> {
-        Err(unbuilt("revoke"))
-    }
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error>;
 
     /// Ends up to `most` (at most 999) of those that wait, are held back or are delayed in a queue, as REVOKED (purged);
     /// how many. What is claimed runs on.
-    async fn purge(&self, _queue: &QueueName, _most: usize) -> Result<usize, Error> {
-        Err(unbuilt("purge"))
-    }
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error>;
 
     /// Puts dead messages back into their queue: QUEUED under the same id, with all their retries, due at once, without
     /// an expiry; how many were still dead. At most 999. What can not be read is refused.

@@ -7,6 +7,7 @@ use crate::broker::{Due, Outgoing};
 use crate::clock::whole_ms;
 use crate::error::Error;
 use crate::event::Told;
+use crate::message::Message;
 use crate::record::Record;
 use crate::signature::{Expiry, Signature, TaskDefaults};
 use crate::state::State;
@@ -44,6 +45,10 @@ pub(super) fn prepare<R>(
     message.track_started = track_started && !ignored;
     message.max_crashes = chosen.max_crashes.or(task.max_crashes);
     message.on_crash = chosen.on_crash.unwrap_or(task.on_crash);
+    message.priority = chosen.priority.unwrap_or(task.priority);
+    message.time_limit = limit_ms(&message.task, "time_limit", chosen.time_limit)?;
+    message.soft_time_limit = limit_ms(&message.task, "soft_time_limit", chosen.soft_time_limit)?;
+    is_told_in_time(&message, task.time_limit)?;
     message.expires = expires_ms(&message.task, chosen.expires, task.expires, due, now_ms)?;
     message.enqueued_at = Some(now_ms);
     let queue = chosen.queue.unwrap_or(task.queue);
@@ -78,6 +83,37 @@ pub(super) fn prepare<R>(
             tracked: !ignored,
         },
     })
+}
+
+fn limit_ms(task: &str, name: &str, limit: Option<Duration>) -> Result<Option<u64>, Error> {
+    match limit.map(whole_ms) {
+        Some(0) => Err(Error::invalid(format!(
+            "{task}: its `{name}` is {:?}, it is at least 1 ms",
+            limit.unwrap_or_default()
+        ))),
+        ms => Ok(ms),
+    }
+}
+
+/// A soft limit that is not under the hard one would never be told.
+fn is_told_in_time(message: &Message, tasks_own: Option<Duration>) -> Result<(), Error> {
+    let Some(soft) = message.soft_time_limit else {
+        return Ok(());
+    };
+    let (hard, whose) = match message.time_limit {
+        Some(hard) => (hard, "`time_limit`"),
+        None => match tasks_own {
+            Some(hard) => (whole_ms(hard), "the task's own `time_limit`"),
+            None => return Ok(()),
+        },
+    };
+    if soft < hard {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{}: its `soft_time_limit` is {soft} ms, it must be under {whose}, {hard} ms: it would never be told",
+        message.task
+    )))
 }
 
 /// When it expires, if ever; refused if that is not after it is due.

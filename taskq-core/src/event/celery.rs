@@ -115,7 +115,7 @@ fn task_fields(task: &TaskEvent, fields: &mut Map<String, Value>) {
     }
     if task.kind == Revoked {
         put("expired", task.expired.into());
-        put("terminated", false.into());
+        put("terminated", task.terminated.into());
         put("signum", Value::Null);
     }
 }

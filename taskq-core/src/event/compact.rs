@@ -36,6 +36,7 @@ const PARENT: u64 = 1 << 11;
 const REQUEUED: u64 = 1 << 12;
 const CRASHED: u64 = 1 << 13;
 const EXPIRED: u64 = 1 << 14;
+const TERMINATED: u64 = 1 << 15;
 
 /// A row without texts, further ids and limits in time has so many bytes at most, by clocks that differ by days.
 const BARE: usize = 48;
@@ -78,6 +79,7 @@ impl Compact {
     }
 
     /// All of it as one entry.
+    #[cfg(test)]
     pub(crate) fn joined(&self) -> Vec<u8> {
         let mut entry = self.header.clone();
         for row in &self.rows {
@@ -114,6 +116,7 @@ fn row(told: &Told, name: u64, now_ms: u64, room: &mut usize) -> Vec<u8> {
         (REQUEUED, told.requeued),
         (CRASHED, told.crashed),
         (EXPIRED, told.expired),
+        (TERMINATED, told.terminated),
     ];
     let mut flags = 0;
     let mut kept = [None; 4];
@@ -229,6 +232,7 @@ fn read_row(rest: &mut Reader<'_>, names: &[&str], base: u64) -> Option<Told> {
         requeued: has(REQUEUED),
         crashed: has(CRASHED),
         expired: has(EXPIRED),
+        terminated: has(TERMINATED),
     })
 }
 
@@ -338,6 +342,7 @@ mod tests {
             started: Some(1_000_000 + n as u64),
             root_id: Some(message.id),
             requeued: n.is_multiple_of(2),
+            terminated: n.is_multiple_of(3),
             ..Told::sent(&message)
         }
     }

@@ -107,6 +107,8 @@ pub struct TaskEvent {
     pub crashed: bool,
     /// With revoked: its time was over before it ran.
     pub expired: bool,
+    /// With revoked: it ran, and was cut off.
+    pub terminated: bool,
 }
 
 /// The kinds of events about workers.

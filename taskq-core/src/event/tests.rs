@@ -46,7 +46,7 @@ fn dead(state: State) -> End {
     }
 }
 
-fn ends() -> [(&'static str, End); 8] {
+fn ends() -> [(&'static str, End); 9] {
     let retry = End::Retry {
         after: Duration::from_secs(1),
         body: bytes::Bytes::new(),
@@ -60,6 +60,7 @@ fn ends() -> [(&'static str, End); 8] {
         ("dead", dead(State::Dead)),
         ("revoked", End::Revoked(RevokeCause::Requested)),
         ("expired", End::Revoked(RevokeCause::Expired)),
+        ("terminated", End::Revoked(RevokeCause::Terminated)),
     ]
 }
 
@@ -99,6 +100,7 @@ fn each_end_has_its_kind() {
         ("dead", "task-rejected"),
         ("revoked", "task-revoked"),
         ("expired", "task-revoked"),
+        ("terminated", "task-revoked"),
     ];
     assert_eq!(kinds, expected);
 }
@@ -163,11 +165,12 @@ fn the_dead_without_a_word_have_their_reason() {
 }
 
 #[test]
-fn only_a_return_waits_again_and_only_the_expired_are_expired() {
+fn only_a_return_waits_again_and_revocations_tell_their_causes_apart() {
     for (name, end) in ends() {
         let event = ended(&run(), &end);
         assert_eq!(event.requeued, name == "return", "{name}");
         assert_eq!(event.expired, name == "expired", "{name}");
+        assert_eq!(event.terminated, name == "terminated", "{name}");
         assert!(!event.crashed, "{name}");
     }
 }

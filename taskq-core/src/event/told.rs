@@ -33,6 +33,7 @@ pub struct Told {
     pub(crate) requeued: bool,
     pub(crate) crashed: bool,
     pub(crate) expired: bool,
+    pub(crate) terminated: bool,
 }
 
 impl Told {
@@ -86,7 +87,20 @@ impl Told {
             traceback: attempt.traceback.clone(),
             requeued: matches!(end, End::Return),
             expired: matches!(end, End::Revoked(RevokeCause::Expired)),
+            terminated: matches!(end, End::Revoked(RevokeCause::Terminated)),
             ..Self::began(attempt)
+        }
+    }
+
+    /// It was revoked, or purged, before a worker had it.
+    #[must_use]
+    pub fn revoked(id: TaskId, task: &str, retries: u32) -> Self {
+        let mut message = Message::new(task);
+        message.id = id;
+        message.retries = retries;
+        Self {
+            kind: Some(TaskEventKind::Revoked),
+            ..Self::of(&message)
         }
     }
 
@@ -131,6 +145,7 @@ impl Told {
             requeued: false,
             crashed: false,
             expired: false,
+            terminated: false,
         };
         if let Some(at) = self.received {
             events.push(event(
@@ -168,6 +183,7 @@ impl Told {
             requeued: self.requeued,
             crashed: self.crashed,
             expired: self.expired,
+            terminated: self.terminated,
             ..plain(kind)
         };
         events.push(event(at, last));
@@ -194,6 +210,7 @@ impl Told {
             requeued: false,
             crashed: false,
             expired: false,
+            terminated: false,
         }
     }
 

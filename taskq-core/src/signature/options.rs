@@ -18,6 +18,9 @@ pub(crate) struct Chosen {
     pub(crate) expires: Option<Expiry>,
     pub(crate) max_crashes: Option<u8>,
     pub(crate) on_crash: Option<OnCrash>,
+    pub(crate) time_limit: Option<Duration>,
+    pub(crate) soft_time_limit: Option<Duration>,
+    pub(crate) priority: Option<u8>,
     pub(crate) once: Option<Once>,
 }
 
@@ -53,6 +56,9 @@ pub(crate) struct TaskDefaults {
     pub(crate) expires: Option<Duration>,
     pub(crate) max_crashes: Option<u8>,
     pub(crate) on_crash: OnCrash,
+    /// Does not travel with its calls, as little as its soft limit: whoever runs them knows both, and may be told others.
+    pub(crate) time_limit: Option<Duration>,
+    pub(crate) priority: u8,
 }
 
 /// When a call expires.
@@ -73,6 +79,8 @@ impl TaskDefaults {
             expires: def.expires,
             max_crashes: def.max_crashes,
             on_crash: def.on_crash,
+            time_limit: def.time_limit,
+            priority: def.priority,
         })
     }
 }
@@ -86,6 +94,8 @@ impl From<PublishedTask> for TaskDefaults {
             expires: task.expires_ms.map(Duration::from_millis),
             max_crashes: task.max_crashes,
             on_crash: task.on_crash,
+            time_limit: task.time_limit_ms.map(Duration::from_millis),
+            priority: task.priority,
         }
     }
 }

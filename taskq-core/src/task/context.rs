@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::cancelled::Reason;
 use crate::dispatch::Dispatcher;
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
@@ -30,6 +31,7 @@ struct Call {
     worker: Arc<str>,
     headers: BTreeMap<String, String>,
     cancelled: CancellationToken,
+    cancelled_by: Reason,
     state: State,
     dispatcher: Option<Dispatcher>,
 }
@@ -56,6 +58,7 @@ impl Context {
                 worker,
                 headers: message.headers.clone(),
                 cancelled,
+                cancelled_by: Reason::default(),
                 state,
                 dispatcher,
             }),
@@ -98,10 +101,14 @@ impl Context {
         &self.call.headers
     }
 
-    /// Fires when this run no longer counts: the worker lost its lease, or it stops and its grace is over.
+    /// Fires when this run is to end; [`cancelled_by`](Self::cancelled_by) tells why.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.call.cancelled
+    }
+
+    pub(super) fn end(&self) -> (&Reason, &CancellationToken) {
+        (&self.call.cancelled_by, &self.call.cancelled)
     }
 
     /// The shared value of type `T` that the worker was built with.
@@ -146,7 +153,7 @@ pub struct Surroundings {
     pub queue: QueueName,
     /// The node name of the worker.
     pub worker: Arc<str>,
-    /// Fires when the run no longer counts.
+    /// Fires when the run is to end.
     pub cancelled: CancellationToken,
     /// What the worker's tasks share.
     pub state: State,

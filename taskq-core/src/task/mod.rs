@@ -1,12 +1,14 @@
 //! Tasks as code: their definition, the registry of all of them, and the context of one run.
 
 mod args;
+mod cancelled;
 mod context;
 mod def;
 mod registry;
 pub(crate) mod returned;
 
 pub use args::{Arguments, BadSignature};
+pub use cancelled::{Cancelled, SoftTimeLimit};
 pub use context::{Context, State, Surroundings};
 #[doc(hidden)]
 pub use def::Registered;

@@ -45,7 +45,7 @@ impl Registry {
     ///
     /// # Errors
     /// A name that is defined twice, an empty name, a bad queue name, a crash limit that is not 1 to 9, an expiry of
-    /// nothing.
+    /// nothing, a time limit of nothing, a soft one that is not under the hard one, a priority over 9.
     pub fn from_defs(defs: impl IntoIterator<Item = &'static TaskDef>) -> Result<Self, Error> {
         let mut tasks: BTreeMap<&'static str, &'static TaskDef> = BTreeMap::new();
         for def in defs {
@@ -67,6 +67,31 @@ impl Registry {
                 return Err(Error::invalid(format!(
                     "{place}: task {}: its calls would expire as they are sent; `expires` is at least 1 ms",
                     def.name
+                )));
+            }
+            for (name, limit) in [
+                ("time_limit", def.time_limit),
+                ("soft_time_limit", def.soft_time_limit),
+            ] {
+                if limit.is_some_and(|limit| limit.as_millis() == 0) {
+                    return Err(Error::invalid(format!(
+                        "{place}: task {}: its `{name}` is over as it begins; it is at least 1 ms",
+                        def.name
+                    )));
+                }
+            }
+            if let (Some(soft), Some(hard)) = (def.soft_time_limit, def.time_limit)
+                && soft >= hard
+            {
+                return Err(Error::invalid(format!(
+                    "{place}: task {}: its `soft_time_limit` is {soft:?}, it must be under its `time_limit`, {hard:?}",
+                    def.name
+                )));
+            }
+            if def.priority > 9 {
+                return Err(Error::invalid(format!(
+                    "{place}: task {}: its `priority` is {}, it goes from 0 to 9",
+                    def.name, def.priority
                 )));
             }
             if let Some(first) = tasks.insert(def.name, def) {

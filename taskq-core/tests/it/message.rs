@@ -152,16 +152,6 @@ fn a_reason_never_carries_the_whole_message() {
 }
 
 #[test]
-fn options_that_are_not_built_are_named() {
-    for option in ["time_limit", "soft_time_limit"] {
-        let message = Message::decode(&with(&format!(r#","{option}":5"#))).unwrap();
-        assert_eq!(message.unbuilt_option(), Some(option));
-    }
-    let honoured = with(r#","track_started":true,"expires":5,"max_crashes":1,"on_crash":"dead""#);
-    assert_eq!(Message::decode(&honoured).unwrap().unbuilt_option(), None);
-}
-
-#[test]
 fn crash_limits() {
     let limit = |tail| Message::decode(&with(tail)).unwrap().crash_limit();
     assert_eq!(limit(""), 3);
@@ -192,7 +182,9 @@ prop_compose! {
         let id = |bits: u128| uuid::Uuid::from_u128(bits).to_string().parse::<TaskId>().unwrap();
         let mut m = Message::new("t");
         (m.retries, m.max_retries, m.eta, m.expires) = (retries, max_retries, eta, expires);
-        (m.time_limit, m.soft_time_limit) = limits;
+        // The soft limit is under the hard one, and neither is nothing.
+        m.time_limit = limits.0.filter(|hard| *hard > 1);
+        m.soft_time_limit = limits.1.map(|soft| 1 + soft % (m.time_limit.unwrap_or(u64::MAX) - 1));
         (m.ignore_result, m.track_started) = (flags.0, flags.1);
         m.on_crash = if flags.2 { OnCrash::Dead } else { OnCrash::Requeue };
         (m.priority, m.max_crashes, m.enqueued_at) = (priority, max_crashes, enqueued_at);

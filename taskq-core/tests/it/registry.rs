@@ -22,6 +22,16 @@ static IMMORTAL: TaskDef = TaskDef::new("i", &[], one::DEF.run)
 static MAYFLY: TaskDef = TaskDef::new("m", &[], one::DEF.run)
     .expires(Duration::ZERO)
     .at("other.rs", 11);
+static HASTY: TaskDef = TaskDef::new("h", &[], one::DEF.run)
+    .time_limit(Duration::ZERO)
+    .at("other.rs", 12);
+static DEAF: TaskDef = TaskDef::new("d", &[], one::DEF.run)
+    .soft_time_limit(Duration::from_secs(3))
+    .time_limit(Duration::from_secs(3))
+    .at("other.rs", 13);
+static FIRST: TaskDef = TaskDef::new("f", &[], one::DEF.run)
+    .priority(10)
+    .at("other.rs", 14);
 
 fn refusal(defs: &[&'static TaskDef]) -> String {
     Registry::from_defs(defs.iter().copied())
@@ -74,6 +84,18 @@ fn limits_no_call_could_keep_are_refused() {
     assert!(
         text.starts_with("other.rs:11: task m: its calls would expire as they are sent"),
         "{text}"
+    );
+    assert_eq!(
+        refusal(&[&HASTY]),
+        "other.rs:12: task h: its `time_limit` is over as it begins; it is at least 1 ms"
+    );
+    assert_eq!(
+        refusal(&[&DEAF]),
+        "other.rs:13: task d: its `soft_time_limit` is 3s, it must be under its `time_limit`, 3s"
+    );
+    assert_eq!(
+        refusal(&[&FIRST]),
+        "other.rs:14: task f: its `priority` is 10, it goes from 0 to 9"
     );
 }
 

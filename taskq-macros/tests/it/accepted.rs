@@ -74,14 +74,27 @@ async fn patient() {}
 
 const LIMIT: u8 = 2;
 
-#[task(track_started, expires = PATIENCE.0, max_crashes = LIMIT, on_crash = "dead")]
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[task(
+    track_started,
+    expires = PATIENCE.0,
+    max_crashes = LIMIT,
+    on_crash = "dead",
+    time_limit = MINUTE,
+    soft_time_limit = "500ms",
+    priority = LIMIT + 3
+)]
 async fn careful() {}
 
 #[task(
     track_started = false,
     ignore_result = false,
     max_crashes = 9,
-    on_crash = "requeue"
+    on_crash = "requeue",
+    expires = "1h",
+    time_limit = "2m",
+    priority = 9
 )]
 async fn ordinary() {}
 
@@ -98,8 +111,18 @@ fn options_of_its_calls_are_in_the_definition_and_published() {
         (published.max_crashes, published.on_crash),
         (Some(2), OnCrash::Dead)
     );
+    assert_eq!(
+        (published.time_limit_ms, published.soft_time_limit_ms),
+        (Some(60_000), Some(500))
+    );
+    assert_eq!(published.priority, 5);
     let def = &ordinary::DEF;
-    assert!(!def.track_started && def.expires.is_none());
+    assert!(!def.track_started);
+    assert_eq!(def.expires, Some(Duration::from_secs(3_600)));
+    assert_eq!(
+        (def.time_limit, def.soft_time_limit, def.priority),
+        (Some(2 * MINUTE), None, 9)
+    );
     assert_eq!((def.max_crashes, def.on_crash), (Some(9), OnCrash::Requeue));
 }
 

@@ -33,4 +33,31 @@ async fn careless() {}
 #[task(ignore_result, track_started)]
 async fn nowhere_to_write() {}
 
+#[task(time_limit = 30)]
+async fn celerys_seconds() {}
+
+#[task(time_limit = "30")]
+async fn seconds_perhaps() {}
+
+#[task(expires = "soon")]
+async fn no_number() {}
+
+#[task(time_limit = "0s")]
+async fn over_at_once() {}
+
+#[task(soft_time_limit = "0ms", time_limit = "1s")]
+async fn told_at_once() {}
+
+#[task(soft_time_limit = "30s", time_limit = "30s")]
+async fn never_told() {}
+
+#[task(time_limit = "1m", soft_time_limit = "2m")]
+async fn told_too_late() {}
+
+#[task(priority = 10)]
+async fn most_urgent() {}
+
+#[task(priority)]
+async fn urgent() {}
+
 fn main() {}

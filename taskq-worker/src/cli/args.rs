@@ -67,9 +67,17 @@ pub(crate) struct Args {
     )]
     pub(crate) loglevel: String,
 
-    /// How long running tasks may go on after the first SIGTERM or Ctrl-C: 90, 1.5, 2m, 500ms
+    /// How long running tasks may go on after the first SIGTERM or Ctrl-C, and those that were cut off: 90, 1.5, 2m, 500ms
     #[arg(long, env = "TASKQ_GRACE", hide_env_values = true, default_value = "25", value_parser = duration, value_name = "TIME")]
     pub(crate) grace: Duration,
+
+    /// A run that takes longer is cut off and counts as failed, unless its message or task says otherwise [default: none]
+    #[arg(long, env = "TASKQ_TIME_LIMIT", hide_env_values = true, value_parser = duration, value_name = "TIME")]
+    pub(crate) time_limit: Option<Duration>,
+
+    /// A run that takes longer is told to end, unless its message or task says otherwise [default: none]
+    #[arg(long, env = "TASKQ_SOFT_TIME_LIMIT", hide_env_values = true, value_parser = duration, value_name = "TIME")]
+    pub(crate) soft_time_limit: Option<Duration>,
 
     /// How long other workers wait for this one's heartbeat before they take its tasks over
     #[arg(long, env = "TASKQ_LEASE", hide_env_values = true, default_value = "10", value_parser = duration, value_name = "TIME")]

@@ -23,7 +23,6 @@ const LINKED: &str = "tasks are linked into this program, by `use my_tasks as _;
 const NO_CHILDREN: &str = "there are no child processes: tasks run in this process, on its runtime and its threads; leave the flag out";
 const SYSTEMD: &str =
     "leave this to systemd or to the container: the worker runs in the foreground";
-const NO_LIMITS: &str = "time limits are not built yet";
 const NO_SCHEDULE: &str = "periodic tasks are not built yet";
 
 const FLAGS: &[Flag] = &[
@@ -109,8 +108,6 @@ const FLAGS: &[Flag] = &[
     with_value("pool-start-method", None, Refused(NO_CHILDREN)),
     with_value("max-tasks-per-child", None, Refused(NO_CHILDREN)),
     with_value("max-memory-per-child", None, Refused(NO_CHILDREN)),
-    with_value("time-limit", None, Refused(NO_LIMITS)),
-    with_value("soft-time-limit", None, Refused(NO_LIMITS)),
     with_value(
         "autoscale",
         None,

@@ -25,7 +25,7 @@ pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 const STOPPED: u8 = 0;
 /// It was started the wrong way.
 const USAGE: u8 = 2;
-/// A bug of ours, or a broker that answers nonsense.
+/// A bug of ours, a broker that answers nonsense, or a task that does not end: to be started again.
 const INTERNAL: u8 = 70;
 
 /// Threads of the blocking pool beside those of tasks: name resolution, files.
@@ -33,7 +33,8 @@ const SPARE_THREADS: usize = 16;
 
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///
-/// Exit status: 0 after a warm stop, 2 when it was started the wrong way, 70 after an internal error, 143 or 130 when a
+/// Exit status: 0 after a warm stop, 2 when it was started the wrong way, 70 after an internal error or when a task that
+/// was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a
 /// second SIGTERM or Ctrl-C ended it at once.
 ///
 /// ```no_run
@@ -91,7 +92,8 @@ fn start(
     let slots = args.concurrency.unwrap_or_else(default_concurrency);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(slots + SPARE_THREADS)
+        // Functions that were cut off and go on keep their thread for a while.
+        .max_blocking_threads(2 * slots + SPARE_THREADS)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -166,6 +168,12 @@ fn prepare(
         .stop(stop);
     if let Some(slots) = args.concurrency {
         builder = builder.concurrency(slots);
+    }
+    if let Some(limit) = args.time_limit {
+        builder = builder.time_limit(limit);
+    }
+    if let Some(limit) = args.soft_time_limit {
+        builder = builder.soft_time_limit(limit);
     }
     if let Some(name) = &args.hostname {
         builder = builder.node(name);

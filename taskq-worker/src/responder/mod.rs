@@ -2,9 +2,11 @@
 //!
 //! One file per group of commands. What a file answers is the body of the reply; an error becomes `{"error": …}`.
 
+mod limits;
 mod questions;
 mod queues;
 mod report;
+mod revoke;
 mod shown;
 
 use std::panic::AssertUnwindSafe;
@@ -15,6 +17,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use taskq_core::broker::Backend;
 use taskq_core::control::{Command, Done, Reply, Request};
+use taskq_core::task::Registry;
 use taskq_core::{Error, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -23,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::about::About;
 use crate::deadline::{CALL, within};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::supervisor::last_words;
 use crate::trouble::Trouble;
 
@@ -38,6 +42,8 @@ pub(crate) struct Responder {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) node: Arc<str>,
     pub(crate) about: Arc<About>,
+    pub(crate) registry: Registry,
+    pub(crate) limits: Arc<Limits>,
     /// Begins the warm stop of the worker.
     pub(crate) stopping: CancellationToken,
 }
@@ -133,8 +139,11 @@ impl Responder {
             Command::Revoked => queues::revoked(self).await,
             Command::ActiveQueues => queues::active_queues(self).await,
 
-            // revoke.rs
-            Command::Revoke { .. } => not_built("revoke"),
+            Command::Revoke {
+                what,
+                queue,
+                terminate,
+            } => Ok(revoke::order(self, what, queue.as_ref(), *terminate)),
 
             // pool.rs
             Command::AddConsumer { .. } => not_built("add_consumer"),
@@ -142,8 +151,11 @@ impl Responder {
             Command::PoolGrow { .. } => not_built("pool_grow"),
             Command::PoolShrink { .. } => not_built("pool_shrink"),
 
-            // limits.rs
-            Command::TimeLimit { .. } => not_built("time_limit"),
+            Command::TimeLimit {
+                task,
+                soft_ms,
+                hard_ms,
+            } => done(limits::order(self, task, *soft_ms, *hard_ms)),
 
             Command::Shutdown => done(Done::Ok("it stops once its tasks have ended".into())),
             Command::Unknown(name) => done(Done::Error(format!(

@@ -69,7 +69,6 @@ fn flags_of_celery_are_answered() {
         (&["-B"], "periodic tasks are not built yet"),
         (&["--autoscale", "10,3"], "autoscaling is not built yet"),
         (&["--autoscale"], "autoscaling is not built yet"),
-        (&["--time-limit", "5"], "time limits are not built yet"),
         (&["-O", "fair"], "only when a slot is free"),
         (&["--prefetch-multiplier=1"], "nothing is prefetched"),
         (

@@ -14,6 +14,7 @@ use taskq_worker::broker::{
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
 use taskq_worker::fleet::{PublishedTask, WorkerCard};
+use taskq_worker::revocation::{Revocation, Revocations};
 use taskq_worker::{Error, ErrorKind, QueueName, Record, TaskId};
 
 use crate::bench::until;
@@ -296,6 +297,10 @@ impl Inspect for Flaky {
         self.inner.dead(queue, skip, limit).await
     }
 
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.inner.revoked(queue).await
+    }
+
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
         self.inner.totals(queue).await
     }
@@ -323,6 +328,18 @@ impl Control for Flaky {
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.faults.reach()?;
         self.inner.reply(request, reply).await
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        self.inner.revoke(queue, what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        self.inner.mark_revoked(queue, ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        self.inner.purge(queue, most).await
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {

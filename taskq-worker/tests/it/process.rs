@@ -179,6 +179,21 @@ fn a_wrong_start_exits_with_2_and_a_sentence() {
             &["--lease", "1ms", "-b", "memory://"],
             "the lease in ms is 1",
         ),
+        (
+            &["--time-limit", "0", "-b", "memory://"],
+            "the time limit is 0ns: give at least 1 ms",
+        ),
+        (
+            &[
+                "--time-limit",
+                "2",
+                "--soft-time-limit",
+                "2s",
+                "-b",
+                "memory://",
+            ],
+            "the soft time limit, 2s, must be under the time limit, 2s",
+        ),
         (&["-n", "a b", "-b", "memory://"], "no node name"),
         (&["-Q", "a b"], "no queue name"),
         (&["-l", "loud"], "no log level"),

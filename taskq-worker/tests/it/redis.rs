@@ -17,14 +17,14 @@ use crate::process::Process;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, and a way to send to it.
-struct Stage {
+pub(crate) struct Stage {
     server: RedisServer,
-    backend: Arc<dyn Backend>,
-    dispatcher: Dispatcher,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) dispatcher: Dispatcher,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let server = RedisServer::start();
         let backend = broker::connect(&server.url()).await.unwrap();
         let dispatcher = Dispatcher::new(backend.clone(), Duration::from_secs(3));
@@ -35,13 +35,13 @@ impl Stage {
         }
     }
 
-    fn worker(&self, more: &[&str]) -> Process {
+    pub(crate) fn worker(&self, more: &[&str]) -> Process {
         let url = self.server.url();
         let args = ["--broker", &url, "--lease", "1"];
         Process::start(&[&args, more].concat())
     }
 
-    async fn send(&self, task: &str, kwargs: serde_json::Value) -> TaskId {
+    pub(crate) async fn send(&self, task: &str, kwargs: serde_json::Value) -> TaskId {
         let call = Signature::<()>::by_name(task)
             .kwargs(&kwargs)
             .queue("celery");
@@ -50,8 +50,13 @@ impl Stage {
 
     /// Sends a call with options that no signature has.
     async fn send_with(&self, message: Message) -> TaskId {
+        self.send_together([message]).await.remove(0)
+    }
+
+    /// Sends calls in one command: a worker with room for all claims them in one as well.
+    async fn send_together(&self, messages: impl IntoIterator<Item = Message>) -> Vec<TaskId> {
         let queue = QueueName::default();
-        let outgoing = Outgoing {
+        let outgoing = |message: Message| Outgoing {
             id: message.id,
             body: message.encode().unwrap().into(),
             priority: 0,
@@ -65,9 +70,10 @@ impl Stage {
             once: None,
             event: None,
         };
-        let sent = self.backend.enqueue(&queue, &[outgoing], PATIENCE).await;
+        let batch: Vec<_> = messages.into_iter().map(outgoing).collect();
+        let sent = self.backend.enqueue(&queue, &batch, PATIENCE).await;
         sent.unwrap();
-        message.id
+        batch.iter().map(|m| m.id).collect()
     }
 
     async fn until_in_flight(&self, n: u64) {
@@ -79,12 +85,12 @@ impl Stage {
         }
     }
 
-    async fn record(&self, id: TaskId) -> Record {
+    pub(crate) async fn record(&self, id: TaskId) -> Record {
         self.backend.record(id, None).await.unwrap().unwrap()
     }
 
     /// Waits until all of `ids` are in a final state; `meanwhile` runs between the looks.
-    async fn finals(&self, ids: &[TaskId], mut meanwhile: impl FnMut()) -> Vec<Record> {
+    pub(crate) async fn finals(&self, ids: &[TaskId], mut meanwhile: impl FnMut()) -> Vec<Record> {
         let since = Instant::now();
         loop {
             meanwhile();
@@ -241,16 +247,15 @@ async fn what_blocks_the_runtime_costs_no_lease() {
     let stage = Stage::new().await;
     let mut blocked = stage.worker(&["-c", "40", "-n", "blocked@%h"]);
     blocked.logs("is ready");
-    let mut ids = Vec::new();
-    for _ in 0..32 {
-        ids.push(stage.send("block", json!({"ms": 4000})).await);
-    }
-    let queue = taskq_worker::QueueName::default();
-    let since = Instant::now();
-    while stage.backend.depth(&queue).await.unwrap().in_flight < 32 {
-        assert!(since.elapsed() < PATIENCE, "the worker does not begin");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    // One claim takes them all: a blocked runtime would make no second one.
+    let block = || {
+        let mut message = Message::new("block");
+        message.kwargs = Some(serde_json::value::to_raw_value(&json!({"ms": 4000})).unwrap());
+        message
+    };
+    let ids = stage.send_together((0..32).map(|_| block())).await;
+    stage.until_in_flight(32).await;
+    let queue = QueueName::default();
     let _heir = stage.worker(&["-n", "heir@%h"]);
     // Three leases of silence would be enough to lose it.
     let until = Instant::now() + Duration::from_secs(4);

@@ -57,17 +57,6 @@ async fn arguments_that_do_not_fit_are_dead_and_the_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn an_option_that_is_not_built_is_dead_and_named() {
-    let bench = Bench::start(&[&DOUBLE]);
-    let mut message = double(json!(1));
-    message.time_limit = Some(1_000);
-    let record = bench.end_of(bench.send(message).await).await;
-    assert_eq!(record.state, State::Dead);
-    let error = error_of(&record);
-    assert!(error.starts_with("Unsupported: the option `time_limit` is not built yet"));
-}
-
-#[tokio::test]
 async fn what_can_not_be_read_is_dead_and_stops_nothing() {
     let mut bench = Bench::start(&[&DOUBLE]);
     let named = r#"{"id":"0198c0de-0000-7000-8000-000000000002","task":"double","priority":12}"#;

@@ -1,6 +1,7 @@
 //! `taskq control …`: tells the running workers what to do. Orders that each worker carries out are here.
 
 mod pause;
+mod revoke;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,8 +53,12 @@ enum Order {
     },
     /// End a pause
     Resume(pause::Resume),
+    /// Keep calls from running that were accepted; those that run go on, unless `--terminate` is given
+    Revoke(revoke::Revoke),
     /// Stop once the running tasks have ended, or their time is over; asks first when all workers are meant
     Shutdown,
+    /// Revoke calls, and cut off those that run
+    Terminate(revoke::Terminate),
     /// Give runs of a task other limits, those that begin from now on
     TimeLimit {
         /// The task's name
@@ -91,6 +96,11 @@ pub(crate) async fn run(
         }
         Order::Pause(pause) => return pause.run(&whom, json, reach, console).await,
         Order::Resume(resume) => return resume.run(&whom, json, reach, console).await,
+        Order::Revoke(revoke) => return revoke.run(&whom, json, reach, console).await,
+        Order::Terminate(terminate) => {
+            let revoke = revoke::Revoke::from(terminate);
+            return revoke.run(&whom, json, reach, console).await;
+        }
     };
     let heard = ask(command, whom, reach).await?;
     let shown = show(&heard.replies, json, console);

@@ -94,7 +94,9 @@ async fn warn_of_stranger(
     console: &mut Console<'_>,
 ) -> Result<(), Stop> {
     let known = reach.read(reach.client.queues()).await?;
-    if !known.contains(queue) {
+    let workers = reach.read(reach.client.workers()).await?;
+    let served = workers.iter().any(|card| card.queues.contains(queue));
+    if !served && !known.contains(queue) {
         let sentence = format!(
             "nobody has sent to a queue {queue} or listened at it yet; `taskq queues` lists those there are"
         );

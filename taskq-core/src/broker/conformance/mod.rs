@@ -31,8 +31,10 @@ pub mod fleet;
 pub mod lease;
 pub mod once;
 pub mod pause;
+pub mod purge;
 pub mod records;
 pub mod retention;
+pub mod revoke;
 pub mod server;
 pub mod started;
 pub mod totals;
@@ -52,7 +54,7 @@ use crate::error::Error;
 use crate::id::QueueName;
 
 pub use bench::{Bench, ids};
-pub use verdicts::{dead, done, failed, retry, return_, snooze, untracked};
+pub use verdicts::{dead, done, failed, retry, return_, revoked, snooze, untracked};
 
 /// A case that takes longer than this hangs.
 const CASE_DEADLINE: Duration = Duration::from_secs(120);
@@ -332,6 +334,39 @@ macro_rules! __conformance_cases {
                 an_unknown_queue_is_not_paused
                 the_depth_tells_of_a_pause
                 a_pause_lasts
+            }
+            revoke {
+                what_waits_is_revoked_by_its_id
+                what_is_delayed_is_revoked_by_its_id
+                what_is_to_be_retried_is_revoked_by_its_id
+                a_revocation_belongs_to_its_queue
+                the_next_claim_sees_a_revocation
+                a_task_is_revoked_for_what_was_sent_before
+                a_header_is_revoked_for_what_was_sent_before
+                a_revocation_outlives_who_made_it
+                a_revocation_is_over_after_a_week
+                a_revocation_waits_for_what_is_due_later
+                a_full_set_refuses_and_keeps_what_it_has
+                a_revocation_has_bounds
+                what_is_marked_reads_revoked_at_once
+                what_is_marked_reads_revoked_until_its_time
+                only_what_is_not_final_is_marked
+                a_mark_wakes_a_watch
+                what_was_marked_is_known_as_told
+                a_revoked_task_is_told_once
+            }
+            purge {
+                what_waits_is_purged
+                what_is_delayed_is_purged
+                what_is_held_back_is_purged
+                what_is_claimed_outlives_a_purge
+                what_can_not_be_read_is_purged
+                a_purge_ends_no_more_than_asked
+                a_purge_is_bounded_by_bytes
+                a_purge_belongs_to_its_queue
+                a_paused_queue_can_be_purged
+                a_purge_overwrites_no_final_record
+                a_purge_wakes_a_watch
             }
             retention {
                 past_its_time_nothing_is_left

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::broker::{Delivery, End, Verdict};
+use crate::broker::{Delivery, End, RevokeCause, Verdict};
 use crate::message::Message;
 use crate::outcome::Failure;
 use crate::record::Record;
@@ -48,6 +48,17 @@ pub fn dead(delivery: &Delivery, reason: &str) -> Verdict {
 #[must_use]
 pub fn failed(delivery: &Delivery, reason: &str) -> Verdict {
     over(delivery, State::Failure, reason)
+}
+
+/// It was revoked before it ran: REVOKED.
+#[must_use]
+pub fn revoked(delivery: &Delivery) -> Verdict {
+    let cause = RevokeCause::Requested;
+    let mut verdict = with_record(delivery, End::Revoked(cause), State::Revoked);
+    if let Some(record) = &mut verdict.record {
+        record.error = cause.failure();
+    }
+    verdict
 }
 
 /// The same verdict without its record.

@@ -11,6 +11,7 @@ use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
 use crate::event::cut_text;
 use crate::id::{QueueName, TaskId};
+use crate::revocation::Revocation;
 
 /// So many questions and answers may wait for a slow reader.
 pub(super) const BACKLOG: usize = 1_024;
@@ -65,6 +66,25 @@ impl Control for MemoryBroker {
         drop(store);
         self.shared.bell.notify_waiters();
         Ok(paused.is_some())
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        let now = self.shared.clock.now_ms();
+        self.shared.lock().revoke(queue, what, now)
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        let now = self.shared.clock.now_ms();
+        let marked = self.shared.lock().mark_revoked(queue, ids, now)?;
+        self.shared.bell.notify_waiters();
+        Ok(marked)
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        let now = self.shared.clock.now_ms();
+        let purged = self.shared.lock().purge(queue, most, now);
+        self.shared.bell.notify_waiters();
+        Ok(purged)
     }
 }
 

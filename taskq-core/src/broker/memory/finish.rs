@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::clock::ceil_ms;
+use super::records::Records;
 use super::session::Marked;
 use super::store::Store;
 use super::stream::Tale;
-use crate::broker::{DeadHandle, DeadMessage, End, Finished, Start, Totals, Verdict};
+use crate::broker::{DeadHandle, DeadMessage, End, Finished, RevokeCause, Start, Totals, Verdict};
 use crate::event::Told;
 use crate::id::QueueName;
 use crate::state::State;
@@ -64,7 +65,9 @@ impl Store {
             finished.applied += 1;
             at.owed.remove(message.body.len());
             count(&mut at.queue.totals, &verdict.end);
-            if let Some(attempt) = &verdict.event {
+            if let Some(attempt) = &verdict.event
+                && !was_told(&at.queue.records, &verdict)
+            {
                 let told = Told::ended(attempt, &verdict.end);
                 let tale = Tale::Task(Box::new(told), Some(node.clone()));
                 at.queue.stream.tell(tale, now);
@@ -104,6 +107,16 @@ impl Store {
             .for_each(|message| at.queue.put_back(message));
         finished
     }
+}
+
+/// Whoever revoked it has written that it is over, and told it: a moment after it was claimed.
+fn was_told(records: &Records, verdict: &Verdict) -> bool {
+    let revoked = matches!(verdict.end, End::Revoked(RevokeCause::Requested));
+    let id = verdict.record.as_ref().map(|r| r.id);
+    revoked
+        && id
+            .and_then(|id| records.written(id))
+            .is_some_and(|r| r.state.is_final())
 }
 
 fn count(totals: &mut Totals, end: &End) {

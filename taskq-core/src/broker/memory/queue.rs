@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::dead::DeadSet;
 use super::once::Keys;
 use super::records::Records;
+use super::revoked::Revoked;
 use super::session::{Marked, Session};
 use super::stream::Stream;
 use crate::broker::{Depth, Paused, Totals};
@@ -26,6 +27,7 @@ pub(super) struct Queue {
     pub(super) stream: Stream,
     pub(super) totals: Totals,
     pub(super) paused: Option<Paused>,
+    pub(super) revoked: Revoked,
 }
 
 impl Queue {
@@ -73,6 +75,20 @@ impl Queue {
         self.suspects.pop_front()
     }
 
+    /// The next of all that lies here and is not claimed, if `fits` its size: held back, waiting, delayed.
+    pub(super) fn pop_any(&mut self, fits: impl Fn(usize) -> bool) -> Option<Marked> {
+        let suspect = self.suspects.pop_front_if(|next| fits(next.body.len()));
+        if suspect.is_some() || !self.suspects.is_empty() {
+            return suspect;
+        }
+        let waiting = self.pop(&fits);
+        if waiting.is_some() || self.ready.iter().any(|list| !list.is_empty()) {
+            return waiting;
+        }
+        let first = self.delayed.first_entry()?;
+        fits(first.get().body.len()).then(|| first.remove())
+    }
+
     /// When a claim is worth another look by itself; of a paused queue never.
     pub(super) fn next_due(&self) -> Option<u64> {
         let (due, _) = self.delayed.keys().next()?;
@@ -85,6 +101,7 @@ impl Queue {
         self.records.expire(now);
         self.keys.expire(now);
         self.stream.expire(now);
+        self.revoked.expire(now);
     }
 
     pub(super) fn depth(&mut self, now: u64) -> Depth {

@@ -1,6 +1,7 @@
 //! Reading what is there: records, queues, depths, totals, the dead, the fleet, and what was told.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
+use crate::revocation::Revocations;
 
 /// `dead` answers at most this many.
 const MAX_LISTED: usize = 1_000;
@@ -83,6 +85,13 @@ impl Inspect for MemoryBroker {
             q.dead.expire(now);
             q.dead.newest(skip, limit.min(MAX_LISTED))
         }))
+    }
+
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        let now = self.shared.clock.now_ms();
+        let mut store = self.shared.lock();
+        let revoked = store.queues.get_mut(queue).map(|q| q.revoked.read(now));
+        Ok(revoked.unwrap_or_default())
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {

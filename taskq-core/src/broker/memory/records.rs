@@ -47,6 +47,17 @@ impl Records {
         self.by_id.get(&id).map(|k| k.record.clone().read_at(now))
     }
 
+    /// The record as it was written.
+    pub(super) fn written(&self, id: TaskId) -> Option<&Record> {
+        self.by_id.get(&id).map(|k| &k.record)
+    }
+
+    /// When its task is due, as far as its retention tells.
+    pub(super) fn due(&self, id: TaskId) -> u64 {
+        let until = self.by_id.get(&id).map_or(0, |k| k.until);
+        until.saturating_sub(DAY_MS)
+    }
+
     /// The record if it reads as final now.
     pub(super) fn get_final(&mut self, id: TaskId, now: u64) -> Option<Record> {
         self.get(id, now).filter(|r| r.state.is_final())

@@ -1,7 +1,6 @@
 //! Everything the broker holds, behind one lock; what goes in and out.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -173,6 +172,7 @@ impl Store {
                 continue;
             }
             queue.promote(super::BATCH_LIMIT, now);
+            let revoked = queue.revoked.read(now);
             while got.len() < max {
                 let first = got.is_empty();
                 let suspect = if permit { queue.pop_suspect() } else { None };
@@ -196,7 +196,7 @@ impl Store {
                     suspect: suspected,
                     claimed_at: now,
                     lost: session.lost.child_token(),
-                    revoked: Arc::default(),
+                    revoked: revoked.clone(),
                     receipt: Receipt {
                         session: consumer,
                         tag: self.tags,
@@ -206,6 +206,11 @@ impl Store {
             }
         }
         got
+    }
+
+    /// A queue, made if there is room for one more.
+    pub(super) fn queue_mut(&mut self, name: &QueueName) -> Result<&mut Queue, Error> {
+        queue_mut(&mut self.queues, name)
     }
 
     /// A known queue, and what all queues share.

@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::records::{Placed, RETENTION_S};
 use super::scripts;
 use super::session::{Seat, Session, ms};
-use crate::broker::{End, Verdict};
+use crate::broker::{End, RevokeCause, Verdict};
 use crate::clock::now_ms;
 use crate::error::Error;
 use crate::event::Told;
@@ -93,7 +93,8 @@ impl Batch {
                 .is_some_and(|out| out.suspect)
         });
         call.arg(u8::from(freed));
-        call.arg(event(&verdicts, &seat.node));
+        let (event, revoked) = events(&verdicts, &seat.node);
+        call.arg(event);
         call.arg(count(|e| matches!(e, End::Done)));
         call.arg(count(|e| dead_as(e) == Some(State::Failure)));
         call.arg(count(|e| matches!(e, End::Retry { .. })));
@@ -111,6 +112,9 @@ impl Batch {
             }
         }
         placed.arguments(&mut call);
+        for (id, row) in revoked {
+            call.arg(id.to_string()).arg(row);
+        }
         Ok(Some(Self {
             generation,
             verdicts,
@@ -166,16 +170,29 @@ impl Batch {
     }
 }
 
-/// What monitors are told of the batch.
-fn event(verdicts: &[Verdict], node: &str) -> Vec<u8> {
-    let told: Vec<Told> = verdicts
+/// What monitors are told of the batch; the rows of what was revoked before it ran, and has a record, apart: whoever
+/// revoked it may have told it a moment before.
+fn events(verdicts: &[Verdict], node: &str) -> (Vec<u8>, Vec<(TaskId, Vec<u8>)>) {
+    let (told, apart): (Vec<Told>, Vec<Option<TaskId>>) = verdicts
         .iter()
-        .filter_map(|v| Some(Told::ended(v.event.as_ref()?, &v.end)))
-        .collect();
+        .filter_map(|v| {
+            let revoked = matches!(v.end, End::Revoked(RevokeCause::Requested));
+            let id = v.record.as_ref().filter(|_| revoked).map(|r| r.id);
+            Some((Told::ended(v.event.as_ref()?, &v.end), id))
+        })
+        .unzip();
     if told.is_empty() {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     }
-    Compact::encode(&told, Some(node), now_ms()).joined()
+    let Compact { header, rows } = Compact::encode(&told, Some(node), now_ms());
+    let (mut event, mut revoked) = (header, Vec::new());
+    for (row, id) in rows.into_iter().zip(apart) {
+        match id {
+            Some(id) => revoked.push((id, row)),
+            None => event.extend_from_slice(&row),
+        }
+    }
+    (event, revoked)
 }
 
 fn dead_as(end: &End) -> Option<State> {

@@ -11,6 +11,7 @@ use redis::{Cmd, Value};
 use super::bell::{self, Bells};
 use super::endpoint::Endpoint;
 use super::link::{Answer, Link};
+use super::revoked;
 use super::scripts;
 use super::session::{At, Out, Seat};
 use super::value::{array, bytes, number, text};
@@ -89,18 +90,19 @@ impl Claimer {
         }
     }
 
-    /// Opens a session at each queue. One that is in trouble of its own gets it with a later claim; if all are, the
+    /// Opens a session at each queue, over `link`. One that is in trouble of its own gets it with a later claim; if all are, the
     /// first trouble is the answer.
     pub(super) async fn open(
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
+        link: &mut Link,
     ) -> Result<(), Error> {
         self.moods = vec![Mood::default(); seats.len()];
         let mut troubles = Vec::new();
         for seat in seats {
             let retired = AtomicBool::new(false);
-            match seat.prepare(endpoint, &retired, &mut self.link).await {
+            match seat.prepare(endpoint, &retired, link).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
                 Err(error) => troubles.push((seat, error)),
@@ -137,8 +139,68 @@ impl Claimer {
         }
         let left = self.leftovers(max);
         if !left.is_empty() {
-            return Ok(left);
+            // What was revoked since they were claimed counts.
+            let from = |seat: &&Arc<Seat>| left.iter().any(|d| d.queue == seat.queue);
+            seats.iter().filter(from).for_each(|s| s.revoked.doubt());
+            let left = self.informed(endpoint, seats, left).await?;
+            if !left.is_empty() {
+                return Ok(left);
+            }
         }
+        let got = self.claim_anew(endpoint, seats, retired, max, wait).await?;
+        self.informed(endpoint, seats, got).await
+    }
+
+    /// Deliveries with what is revoked at their queues, which is read where it has changed. Those of a queue where it can
+    /// not be read wait for a later call.
+    async fn informed(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Delivery>, Error> {
+        let stale: Vec<&Arc<Seat>> = seats
+            .iter()
+            .filter(|seat| seat.revoked.all().is_none())
+            .filter(|seat| deliveries.iter().any(|d| d.queue == seat.queue))
+            .collect();
+        if stale.is_empty() {
+            return Ok(deliveries);
+        }
+        // Our caller may drop us here: what is claimed is kept for its next call.
+        let n = deliveries.len();
+        let later = std::mem::replace(&mut self.left, deliveries.into());
+        self.left.extend(later);
+        let asked = stale.iter().map(|seat| (&seat.keys, &seat.revoked));
+        let answers = revoked::read(endpoint, &mut self.link, asked).await?;
+        for (seat, answer) in stale.iter().zip(answers) {
+            if let Err(error) = answer {
+                seat.troubled(At::Claim, &error);
+            }
+        }
+        let mut informed = Vec::with_capacity(n);
+        for mut delivery in self.left.drain(..n).collect::<Vec<_>>() {
+            let seat = stale.iter().find(|seat| seat.queue == delivery.queue);
+            match seat.map(|seat| seat.revoked.all()) {
+                None => informed.push(delivery),
+                Some(Some(all)) => {
+                    delivery.revoked = all;
+                    informed.push(delivery);
+                }
+                Some(None) => self.left.push_back(delivery),
+            }
+        }
+        Ok(informed)
+    }
+
+    async fn claim_anew(
+        &mut self,
+        endpoint: &Endpoint,
+        seats: &[Arc<Seat>],
+        retired: &AtomicBool,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, Error> {
         self.prepare(endpoint, seats, retired).await?;
         // Whatever becomes of this call: only an answer makes a queue quiet again.
         let quiet = self
@@ -176,6 +238,8 @@ impl Claimer {
         (0..seats.len())
             .map(|i| (i.wrapping_add(self.turn)) % seats.len())
             .filter(|&i| !seats[i].rests() && seats[i].state().session.is_some())
+            // What came from there waits for what is revoked to be read: nothing more is taken.
+            .filter(|&i| !self.left.iter().any(|d| d.queue == seats[i].queue))
             .collect()
     }
 
@@ -429,6 +493,8 @@ impl Claimer {
                 // With the last of all, the next claim waits for the bell at once.
                 mood.quiet = kind == "ALL";
                 round.asked.push(planned.seat);
+                let serial = words.next().and_then(bytes).unwrap_or_default();
+                seat.revoked.told(&serial, now);
                 let deliveries = deliveries(seat, planned.generation, now, words);
                 let size: usize = deliveries.iter().map(|d| d.body.len()).sum();
                 mood.hungry = !mood.quiet && deliveries.len() >= planned.n;
@@ -502,6 +568,8 @@ fn deliveries(
         return Vec::new();
     };
     session.claimed += 1;
+    // What is not known yet is read before they are handed out.
+    let revoked = seat.revoked.all().unwrap_or_default();
     let mut deliveries = Vec::new();
     while let (Some(tag), Some(marked)) = (words.next(), words.next()) {
         let (Some(tag), Some(marked)) = (number(&tag), bytes(marked)) else {
@@ -525,7 +593,7 @@ fn deliveries(
             suspect,
             claimed_at: now,
             lost: session.lost.clone(),
-            revoked: Arc::default(),
+            revoked: revoked.clone(),
             receipt: Receipt {
                 session: generation,
                 tag,

@@ -88,12 +88,11 @@ impl RedisConsumer {
             endpoint: endpoint.clone(),
             seats,
         };
-        consumer
-            .claimer
-            .lock()
-            .await
-            .open(endpoint, &consumer.seats)
-            .await?;
+        // Not over the link of the claims: that is opened by the first of them, on the runtime that claims.
+        let mut link = Link::new(endpoint, deadline);
+        let mut claimer = consumer.claimer.lock().await;
+        claimer.open(endpoint, &consumer.seats, &mut link).await?;
+        drop(claimer);
         Ok(consumer)
     }
 

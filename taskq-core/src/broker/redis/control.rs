@@ -14,7 +14,8 @@ use super::link::connect_error;
 use crate::broker::{Control, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
+use crate::revocation::Revocation;
 
 const SUBSCRIBE: Duration = Duration::from_secs(3);
 
@@ -137,5 +138,17 @@ impl Control for RedisBroker {
 
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
         super::pause::resume(self, queue).await
+    }
+
+    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
+        super::revoked::revoke(self, queue, what).await
+    }
+
+    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        super::revoked::mark(self, queue, ids).await
+    }
+
+    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
+        super::purge::purge(self, queue, most).await
     }
 }

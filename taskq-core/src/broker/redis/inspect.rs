@@ -1,6 +1,7 @@
 //! Reading what is there.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 use crate::id::QueueName;
+use crate::revocation::Revocations;
 
 /// The stored form of a published task: the script puts `seen` before the rest.
 pub(super) fn published_json(task: &PublishedTask) -> Result<Vec<u8>, Error> {
@@ -195,6 +197,10 @@ impl Inspect for RedisBroker {
             dead.push(super::dead::read(member, at));
         }
         Ok(dead)
+    }
+
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        super::revoked::list(self, queue).await
     }
 
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {

@@ -77,6 +77,7 @@ pub(super) struct QueueKeys {
     pub(super) waiters: String,
     /// The bell of a queue that is paused.
     pub(super) resumed: String,
+    pub(super) revoked: String,
 }
 
 impl QueueKeys {
@@ -99,6 +100,7 @@ impl QueueKeys {
             totals: key("totals"),
             waiters: key("waiters"),
             resumed: key("resumed"),
+            revoked: key("revoked"),
             stem,
         }
     }
@@ -141,7 +143,7 @@ pub(super) fn expected_type(key: &str) -> &'static str {
         "events" => "stream",
         _ if key.ends_with(":events") => "stream",
         "records" if name.contains(':') => "hash",
-        "delayed" | "leases" | "dead" | "records" | "bell" | "resumed" => "zset",
+        "delayed" | "leases" | "dead" | "records" | "bell" | "resumed" | "revoked" => "zset",
         _ if key.ends_with(":queues") => "set",
         _ if key.ends_with(":workers") => "zset",
         _ => "hash",
@@ -168,6 +170,7 @@ mod tests {
             ("taskq:{q}:ready:3", "list"),
             ("taskq:{q}:records", "zset"),
             ("taskq:{q}:records:17", "hash"),
+            ("taskq:{q}:revoked", "zset"),
             ("taskq:{q}:record:x", "string"),
             ("taskq:{q}:session:x", "hash"),
             ("taskq:{q}:totals", "hash"),

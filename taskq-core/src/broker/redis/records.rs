@@ -173,7 +173,7 @@ pub(super) async fn read(
 }
 
 /// What TIME answers, in ms.
-fn server_ms(answer: Option<Value>, offset_ms: i64) -> u64 {
+pub(super) fn server_ms(answer: Option<Value>, offset_ms: i64) -> u64 {
     let words = answer.and_then(array).unwrap_or_default();
     let part = |i: usize| words.get(i).and_then(number).unwrap_or(0);
     (part(0) * 1000 + part(1) / 1000).saturating_add_signed(offset_ms)

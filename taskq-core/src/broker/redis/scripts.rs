@@ -52,6 +52,10 @@ scripts! {
     PAUSE = "pause" + "time";
     RESUME = "resume";
     KNOWN = "known";
+    REVOKE = "revoke" + "time" + "typed" + "serial";
+    MARK = "mark" + "time" + "typed" + "record" + "tell" + "wake" + "serial";
+    LOOK = "look" + "typed";
+    PURGE = "purge" + "time" + "typed" + "record" + "tell" + "count" + "wake";
 }
 
 impl Lua {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::Endpoint;
 use super::keys::QueueKeys;
 use super::link::{Answer, Link};
+use super::revoked::Known;
 use super::scripts;
 use super::value::{array, number, text};
 use crate::error::{Error, ErrorKind};
@@ -30,6 +31,8 @@ pub(super) struct Seat {
     lease_ms: AtomicU64,
     /// The session's end has been asked for: a beat beside it may find it gone.
     closing: AtomicBool,
+    /// What is revoked here.
+    pub(super) revoked: Known,
     state: Mutex<State>,
 }
 
@@ -88,6 +91,7 @@ impl Seat {
             keys,
             lease_ms: AtomicU64::new(ms(lease)),
             closing: AtomicBool::new(false),
+            revoked: Known::default(),
             state: Mutex::default(),
         }
     }

@@ -18,6 +18,7 @@ use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
 use crate::record::Record;
+use crate::revocation::{Revocation, Revocations};
 use crate::task::TaskDef;
 
 /// Keeps what it is given, and who held an idempotency key first. Each enqueue takes one permit from `gate` and then the next of `script`, or accepts.
@@ -198,6 +199,10 @@ impl Inspect for Fake {
         Ok(Vec::new())
     }
 
+    async fn revoked(&self, _: &QueueName) -> Result<Arc<Revocations>, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
     async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
         let _ = queue;
         Err(Error::invalid("not in this test"))
@@ -224,6 +229,18 @@ impl Control for Fake {
     }
 
     async fn reply(&self, _: &Request, _: Reply) -> Result<(), Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn revoke(&self, _: &QueueName, _: &[Revocation]) -> Result<(), Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn mark_revoked(&self, _: &QueueName, _: &[TaskId]) -> Result<Vec<TaskId>, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn purge(&self, _: &QueueName, _: usize) -> Result<usize, Error> {
         Err(Error::invalid("not in this test"))
     }
 

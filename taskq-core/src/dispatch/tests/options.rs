@@ -19,7 +19,10 @@ const CAREFUL: TaskDef = known("careful")
     .track_started(true)
     .expires(MINUTE)
     .max_crashes(7)
-    .on_crash(OnCrash::Dead);
+    .on_crash(OnCrash::Dead)
+    .time_limit(MINUTE)
+    .soft_time_limit(Duration::from_secs(50))
+    .priority(6);
 
 /// What arrives at the broker when `signature` is sent while `CAREFUL` is published.
 async fn arrives(signature: Signature<()>) -> Message {
@@ -66,6 +69,9 @@ async fn a_call_has_the_options_of_its_task_with_and_without_its_code() {
         );
         assert_eq!(message.max_crashes, Some(7));
         assert_eq!(message.on_crash, OnCrash::Dead);
+        assert_eq!(message.priority, 6);
+        // Who runs it knows its limits, and may be told others.
+        assert_eq!((message.time_limit, message.soft_time_limit), (None, None));
     }
 }
 
@@ -76,7 +82,10 @@ async fn what_the_caller_chose_wins() {
             .track_started(false)
             .expires(2 * MINUTE)
             .max_crashes(1)
-            .on_crash(OnCrash::Requeue);
+            .on_crash(OnCrash::Requeue)
+            .time_limit(3 * MINUTE)
+            .soft_time_limit(2 * MINUTE)
+            .priority(0);
         let message = arrives(call).await;
         assert!(!message.track_started);
         assert_eq!(
@@ -85,6 +94,9 @@ async fn what_the_caller_chose_wins() {
         );
         assert_eq!(message.max_crashes, Some(1));
         assert_eq!(message.on_crash, OnCrash::Requeue);
+        assert_eq!(message.time_limit, Some(180_000));
+        assert_eq!(message.soft_time_limit, Some(120_000));
+        assert_eq!(message.priority, 0);
     }
     let at = crate::clock::now_ms() + 5_000;
     let message = arrives(by_name().expires_at(at)).await;
@@ -176,6 +188,57 @@ async fn a_crash_limit_goes_from_1_to_9() {
         let sentence = refused(by_name().max_crashes(limit)).await;
         assert!(sentence.contains("from 1 to 9"), "{sentence}");
     }
+}
+
+#[tokio::test]
+async fn time_limits_that_could_not_be_kept_are_refused() {
+    let call = || Signature::<()>::by_name("plain");
+    for (call, words) in [
+        (call().time_limit(Duration::ZERO), "`time_limit` is 0ns"),
+        (
+            call().soft_time_limit(Duration::from_micros(9)),
+            "`soft_time_limit` is 9µs",
+        ),
+        (
+            call().time_limit(MINUTE).soft_time_limit(MINUTE),
+            "must be under `time_limit`, 60000 ms",
+        ),
+        (
+            by_name().soft_time_limit(MINUTE),
+            "must be under the task's own `time_limit`, 60000 ms",
+        ),
+        (
+            Signature::of(&CAREFUL).soft_time_limit(MINUTE),
+            "must be under the task's own `time_limit`, 60000 ms",
+        ),
+    ] {
+        let sentence = refused(call).await;
+        assert!(sentence.contains(words), "{sentence}");
+    }
+    // A hard limit under the task's own soft one comes first: nothing is wrong with that.
+    let message = arrives(by_name().time_limit(MINUTE / 2)).await;
+    assert_eq!(message.time_limit, Some(30_000));
+}
+
+#[tokio::test]
+async fn the_priority_decides_where_a_call_waits() {
+    for (call, priority) in [
+        (by_name(), 6),
+        (Signature::of(&CAREFUL), 6),
+        (by_name().priority(9), 9),
+        (Signature::by_name("plain"), 0),
+    ] {
+        let fake = Fake::open();
+        fake.publish(&CAREFUL);
+        let dispatcher = Dispatcher::new(fake.clone(), LONG);
+        dispatcher.send(call).await.unwrap();
+        let batches = fake.batches.lock().unwrap();
+        let sent = &batches[0].1[0];
+        assert_eq!(sent.priority, priority);
+        assert_eq!(Message::decode(&sent.body).unwrap().priority, priority);
+    }
+    let sentence = refused(by_name().priority(10)).await;
+    assert!(sentence.contains("from 0 to 9"), "{sentence}");
 }
 
 #[tokio::test]

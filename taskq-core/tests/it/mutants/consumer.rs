@@ -10,6 +10,7 @@ use taskq_core::broker::{
     Broker, Consumer, ConsumerOptions, Control, Delivery, End, Finished, Inspect, Served, Start,
     Swept, Verdict,
 };
+use taskq_core::revocation::Revocations;
 use taskq_core::{Error, Message, QueueName};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,11 @@ pub(super) struct MutantConsumer {
 
 /// What one consumer remembers.
 #[derive(Debug, Default)]
-struct Own {
+pub(super) struct Own {
+    /// Something had been revoked when it was opened.
+    pub(super) late: bool,
+    /// What was revoked when it claimed first.
+    pub(super) revoked: Option<Arc<Revocations>>,
     /// Its consumers at the broker: one, or one per queue or suspect where the flaw needs it.
     inner: Vec<Arc<dyn Consumer>>,
     /// All it was ever given.
@@ -73,6 +78,7 @@ impl MutantConsumer {
         let number = broker.notes().consumers.len();
         let mut own = Own {
             beat: opened,
+            late: !broker.notes().revoked.is_empty(),
             ..Own::default()
         };
         let apart = matches!(
@@ -98,7 +104,7 @@ impl MutantConsumer {
         })
     }
 
-    fn own(&self) -> MutexGuard<'_, Own> {
+    pub(super) fn own(&self) -> MutexGuard<'_, Own> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,6 +176,7 @@ impl MutantConsumer {
         let flaw = self.broker.flaw;
         for delivery in &mut got {
             delivery.body = self.broker.undisguised(&delivery.body);
+            delivery.revoked = self.bent_revoked(delivery);
             match flaw {
                 Flaw::KeepsALossSecret => delivery.lost = CancellationToken::new(),
                 Flaw::ForgetsCrashes => delivery.crashes = 0,

@@ -83,17 +83,17 @@ impl Control for Mutant {
 
     async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
         self.called("revoke");
-        self.inner.revoke(&self.spelled(queue), what).await
+        self.bent_revoke(&self.spelled(queue), what).await
     }
 
     async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
         self.called("mark_revoked");
-        self.inner.mark_revoked(&self.spelled(queue), ids).await
+        self.bent_mark(&self.spelled(queue), ids).await
     }
 
     async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
         self.called("purge");
-        self.inner.purge(&self.spelled(queue), most).await
+        self.bent_purge(&self.spelled(queue), most).await
     }
 
     async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {

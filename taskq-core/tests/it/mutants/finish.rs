@@ -94,6 +94,10 @@ impl Mutant {
             }
             _ => {}
         }
+        if self.flaw == Flaw::TellsMarksAgain && matches!(verdict.end, End::Revoked(_)) {
+            // Without its record nobody knows that it was told.
+            verdict.record = None;
+        }
         match (self.flaw, &mut verdict.end) {
             (Flaw::PutsBackWhatIsDone, End::Done) => verdict.end = End::Return,
             (Flaw::KeepsHoldOfWhatIsDone, End::Done) => {

@@ -272,6 +272,80 @@ flaws! {
         BeginsWithAResume,
     }
 
+    // revoke
+    [revoke mark_revoked] {
+        /// A revocation is no revocation.
+        RevokesNothing,
+        /// A revocation counts at every queue.
+        RevokesEveryQueue,
+        /// What is delayed or failed is not revoked.
+        RevokesWhatIsReadyAlone,
+        /// A retry is not covered by what was revoked while it ran.
+        ForgetsWhatRanMeanwhile,
+        /// A task is revoked for what is sent later, too.
+        RevokesWhatIsSentLater,
+        /// Of a header the name alone counts.
+        RevokesByTheHeadersName,
+        /// A consumer reads what is revoked once.
+        ReadsRevocationsOnce,
+        /// With the connection that made them revocations are gone.
+        ForgetsRevocationsOfOthers,
+        /// Nothing revoked is listed.
+        ListsNoRevocations,
+        /// A revocation is kept for ever.
+        KeepsRevocationsForEver,
+        /// Every revocation is kept for a week, whatever is due later.
+        KeepsEveryRevocationForAWeek,
+        /// A full set drops what it has.
+        ForgetsRevocationsWhenFull,
+        /// A full set takes one more.
+        TakesAnyNumberOfRevocations,
+        /// A call of any size is taken.
+        RevokesAnyNumberAtOnce,
+        /// A mark writes no record.
+        MarksNothing,
+        /// A mark tells no reason.
+        MarksWithoutReason,
+        /// A mark is forgotten after a day.
+        ForgetsMarksAfterADay,
+        /// A mark overwrites a final record.
+        MarksFinals,
+        /// A mark wakes nobody.
+        MarksInSilence,
+        /// Whoever claims what was marked does not know that it was told.
+        ForgetsWhatWasTold,
+        /// A verdict tells again what was marked meanwhile.
+        TellsMarksAgain,
+    }
+
+    // purge
+    [purge] {
+        /// A purge does nothing.
+        PurgesNothing,
+        /// A purge leaves the delayed.
+        PurgesNoDelayed,
+        /// A purge leaves what is held back.
+        PurgesNoSuspects,
+        /// A purge takes what is held.
+        PurgesWhatIsHeld,
+        /// A purge leaves what other programs pushed.
+        PurgesItsOwnAlone,
+        /// A purge ends all, however few were asked for.
+        PurgesAll,
+        /// A purge is not bounded by bytes.
+        PurgesAnyNumberOfBytes,
+        /// A purge ends what lies in other queues.
+        PurgesEveryQueue,
+        /// A paused queue is not purged.
+        PurgesNoPausedQueue,
+        /// A purge overwrites final records.
+        PurgeOverwritesFinals,
+        /// A purge wakes nobody.
+        PurgesInSilence,
+        /// A purge writes no record.
+        PurgesWithoutRecord,
+    }
+
     // records
     [record dead] {
         /// Of an id that nobody sent the record says QUEUED.

@@ -14,6 +14,7 @@ use taskq_core::broker::{
 use taskq_core::clock::now_ms;
 use taskq_core::control::Request;
 use taskq_core::message::OnCrash;
+use taskq_core::revocation::Revocation;
 use taskq_core::{Error, Message, QueueName, Record, TaskId};
 use tokio::sync::Notify;
 
@@ -83,6 +84,14 @@ pub(super) struct Notes {
     pub(super) returns: usize,
     /// How often a pause was ended.
     pub(super) resumes: usize,
+    /// What was revoked: where, when.
+    pub(super) revoked: Vec<(Revocation, QueueName, Duration)>,
+    /// A revocation was refused.
+    pub(super) revoked_too_many: bool,
+    /// What was marked, when.
+    pub(super) marked: HashMap<TaskId, Duration>,
+    /// What was purged.
+    pub(super) purged: bool,
     pub(super) listeners: usize,
     /// Every question that was heard.
     pub(super) questions: Vec<Request>,

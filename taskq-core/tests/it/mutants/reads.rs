@@ -77,6 +77,9 @@ impl Results for Mutant {
             (Flaw::ExpiresFinals, Some(r)) if r.expires.is_some_and(|at| at < self.clock_ms()) => {
                 Some(in_state(r, State::Revoked))
             }
+            (Flaw::ForgetsMarksAfterADay, Some(r)) if self.marked_for(id) > DAY => {
+                Some(in_state(r, State::Scheduled))
+            }
             (Flaw::KeepsEveryRecordForADay, Some(r)) => Some(r).filter(|r| self.age(r) <= DAY),
             (Flaw::CrashOverwritesFinals, record) => self.dead_record(id, &queue).await?.or(record),
             (_, record) => record,
@@ -164,7 +167,10 @@ impl Inspect for Mutant {
 
     async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
         self.called("revoked");
-        self.inner.revoked(&self.spelled(queue)).await
+        match self.flaw {
+            Flaw::ListsNoRevocations => Ok(Arc::default()),
+            _ => self.inner.revoked(&self.spelled(queue)).await,
+        }
     }
 
     async fn dead(

@@ -114,6 +114,8 @@ impl MutantWatch {
                 record.error.as_ref().is_some_and(|e| crashed(&e.kind))
             }
             Flaw::WatchesNoExpiry => record.state == State::Revoked,
+            Flaw::MarksInSilence => self.broker.notes().marked.contains_key(&record.id),
+            Flaw::PurgesInSilence => self.broker.notes().purged,
             Flaw::AnswersTheLastWatch => {
                 self.broker.notes().watched.get(&record.id) != Some(&self.number)
             }

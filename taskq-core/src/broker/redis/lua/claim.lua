@@ -2,7 +2,7 @@
 -- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] bell zset
 -- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15] meta hash
 -- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
--- returns {OK, now, tag, marked message, …} (again the same for the same number) | {ALL, the same} if nothing at all is left | {NONE, now, due ms that this session shall wake for or '', 1 if a suspect waits} | {PAUSED, now} | {LOST}
+-- returns {OK, now, serial of what is revoked or '', tag, marked message, …} (the same deliveries for the same number) | {ALL, the same} if nothing at all is left | {NONE, now, due ms that this session shall wake for or '', 1 if a suspect waits} | {PAUSED, now} | {LOST}
 -- events  none
 local claimed = redis.call('HGET', KEYS[1], 'c')
 if not claimed then return {'LOST'} end
@@ -11,14 +11,15 @@ local base = no * 1000
 if tonumber(claimed) == no then
   local tags = {}
   for i = 1, 999 do tags[i] = base + i end
-  local held, out = redis.call('HMGET', KEYS[1], unpack(tags)), {'OK', now}
+  local held, out = redis.call('HMGET', KEYS[1], unpack(tags)), {'OK', now, redis.call('HGET', KEYS[15], 'revoked') or ''}
   for i = 1, 999 do
     if held[i] then out[#out + 1] = tags[i]; out[#out + 1] = held[i] end
   end
   return out
 end
 if tonumber(claimed) ~= no - 1 then return {'LOST'} end
-if redis.call('HEXISTS', KEYS[15], 'paused') == 1 then return {'PAUSED', now} end
+local state = redis.call('HMGET', KEYS[15], 'paused', 'revoked')
+if state[1] then return {'PAUSED', now} end
 
 -- Mostly there is no other than the plain list: one look instead of one at each.
 local others = redis.call('EXISTS', KEYS[2], KEYS[3], unpack(KEYS, 6, 14)) > 0
@@ -84,7 +85,7 @@ end
 for i = #got, kept + 1, -1 do redis.call('RPUSH', KEYS[from[i]], got[i]) end
 -- A list that gave less than was asked for is empty.
 local emptied = #got < n and kept == #got and not bad
-local set, out = {'c', ARGV[2]}, {'OK', now}
+local set, out = {'c', ARGV[2]}, {'OK', now, state[2] or ''}
 for i = 1, kept do
   local message = got[i]
   local a, b = string.byte(message, 1, 2)
