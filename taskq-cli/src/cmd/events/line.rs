@@ -110,6 +110,7 @@ fn of_task(task: &TaskEvent) -> Vec<String> {
         Kind::Revoked => vec![
             went_wrong(),
             task.expired.then(|| "its time was over".to_owned()),
+            task.terminated.then(|| "while it ran".to_owned()),
         ],
     };
     words.into_iter().flatten().collect()
@@ -164,6 +165,7 @@ mod tests {
             requeued: true,
             crashed: true,
             expired: true,
+            terminated: true,
         }
     }
 
@@ -209,7 +211,7 @@ mod tests {
         2026-01-01T00:00:00.250Z  task-failed       logistica.procesar_entrega  …0000beef  w1@bar  after 0.4s  Timeout: no\nanswer
         2026-01-01T00:00:00.250Z  task-retried      logistica.procesar_entrega  …0000beef  w1@bar  after 0.4s  Timeout: no\nanswer
         2026-01-01T00:00:00.250Z  task-rejected     logistica.procesar_entrega  …0000beef  w1@bar  after 0.4s  Timeout: no\nanswer  its process died  waits in its queue again
-        2026-01-01T00:00:00.250Z  task-revoked      logistica.procesar_entrega  …0000beef  w1@bar  Timeout: no\nanswer  its time was over
+        2026-01-01T00:00:00.250Z  task-revoked      logistica.procesar_entrega  …0000beef  w1@bar  Timeout: no\nanswer  its time was over  while it ran
         2026-01-01T00:00:00.250Z  worker-online     -                           -          w1@bar  taskq 0.1.0, pid 7
         2026-01-01T00:00:00.250Z  worker-heartbeat  -                           -          w1@bar  2 running, 3 processed
         2026-01-01T00:00:00.250Z  worker-offline    -                           -          w1@bar  3 processed
