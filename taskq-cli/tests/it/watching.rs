@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use private_redis::RedisServer;
 use serde_json::Value;
@@ -94,16 +95,27 @@ fn an_outage_is_told_once_and_lived_through() {
 
 #[test]
 fn what_was_missed_is_told() {
+    const BLOCKED: &str =
+        r#"EVAL "return tonumber(redis.call('INFO','clients'):match('blocked_clients:(%d+)'))" 0"#;
     let server = RedisServer::start();
     let mut watch = Watch::start(&server);
-    assert_eq!(server.command("FLUSHALL"), "+OK");
+    // Its next question is under way: it may get the second yet, and only that one.
+    while server.command(BLOCKED) != ":1" {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    watch.signal("STOP");
     call(&server, "second");
+    call(&server, "third");
+    assert_eq!(server.command("FLUSHALL"), "+OK");
+    call(&server, "fourth");
+    watch.signal("CONT");
     let notice = watch.notice();
     assert!(
         notice.starts_with("taskq: events were missed here"),
         "{notice}"
     );
     assert_eq!(watch.next(), "second");
+    assert_eq!(watch.next(), "fourth");
     watch.interrupt();
     let (code, _) = watch.end();
     assert_eq!(code, Some(0));
