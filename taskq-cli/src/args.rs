@@ -8,7 +8,10 @@ use taskq_core::{QueueName, TaskId};
 
 use crate::about;
 use crate::cmd::control::Control;
+use crate::cmd::dead::Dead;
 use crate::cmd::events::Events;
+use crate::cmd::purge::Purge;
+use crate::cmd::why::Why;
 use crate::quantity;
 
 const EXIT_CODES: &str = "\
@@ -55,6 +58,12 @@ pub(crate) enum Command {
     Call(Box<Call>),
     /// Show what is stored of a call
     Result(ResultOf),
+    /// Say why a call has not ended
+    Why(Why),
+    /// See, replay and drop what has failed for good
+    Dead(Dead),
+    /// Drop what waits in a queue, each as REVOKED
+    Purge(Purge),
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +139,9 @@ pub(crate) struct Call {
     /// Wait at most this long
     #[arg(long, requires = "wait", value_name = "SECS", default_value = "60", value_parser = quantity::duration)]
     pub(crate) timeout: Duration,
+    /// Refuse a task that nobody published, and arguments that do not fit what is published for it
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Send it to this queue; else the one published for the task, else `celery`
     #[arg(long, value_name = "QUEUE")]
     pub(crate) queue: Option<QueueName>,
@@ -139,6 +151,9 @@ pub(crate) struct Call {
     /// Run it at this time, such as 2030-01-31T08:00:00Z
     #[arg(long, value_name = "RFC3339", value_parser = quantity::instant_ms)]
     pub(crate) eta: Option<u64>,
+    /// End it as REVOKED if it has not begun to run after this long
+    #[arg(long, value_name = "SECS", value_parser = quantity::duration)]
+    pub(crate) expires: Option<Duration>,
     /// Send it under this id
     #[arg(long, value_name = "UUID")]
     pub(crate) id: Option<TaskId>,
@@ -149,6 +164,12 @@ pub(crate) struct ResultOf {
     /// The call's id
     #[arg(value_name = "ID")]
     pub(crate) id: TaskId,
+    /// Show each change until its end: a line each, on a terminal one line; with --json an object each
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Follow it at most this long; else as long as it takes
+    #[arg(long, requires = "follow", value_name = "SECS", value_parser = quantity::duration)]
+    pub(crate) timeout: Option<Duration>,
     /// Look in this queue only
     #[arg(long, value_name = "QUEUE")]
     pub(crate) queue: Option<QueueName>,

@@ -10,11 +10,20 @@ use crate::exit::Exit;
 use crate::paint::Look;
 use crate::table::Table;
 
+/// A line that is drawn again must not be broken: a terminal has at least so many columns.
+const WIDEST: usize = 79;
 /// An answer to a question is not read beyond this many bytes.
 const MOST_TYPED: u64 = 256;
 
 /// Comes when the operator has seen enough.
 type Interrupt<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+/// One of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Out,
+    Err,
+}
 
 /// The streams of the program.
 pub struct Console<'a> {
@@ -23,7 +32,8 @@ pub struct Console<'a> {
     terminal: bool,
     look: Look,
     interrupt: Option<Interrupt<'a>>,
-    input: Option<&'a mut dyn BufRead>,
+    err_terminal: bool,
+    person: Option<&'a mut dyn BufRead>,
     operator: String,
     trouble: Option<std::io::Error>,
 }
@@ -37,16 +47,17 @@ impl<'a> Console<'a> {
             terminal: false,
             look: Look::default(),
             interrupt: None,
-            input: None,
+            err_terminal: false,
+            person: None,
             operator: "somebody".to_owned(),
             trouble: None,
         }
     }
 
-    /// Somebody is there to be asked, on `err`, and answers with lines of `input`. Without it nobody is.
+    /// Somebody sits there and answers questions, a line each. Else there is nobody to ask.
     #[must_use]
-    pub fn interactive(mut self, input: &'a mut dyn BufRead) -> Self {
-        self.input = Some(input);
+    pub fn person(mut self, answers: &'a mut dyn BufRead) -> Self {
+        self.person = Some(answers);
         self
     }
 
@@ -100,38 +111,69 @@ impl<'a> Console<'a> {
         self.trouble.is_some()
     }
 
+    /// Whether `err` is a terminal. Only there a wait shows how far it has got, in a line that is drawn again and again.
+    #[must_use]
+    pub fn err_terminal(mut self, is_one: bool) -> Self {
+        self.err_terminal = is_one;
+        self
+    }
+
+    /// Whether `stream` is a terminal.
+    pub(crate) fn is_terminal(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::Out => self.terminal,
+            Stream::Err => self.err_terminal,
+        }
+    }
+
+    /// Puts `line` in the place of the one that was drawn last; an empty one wipes it.
+    pub(crate) fn redraw(&mut self, stream: Stream, line: &str) {
+        let line = plain(line);
+        let cut = line.char_indices().nth(WIDEST).map(|(end, _)| &line[..end]);
+        let text = format!("\r\x1b[2K{}", cut.unwrap_or(&line));
+        match stream {
+            Stream::Out => {
+                self.print(&text);
+                self.flush();
+            }
+            Stream::Err => self.complain(&text),
+        }
+    }
+
+    /// Writes what is there to stdout: somebody waits for it.
+    pub(crate) fn flush(&mut self) {
+        if self.trouble.is_none() {
+            self.trouble = self.out.flush().err();
+        }
+    }
+
     /// Who gives the commands.
     pub(crate) fn who(&self) -> &str {
         &self.operator
     }
 
-    /// Whether somebody is there to be asked.
+    /// Whether there is somebody to ask.
     pub(crate) fn asks(&self) -> bool {
-        self.input.is_some()
+        self.person.is_some()
     }
 
-    /// Asks whether to go ahead; `None`: nobody is there to be asked.
-    pub(crate) fn consent(&mut self, question: &str) -> Option<bool> {
-        self.input.as_ref()?;
+    /// Asks `question`, to be answered by yes or no; `None` when there is nobody to ask. Anything but a yes is a no.
+    pub(crate) fn confirm(&mut self, question: &str) -> Option<bool> {
+        self.person.as_ref()?;
         self.complain(&format!("taskq: {} [y/N] ", plain(question)));
+        drop(self.err.flush());
         let mut line = String::new();
-        // Who can not be read has not agreed.
-        let read = self.input.as_mut()?.take(MOST_TYPED).read_line(&mut line);
-        let word = line.trim().to_ascii_lowercase();
-        Some(read.is_ok() && matches!(&*word, "y" | "yes"))
+        let person = self.person.as_mut()?;
+        // Whoever hangs up says no.
+        drop(person.take(MOST_TYPED).read_line(&mut line));
+        let answer = line.trim().to_lowercase();
+        Some(answer == "y" || answer == "yes")
     }
 
     /// Writes text to stdout as it is.
     pub(crate) fn print(&mut self, text: &str) {
         if self.trouble.is_none() {
             self.trouble = self.out.write_all(text.as_bytes()).err();
-        }
-    }
-
-    /// Shows what is printed so far.
-    pub(crate) fn flush(&mut self) {
-        if self.trouble.is_none() {
-            self.trouble = self.out.flush().err();
         }
     }
 

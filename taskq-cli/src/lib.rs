@@ -7,6 +7,7 @@ mod args;
 mod cmd;
 mod console;
 mod exit;
+mod follow;
 mod paint;
 mod quantity;
 mod reach;

@@ -15,20 +15,21 @@ use tokio::net::unix::pipe::Sender;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let is_terminal = out.is_terminal();
-    let somebody_is_there = std::io::stdin().is_terminal() && err.is_terminal();
+    let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
     let mut input = std::io::stdin().lock();
     let mut interrupt = pin!(interrupt());
+    let has_person = input.is_terminal() && err_terminal;
     let mut console = Console::new(&mut out, &mut err)
-        .terminal(is_terminal)
-        .colours(is_terminal && !is_set("NO_COLOR"))
+        .terminal(out_terminal)
+        .err_terminal(err_terminal)
+        .colours(out_terminal && !is_set("NO_COLOR"))
         .interrupt(interrupt.as_mut())
         .operator(operator());
-    if let Some(columns) = columns().filter(|_| is_terminal) {
+    if let Some(columns) = columns().filter(|_| out_terminal) {
         console = console.width(columns);
     }
-    if somebody_is_there {
-        console = console.interactive(&mut input);
+    if has_person {
+        console = console.person(&mut input);
     }
     run(std::env::args_os(), &mut console, connect).await.into()
 }

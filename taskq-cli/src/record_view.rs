@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use taskq_core::{Failure, Record};
+use taskq_core::{Failure, Progress, Record};
 
 use crate::console::plain;
 use crate::quantity::rfc3339;
@@ -22,8 +22,46 @@ pub(crate) struct RecordView<'a> {
     created: Option<String>,
     started: Option<String>,
     finished: Option<String>,
+    progress: Option<ProgressView<'a>>,
     #[serde(skip)]
     due: Option<String>,
+}
+
+/// How far its run has got.
+#[derive(Serialize)]
+struct ProgressView<'a> {
+    done: u64,
+    total: u64,
+    note: Option<&'a str>,
+    at: Option<String>,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl<'a> ProgressView<'a> {
+    fn of(progress: &'a Progress) -> Self {
+        Self {
+            done: progress.done,
+            total: progress.total,
+            note: progress.note.as_deref(),
+            at: rfc3339(progress.at),
+            shown: far(progress),
+        }
+    }
+}
+
+/// How far that is, for people: `3/10 (30 %), day 4`.
+pub(crate) fn far(progress: &Progress) -> String {
+    let Progress { done, total, .. } = progress;
+    let mut text = match (u128::from(*done) * 100).checked_div(u128::from(*total)) {
+        // More than the total is no more than all of it.
+        Some(percent) => format!("{done}/{total} ({} %)", percent.min(100)),
+        None => done.to_string(),
+    };
+    if let Some(note) = progress.note.as_deref().filter(|note| !note.is_empty()) {
+        text.push_str(&format!(", {note}"));
+    }
+    text
 }
 
 impl<'a> RecordView<'a> {
@@ -42,6 +80,7 @@ impl<'a> RecordView<'a> {
             created: time(record.created),
             started: time(record.started),
             finished: time(record.finished),
+            progress: record.progress.as_ref().map(ProgressView::of),
             due: time(record.due),
         }
     }
@@ -61,6 +100,8 @@ impl<'a> RecordView<'a> {
                 line("because", Some(cause));
             }
         }
+        let progress = self.progress.as_ref();
+        line("progress", progress.map(|p| p.shown.as_str()));
         line("task", Some(self.task));
         line("id", Some(&self.id));
         line("queue", Some(self.queue));
@@ -74,5 +115,34 @@ impl<'a> RecordView<'a> {
         line("started", self.started.as_deref());
         line("finished", self.finished.as_deref());
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_reads_well_whatever_a_task_says() {
+        for (done, total, note, shown) in [
+            (3, 10, None, "3/10 (30 %)"),
+            (3, 10, Some("day 4"), "3/10 (30 %), day 4"),
+            (12, 10, None, "12/10 (100 %)"),
+            (7, 0, Some(""), "7"),
+            (
+                u64::MAX,
+                u64::MAX,
+                None,
+                "18446744073709551615/18446744073709551615 (100 %)",
+            ),
+        ] {
+            let progress = Progress {
+                done,
+                total,
+                note: note.map(str::to_owned),
+                at: 0,
+            };
+            assert_eq!(far(&progress), shown);
+        }
     }
 }

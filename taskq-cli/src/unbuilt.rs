@@ -9,7 +9,6 @@ const LATER: &str = "is not built yet";
 const COMMANDS: &[(&str, &str)] = &[
     ("amqp", "does not exist: taskq has no AMQP broker"),
     ("beat", LATER),
-    ("dead", LATER),
     ("doctor", LATER),
     ("flower", LATER),
     ("graph", LATER),
@@ -21,9 +20,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("ping", "is called `taskq inspect ping`"),
     ("active", "is called `taskq inspect active`"),
-    ("purge", LATER),
     ("registered", "is called `taskq inspect registered`"),
-    ("replay", LATER),
+    ("replay", "is called `taskq dead replay`"),
     ("report", "is called `taskq inspect report`"),
     ("revoke", "is called `taskq control revoke`"),
     ("scheduled", "is called `taskq inspect scheduled`"),
@@ -35,7 +33,6 @@ const COMMANDS: &[(&str, &str)] = &[
         "upgrade",
         "does not exist: there is no older format to upgrade from",
     ),
-    ("why", LATER),
     (
         "worker",
         "does not exist: a worker is your own program, made with the crate taskq-worker; start that one",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use taskq_core::broker::Results;
-use taskq_core::{Error, QueueName, Record, State, TaskId};
+use taskq_core::{Error, Progress, QueueName, Record, State, TaskId};
 
 use crate::ends::end;
 use crate::wait::{WaitError, answer};
@@ -72,6 +72,45 @@ impl<R> TaskHandle<R> {
     /// When the broker can not be read.
     pub async fn state(&self) -> Result<Option<State>, Error> {
         Ok(self.record().await?.map(|record| record.state))
+    }
+
+    /// How far its last run has got, if its task tells: what it said last, half a second old at most while it runs.
+    ///
+    /// A new attempt begins without; what the last one said stays until then. `None` also as for
+    /// [`record`](Self::record).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// use taskq_client::Client;
+    /// use taskq_worker::{Context, Worker, task};
+    ///
+    /// #[task(crate = taskq_worker)]
+    /// async fn import(ctx: Context, rows: u64) {
+    ///     for row in 1..=rows {
+    ///         ctx.progress(row, rows, "importing");
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = Arc::new(taskq_worker::broker::memory::MemoryBroker::new());
+    /// # let client = Client::builder().over(broker.clone());
+    /// # let worker = Worker::builder().backend(broker).build()?;
+    /// # tokio::spawn(worker.run());
+    /// let handle = client.send(import::call(40)).await?;
+    /// handle.wait(Duration::from_secs(10)).await?;
+    /// let progress = handle.progress().await?.expect("it told of its progress");
+    /// assert_eq!((progress.done, progress.total), (40, 40));
+    /// assert_eq!(progress.note.as_deref(), Some("importing"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the broker can not be read.
+    pub async fn progress(&self) -> Result<Option<Progress>, Error> {
+        Ok(self.record().await?.and_then(|record| record.progress))
     }
 
     /// Waits up to `timeout` for its end, and gives its result.

@@ -22,8 +22,10 @@
 
 mod client;
 mod control;
+mod dead;
 mod ends;
 mod events;
+mod find;
 mod handle;
 mod inspect;
 mod options;
@@ -33,6 +35,7 @@ mod routes;
 mod wait;
 
 pub use client::{Client, ClientBuilder, DEFAULT_SEND_DEADLINE};
+pub use dead::{DeadCall, DeadCalls, DeadFilter, Replayed};
 pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
@@ -40,11 +43,11 @@ pub use options::SendOptions;
 pub use revoke::{RevokeOptions, Revoked};
 pub use wait::WaitError;
 
-pub use taskq_core::broker::Depth;
+pub use taskq_core::broker::{Depth, Found, Place, Totals};
 pub use taskq_core::control::Command;
 pub use taskq_core::event;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::revocation::Revocation;
 pub use taskq_core::{
-    Error, ErrorKind, Failure, OnCrash, QueueName, Record, Signature, State, TaskId,
+    Error, ErrorKind, Failure, OnCrash, Progress, QueueName, Record, Signature, State, TaskId,
 };

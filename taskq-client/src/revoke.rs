@@ -44,7 +44,7 @@ impl Default for RevokeOptions {
 pub struct Revoked {
     /// The queues where it is kept from now on.
     pub queues: Vec<QueueName>,
-    /// Those that wait: they read REVOKED already. What else waits reads so once a worker would have run it.
+    /// Those that waited: they read REVOKED by now. What else waits reads so once a worker would have run it.
     pub marked: Vec<TaskId>,
     /// Those that run and go on.
     pub running: Vec<TaskId>,
@@ -133,7 +133,17 @@ impl Client {
         for (queue, ids) in idle {
             for some in ids.chunks(AT_ONCE) {
                 let marked = self.backend.mark_revoked(&queue, some).await?;
+                let rest = some.iter().filter(|id| !marked.contains(id));
+                let rest: Vec<_> = rest.copied().map(Revocation::Id).collect();
                 revoked.marked.extend(marked);
+                // It ended meanwhile; most likely somebody claimed it, and has written the same.
+                for (id, home) in self.homes(&rest, Some(&queue)).await? {
+                    match home.state {
+                        State::Revoked => revoked.marked.push(id),
+                        state if state.is_final() => drop(revoked.over.insert(id, state)),
+                        _ => {}
+                    }
+                }
             }
         }
         revoked.marked.sort_unstable();

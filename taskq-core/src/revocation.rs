@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::broker::RevokeCause;
 use crate::error::Error;
 use crate::id::TaskId;
 use crate::message::{MAX_TASK_BYTES, Message};
@@ -25,6 +24,19 @@ pub enum Revocation {
         /// What it says.
         value: String,
     },
+}
+
+/// Why a message ends as REVOKED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RevokeCause {
+    /// Its time was over before it ran.
+    Expired,
+    /// It was revoked before it ran.
+    Requested,
+    /// It was revoked while it ran, and cut off.
+    Terminated,
+    /// Its queue was purged.
+    Purged,
 }
 
 impl RevokeCause {

@@ -1,41 +1,40 @@
 //! What a worker says of itself: its tasks, its place, what it has done and used.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
-use taskq_core::broker::Served;
+use serde_json::{Map, Value, json};
+use taskq_core::broker::Order;
 use taskq_core::control::{BrokerAddress, Pool, Rusage, Stats};
 use url::Url;
 
 use crate::conf;
 use crate::config::{Config, Source};
 use crate::ledger::Ledger;
+use crate::serving::{self, Serving};
 
 /// The kernel counts processor time in these parts of a second, for programs on every machine it runs on today.
 const TICKS_PER_S: f64 = 100.0;
 
-/// What stays the same as long as the worker runs.
+/// What is told of one worker.
 #[derive(Debug)]
 pub(crate) struct About {
     /// The names of its tasks, sorted.
     pub(crate) registered: Vec<&'static str>,
     /// Its settings by their flags' names.
-    pub(crate) conf: Value,
-    /// The queues it takes from.
-    pub(crate) queues: Vec<Served>,
-    slots: usize,
+    conf: Map<String, Value>,
+    serving: Arc<Serving>,
     broker: BrokerAddress,
     since: Instant,
 }
 
 impl About {
     /// Of a worker that starts now.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, serving: Arc<Serving>) -> Self {
         Self {
             registered: config.registry.iter().map(|def| def.name).collect(),
             conf: conf::of(config),
-            queues: config.queues.iter().cloned().map(Served::from).collect(),
-            slots: config.slots,
+            serving,
             broker: match &config.source {
                 Source::Backend(_) => BrokerAddress::default(),
                 Source::Url(url) => address(url),
@@ -44,12 +43,28 @@ impl About {
         }
     }
 
+    /// Its settings by their flags' names: queues and slots as they are now.
+    pub(crate) fn conf(&self) -> Map<String, Value> {
+        let mut conf = self.conf.clone();
+        let slots = self.serving.slots().total();
+        let queues = serving::shown(&self.serving.queues());
+        let strict = self.serving.order() == Order::Strict;
+        conf.insert("concurrency".to_owned(), json!(slots));
+        conf.insert(
+            "queues".to_owned(),
+            json!(queues.split(", ").collect::<Vec<_>>()),
+        );
+        conf.insert("strict".to_owned(), json!(strict));
+        conf
+    }
+
     /// How it is doing now.
     pub(crate) fn stats(&self, ledger: &Ledger) -> Stats {
         let tally = ledger.tally();
         let (succeeded, failed) = (tally.succeeded(), tally.failed());
         let (retried, revoked) = (tally.retried(), tally.revoked());
         let pid = std::process::id();
+        let (slots, queues) = (self.serving.slots().total(), self.serving.names());
         Stats {
             total: tally.begun(),
             processed: succeeded + failed + retried + revoked,
@@ -60,13 +75,13 @@ impl About {
             lost: ledger.lost(),
             pid,
             uptime: self.since.elapsed().as_secs(),
-            queues: self.queues.iter().map(|s| s.queue.to_string()).collect(),
+            queues: queues.iter().map(ToString::to_string).collect(),
             pool: Pool {
-                max_concurrency: self.slots,
+                max_concurrency: slots,
                 running: ledger.load().0,
                 processes: vec![pid],
             },
-            prefetch_count: self.slots,
+            prefetch_count: slots,
             broker: self.broker.clone(),
             rusage: rusage(),
         }
@@ -92,7 +107,8 @@ fn address(url: &str) -> BrokerAddress {
     }
 }
 
-fn rusage() -> Option<Rusage> {
+/// What this process has used; `None` where the system does not tell.
+pub(crate) fn rusage() -> Option<Rusage> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     used(&stat, &status)

@@ -4,21 +4,22 @@
 //! that nobody was told of yet is a link of a list that runs through the places.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use taskq_core::broker::{Receipt, Verdict};
 use taskq_core::revocation::Revocations;
+use taskq_core::task::RunKey;
 use taskq_core::{Message, QueueName, TaskId};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
 use crate::timeline::{Step, Timeline};
 
-/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
-const MOST_LATE: usize = 1_000;
+/// The progress of one run is told at most so often.
+pub(crate) const PACE: Duration = Duration::from_millis(500);
 
 /// A delivery that has no verdict yet, or one that waits for its run to be told of.
 #[derive(Debug)]
@@ -42,8 +43,10 @@ pub(crate) struct Entry {
     /// When it stands in the timeline.
     step: Option<Instant>,
     /// What was revoked since it was claimed, while it had not begun.
-    late: Vec<Arc<Revocations>>,
+    pub(crate) late: Vec<Arc<Revocations>>,
     links: Option<Links>,
+    /// Before then its progress is not told again.
+    paced_until: Option<Instant>,
 }
 
 /// A message that has not started.
@@ -92,6 +95,7 @@ impl Entry {
             step: None,
             late: Vec::new(),
             links: None,
+            paced_until: None,
         }
     }
 
@@ -113,13 +117,33 @@ impl Key {
     }
 }
 
+impl From<Key> for RunKey {
+    fn from(key: Key) -> Self {
+        Self {
+            place: key.place,
+            receipt: key.receipt,
+        }
+    }
+}
+
+impl From<RunKey> for Key {
+    fn from(key: RunKey) -> Self {
+        Self {
+            place: key.place,
+            receipt: key.receipt,
+        }
+    }
+}
+
 /// When a run is to be told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// At once: its record says STARTED.
+    /// At once: its record says STARTED, or it has got further.
     AtOnce,
     /// When it turns out to be a longer one.
     IfLong,
+    /// Its progress was told a moment ago: what it says meanwhile waits, and is told if there is something then.
+    Paced,
 }
 
 /// What is to be told of next.
@@ -127,8 +151,13 @@ pub(crate) enum When {
 pub(crate) enum Next {
     /// Something at once.
     AtOnce,
-    /// One that runs since then, when it has become a longer one.
-    IfLong(Instant),
+    /// Something later, unless it ends before.
+    Later {
+        /// Since when the longest of those runs that are told of when they are longer ones.
+        long: Option<Instant>,
+        /// When the first of those that told their progress may tell more.
+        paced: Option<Instant>,
+    },
     /// Nothing: who asked is rung.
     Nothing,
 }
@@ -150,19 +179,23 @@ struct List {
 /// The entries.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    places: Vec<Option<Entry>>,
+    pub(crate) places: Vec<Option<Entry>>,
     free: Vec<usize>,
     at_once: List,
     if_long: List,
+    /// In the order in which their progress was told.
+    paced: List,
     timeline: Timeline,
     /// Settled, and not ended; those that are so longest first.
     strays: Vec<(Receipt, Stray)>,
     /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
-    late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
+    pub(crate) late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
     processed: u64,
+    /// Rings when so many have ended.
+    enough: Option<(u64, Arc<Notify>)>,
 }
 
 impl Book {
@@ -230,6 +263,14 @@ impl Book {
         self.processed
     }
 
+    /// Rings `bell` once `n` have ended.
+    pub(crate) fn ring_after(&mut self, n: u64, bell: Arc<Notify>) {
+        if self.processed >= n {
+            bell.notify_one();
+        }
+        self.enough = Some((n, bell));
+    }
+
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
     /// `None`: its entry was taken out, or it was revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
@@ -243,33 +284,6 @@ impl Book {
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
         Some(idle || (first && when == When::AtOnce))
-    }
-
-    /// A claim is under way, or over.
-    pub(crate) fn claims(&mut self, under_way: bool) {
-        self.late = under_way.then(Vec::new);
-    }
-
-    /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
-    /// so much was revoked meanwhile that no more can be kept, and nothing was.
-    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
-        let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
-        let entries = self.places.iter_mut().flatten();
-        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
-        let kept = self.late.iter().map(Vec::len);
-        if kept
-            .chain(waiting.iter().map(|e| e.late.len()))
-            .any(|n| n >= MOST_LATE)
-        {
-            return false;
-        }
-        for entry in waiting {
-            entry.late.push(Arc::clone(what));
-        }
-        if let Some(late) = &mut self.late {
-            late.push((queue.cloned(), Arc::clone(what)));
-        }
-        true
     }
 
     /// A function has ended.
@@ -368,13 +382,12 @@ impl Book {
         if self.at_once.first.is_some() {
             return Next::AtOnce;
         }
-        match self.longest() {
-            Some(since) => Next::IfLong(since),
-            None => {
-                self.idle = true;
-                Next::Nothing
-            }
+        let (long, paced) = (self.longest(), self.paced());
+        if long.is_none() && paced.is_none() {
+            self.idle = true;
+            return Next::Nothing;
         }
+        Next::Later { long, paced }
     }
 
     /// Whether something is to be told of at once.
@@ -388,22 +401,71 @@ impl Book {
         entry.run.as_ref().map(|run| run.began.at)
     }
 
-    /// Takes the next to be told of out of its list; of the long ones, one that runs since `until` or longer.
-    pub(crate) fn next_untold(&mut self, until: Instant) -> Option<(Key, &mut Entry)> {
+    /// A run has got further. Answers whether the teller is to be rung.
+    pub(crate) fn has_news(&mut self, key: Key) -> bool {
+        let Some(entry) = self.get_mut(key) else {
+            return false;
+        };
+        let waits = entry.links.is_some_and(|l| l.list != When::IfLong);
+        // What it said before it began is told when it begins; without a record there is nothing to write.
+        let stored = |run: &Run| !run.message.ignore_result;
+        if waits || !entry.run.as_ref().is_some_and(stored) {
+            return false;
+        }
+        let first = self.at_once.first.is_none();
+        self.link(key.place, When::AtOnce);
+        std::mem::take(&mut self.idle) || first
+    }
+
+    /// Takes the next to be told of out of its list; of the long ones, one that runs since `until` or longer, and of those
+    /// that told their progress, one that has more to tell and waited until `now`.
+    pub(crate) fn next_untold(
+        &mut self,
+        until: Instant,
+        now: Instant,
+    ) -> Option<(Key, &mut Entry)> {
         let place = match (self.at_once.first, self.if_long.first) {
             (Some(place), _) => place,
-            (None, Some(place)) if self.longest()? <= until => place,
-            (None, _) => return None,
+            (None, Some(place)) if self.longest().is_some_and(|since| since <= until) => place,
+            (None, _) => self.next_paced(now)?,
         };
         self.unlink(place);
+        let run = self.places.get(place)?.as_ref()?.run.as_ref();
+        if run.is_some_and(Run::takes_progress) {
+            self.link(place, When::Paced);
+        }
         let entry = self.places.get_mut(place)?.as_mut()?;
+        entry.paced_until = now.checked_add(PACE);
         let receipt = entry.receipt;
         Some((Key { place, receipt }, entry))
+    }
+
+    /// When the first of those that told their progress may tell more.
+    fn paced(&self) -> Option<Instant> {
+        self.places.get(self.paced.first?)?.as_ref()?.paced_until
+    }
+
+    /// The first whose wait is over and that has more to tell; those that have not may tell it at once from now on.
+    fn next_paced(&mut self, now: Instant) -> Option<usize> {
+        while self.paced()? <= now {
+            let place = self.paced.first?;
+            let run = self.places.get(place)?.as_ref()?.run.as_ref();
+            if run.is_some_and(|run| run.leash.context.take_news()) {
+                return Some(place);
+            }
+            self.unlink(place);
+        }
+        None
     }
 
     fn count_end(&mut self) {
         self.running -= 1;
         self.processed += 1;
+        if let Some((n, bell)) = &self.enough
+            && self.processed >= *n
+        {
+            bell.notify_one();
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
@@ -415,6 +477,7 @@ impl Book {
         match when {
             When::AtOnce => &mut self.at_once,
             When::IfLong => &mut self.if_long,
+            When::Paced => &mut self.paced,
         }
     }
 
@@ -463,166 +526,4 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use taskq_core::Message;
-    use taskq_core::broker::memory::MemoryBroker;
-    use taskq_core::broker::{Broker, ConsumerOptions, Delivery, Order};
-    use tokio::sync::Semaphore;
-
-    use super::*;
-    use crate::limits::TimeLimits;
-
-    /// Deliveries with receipts of their own.
-    async fn deliveries(n: usize) -> Vec<Delivery> {
-        let broker = MemoryBroker::new();
-        for _ in 0..n {
-            let body = Message::new("t").encode().expect("small");
-            broker
-                .push_raw(&QueueName::default(), 0, body)
-                .expect("room");
-        }
-        let options = ConsumerOptions {
-            queues: vec![QueueName::default().into()],
-            order: Order::default(),
-            lease: Duration::from_secs(10),
-            node: "w@test".into(),
-        };
-        let consumer = broker.consume(options).await.expect("a consumer");
-        consumer.claim(n, Duration::ZERO).await.expect("a claim")
-    }
-
-    fn entry(delivery: &Delivery, rooms: &Arc<Semaphore>) -> Entry {
-        let room = Arc::clone(rooms).try_acquire_owned().expect("room");
-        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
-        Entry::new(
-            delivery.receipt,
-            delivery.queue.clone(),
-            delivery.lost.clone(),
-            room,
-            slot.expect("a slot"),
-        )
-    }
-
-    fn run() -> Run {
-        Run::of(Message::new("t"), TimeLimits::default())
-    }
-
-    #[tokio::test]
-    async fn a_place_that_is_given_again_is_not_the_first_ones_any_more() {
-        let rooms = Arc::new(Semaphore::new(9));
-        let of = deliveries(2).await;
-        let mut book = Book::default();
-        let first = book.enter(entry(&of[0], &rooms));
-        assert!(book.remove(first).is_some());
-        let second = book.enter(entry(&of[1], &rooms));
-        assert_eq!(first.place, second.place);
-        assert!(book.remove(first).is_none() && book.get_mut(first).is_none());
-        assert_eq!(book.len(), 1);
-        assert!(book.remove(second).is_some());
-        assert_eq!(rooms.available_permits(), 9);
-    }
-
-    /// The lists against two plain queues, through many steps in an order by chance.
-    #[tokio::test]
-    async fn runs_are_told_of_in_their_order_and_those_at_once_first() {
-        let rooms = Arc::new(Semaphore::new(999));
-        let of = deliveries(400).await;
-        let mut fresh = of.iter();
-        let mut book = Book::default();
-        let (mut at_once, mut if_long) = (VecDeque::new(), VecDeque::new());
-        let mut told: Vec<Key> = Vec::new();
-        let mut seed = 7_u64;
-        let mut chance = move |n: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            usize::try_from(seed >> 33).expect("64 bits") % n
-        };
-        let later = Instant::now() + Duration::from_secs(60);
-        let (mut ended, mut idle) = (0, false);
-        for _ in 0..2_000 {
-            match chance(5) {
-                0 | 1 => {
-                    let Some(delivery) = fresh.next() else {
-                        continue;
-                    };
-                    let key = book.enter(entry(delivery, &rooms));
-                    let (when, list) = match chance(2) {
-                        0 => (When::AtOnce, &mut at_once),
-                        _ => (When::IfLong, &mut if_long),
-                    };
-                    let rings = idle || (when == When::AtOnce && list.is_empty());
-                    assert_eq!(book.begins(key, run(), when), Some(rings));
-                    idle = false;
-                    list.push_back(key);
-                }
-                2 => {
-                    let expected = at_once.pop_front().or_else(|| if_long.pop_front());
-                    let got = book.next_untold(later).map(|(key, _)| key);
-                    assert_eq!(got, expected);
-                    told.extend(got);
-                }
-                3 => {
-                    let list = match chance(3) {
-                        0 => &mut at_once,
-                        1 => &mut if_long,
-                        _ => {
-                            // One that was told of ends, or is to be told of again.
-                            let Some(key) = told.pop() else { continue };
-                            if chance(2) == 0 {
-                                book.again(key);
-                                at_once.push_back(key);
-                            } else {
-                                assert!(book.remove(key).is_some());
-                                ended += 1;
-                            }
-                            continue;
-                        }
-                    };
-                    if !list.is_empty() {
-                        let key = list.remove(chance(list.len())).expect("it is there");
-                        assert!(book.remove(key).is_some());
-                        ended += 1;
-                    }
-                }
-                _ => {
-                    let all = at_once.len() + if_long.len() + told.len();
-                    assert_eq!((book.len(), book.running()), (all, all));
-                    assert_eq!(book.processed(), ended);
-                    assert_eq!(book.entries().count(), all);
-                    idle = at_once.is_empty() && if_long.is_empty();
-                    match book.look() {
-                        Next::AtOnce => assert!(!at_once.is_empty()),
-                        Next::IfLong(_) => assert!(at_once.is_empty() && !if_long.is_empty()),
-                        Next::Nothing => assert!(idle),
-                    }
-                }
-            }
-        }
-        assert!(ended > 100, "{ended} ended");
-        assert!(book.places.len() < of.len(), "places are used again");
-        let left = book.len();
-        assert_eq!(book.drain().len(), left);
-        assert_eq!(rooms.available_permits(), 999);
-        assert!(book.next_untold(later).is_none());
-    }
-
-    #[tokio::test]
-    async fn a_short_run_is_not_told_of_yet() {
-        let rooms = Arc::new(Semaphore::new(9));
-        let of = deliveries(1).await;
-        let mut book = Book::default();
-        let key = book.enter(entry(&of[0], &rooms));
-        let before = Instant::now();
-        assert_eq!(book.begins(key, run(), When::IfLong), Some(false));
-        let Next::IfLong(began) = book.look() else {
-            panic!("it runs");
-        };
-        assert!(began >= before);
-        let earlier = began.checked_sub(Duration::from_millis(1));
-        assert!(book.next_untold(earlier.expect("not the first")).is_none());
-        assert!(book.next_untold(began).is_some());
-    }
-}
+mod tests;

@@ -1,22 +1,32 @@
 //! What a worker is built from, checked.
 
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskq_core::broker::Backend;
+use taskq_core::broker::{Backend, Order, Served};
 use taskq_core::task::{Registry, State};
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
 
+use crate::hooks::Hooks;
 use crate::limits::TimeLimits;
+use crate::middleware::Chain;
 use crate::node;
+use crate::recycle::Enough;
 
 /// How long a session outlives its last beat, unless said otherwise: 10 s.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
 
 /// How long a warm stop waits for running tasks, unless said otherwise: 25 s. Kubernetes kills after 30.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(25);
+
+/// The most tasks that one worker runs at once.
+pub(crate) const MOST_SLOTS: usize = 100_000;
+
+/// The weights that a queue can have.
+pub(crate) const WEIGHTS: RangeInclusive<u32> = 1..=1_000;
 
 /// How many tasks run at once, unless said otherwise: 10 for each processor this process may use (cgroups counted).
 #[must_use]
@@ -28,8 +38,11 @@ pub fn default_concurrency() -> usize {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) source: Source,
-    pub(crate) queues: Vec<QueueName>,
+    pub(crate) queues: Vec<Served>,
+    pub(crate) order: Order,
     pub(crate) slots: usize,
+    /// So many plain functions run at once at most, where that is known.
+    pub(crate) threads: Option<usize>,
     pub(crate) node: Arc<str>,
     pub(crate) host: String,
     pub(crate) lease: Duration,
@@ -37,6 +50,11 @@ pub(crate) struct Config {
     pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Registry,
+    pub(crate) middleware: Arc<Chain>,
+    pub(crate) hooks: Hooks,
+    pub(crate) enough: Enough,
+    /// Where it answers for its health.
+    pub(crate) health: Option<String>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -52,13 +70,20 @@ pub(crate) enum Source {
 pub(crate) struct Draft {
     pub(crate) source: Option<Source>,
     pub(crate) queues: Vec<String>,
+    pub(crate) weights: Vec<(String, u32)>,
+    pub(crate) order: Order,
     pub(crate) concurrency: Option<usize>,
+    pub(crate) threads: Option<usize>,
     pub(crate) node: Option<String>,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
     pub(crate) limits: TimeLimits,
     pub(crate) state: State,
     pub(crate) registry: Option<Registry>,
+    pub(crate) middleware: Chain,
+    pub(crate) hooks: Hooks,
+    pub(crate) enough: Enough,
+    pub(crate) health: Option<String>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -67,18 +92,9 @@ impl Draft {
         let source = self.source.ok_or_else(|| {
             Error::invalid("a worker needs a broker: give it one with `.url(…)` or `.backend(…)`")
         })?;
-        let mut queues = Vec::new();
-        for name in &self.queues {
-            let queue = QueueName::new(name)?;
-            if !queues.contains(&queue) {
-                queues.push(queue);
-            }
-        }
-        if queues.is_empty() {
-            queues.push(QueueName::default());
-        }
+        let queues = served(&self.queues, &self.weights, self.order)?;
         let slots = self.concurrency.unwrap_or_else(default_concurrency);
-        between("the concurrency", slots, 1, 100_000)?;
+        between("the concurrency", slots, 1, MOST_SLOTS)?;
         between("the lease in ms", self.lease.as_millis(), 100, 3_600_000)?;
         between("the grace in s", self.grace.as_secs(), 0, 86_400)?;
         let host = node::host();
@@ -88,7 +104,9 @@ impl Draft {
         Ok(Config {
             source,
             queues,
+            order: self.order,
             slots,
+            threads: self.threads,
             node: node::expand_node(&template, &host)?.into(),
             host,
             lease: self.lease,
@@ -96,9 +114,43 @@ impl Draft {
             limits: self.limits.check()?,
             state: self.state,
             registry: self.registry.map_or_else(Registry::collect, Ok)?,
+            middleware: Arc::new(self.middleware),
+            hooks: self.hooks,
+            enough: self.enough.check()?,
+            health: self.health,
             stop: self.stop,
         })
     }
+}
+
+/// The queues in their order, with the weights that some were given.
+fn served(names: &[String], weights: &[(String, u32)], order: Order) -> Result<Vec<Served>, Error> {
+    let named = names.iter().map(|name| (name, None));
+    let weighted = weights.iter().map(|(name, weight)| (name, Some(*weight)));
+    let mut queues: Vec<Served> = Vec::new();
+    for (name, weight) in named.chain(weighted) {
+        let queue = QueueName::new(name)?;
+        if let Some(weight) = weight {
+            let what = format!("the weight of the queue {queue}");
+            between(&what, weight, *WEIGHTS.start(), *WEIGHTS.end())?;
+            if order == Order::Strict && weight != 1 {
+                return Err(Error::invalid(format!(
+                    "{what} says nothing in strict order: leave it out, or the strict order"
+                )));
+            }
+        }
+        match queues.iter_mut().find(|s| s.queue == queue) {
+            Some(there) => there.weight = weight.unwrap_or(there.weight),
+            None => queues.push(Served {
+                queue,
+                weight: weight.unwrap_or(1),
+            }),
+        }
+    }
+    if queues.is_empty() {
+        queues.push(QueueName::default().into());
+    }
+    Ok(queues)
 }
 
 impl Source {

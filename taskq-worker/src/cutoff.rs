@@ -97,8 +97,8 @@ impl Ledger {
             match due {
                 None => return,
                 Some((key, Step::Soft)) => self.soften(key),
-                Some((key, Step::Hard)) => self.cut_at_limit(key),
-                Some((key, Step::Settle)) => self.settle_from_outside(key),
+                Some((key, Step::Hard)) => self.cut_at_limit(key, now),
+                Some((key, Step::Settle)) => self.settle_from_outside(key, now),
             }
         }
     }
@@ -113,25 +113,26 @@ impl Ledger {
     /// Cuts off the runs that are meant; answers which these are.
     pub(crate) fn terminate(&self, is_meant: impl Fn(&Run) -> bool) -> Vec<TaskId> {
         let keys = self.book().runs(is_meant);
+        let now = Instant::now();
         keys.into_iter()
-            .filter(|(key, _)| self.cut_off(*key, Cutoff::Terminated))
+            .filter(|(key, _)| self.cut_off(*key, Cutoff::Terminated, now))
             .map(|(_, id)| id)
             .collect()
     }
 
     /// Cuts off a run; false when there is nothing to cut off any more.
-    fn cut_off(&self, key: Key, why: Cutoff) -> bool {
+    fn cut_off(&self, key: Key, why: Cutoff, now: Instant) -> bool {
         let mut book = self.book();
         let Some((leash, token)) = book.cut(key, why) else {
             return false;
         };
-        let rings = leash.droppable && book.step_at(key, Instant::now() + PATIENCE, Step::Settle);
+        let rings = leash.droppable && book.step_at(key, now + PATIENCE, Step::Settle);
         drop(book);
         // Cancelling wakes tasks that come here: not under the lock.
         leash.context.cancel(why.told());
         token.cancel();
         if !leash.droppable {
-            self.settle_from_outside(key);
+            self.settle_from_outside(key, now);
         }
         if rings {
             self.ring_watchdog();
@@ -152,15 +153,15 @@ impl Ledger {
         run.leash.context.cancel(Cancelled::SoftTimeLimit);
     }
 
-    fn cut_at_limit(&self, key: Key) {
+    fn cut_at_limit(&self, key: Key, now: Instant) {
         let run = self.book().get_mut(key).and_then(|e| e.run.clone());
         if let Some(limit) = run.and_then(|run| run.leash.limits.hard) {
-            self.cut_off(key, Cutoff::HardLimit(limit));
+            self.cut_off(key, Cutoff::HardLimit(limit), now);
         }
     }
 
     /// Settles a run that was cut off and goes on.
-    fn settle_from_outside(&self, key: Key) {
+    fn settle_from_outside(&self, key: Key, now: Instant) {
         let run = self.book().cut_and_running(key);
         let Some((run, why)) = run else { return };
         let call = run.call(self.node());
@@ -171,13 +172,16 @@ impl Ledger {
             message: Arc::clone(&run.message),
             queue: run.queue.clone(),
             why,
-            since: Instant::now(),
+            since: now,
         };
-        if self.settle_as_stray(key, verdict, stray) {
+        let Some(counts) = self.settle_as_stray(key, verdict, stray) else {
+            return;
+        };
+        self.ring_watchdog();
+        if counts {
             report::ended(&run.message, &run.queue, &told);
-            report::stray(&run.message, &run.queue, why);
-            self.ring_watchdog();
         }
+        report::stray(&run.message, &run.queue, why);
     }
 }
 

@@ -24,6 +24,9 @@ pub enum RunError {
     /// The broker answered what no repeat mends.
     #[error("{0}")]
     Broker(#[from] Error),
+    /// A hook of the start has failed: nothing was claimed.
+    #[error("the worker does not start: {0}")]
+    Start(String),
     /// A part without which the worker can not go on has ended: a bug. What the worker held was given back as far as
     /// that was possible.
     #[error("the {duty} ended: {reason}; the worker stopped, start it again")]
@@ -62,7 +65,7 @@ impl RunError {
         match self {
             Self::NameTaken { .. } => true,
             Self::Broker(e) => matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported),
-            Self::Died { .. } | Self::Stuck { .. } | Self::Unsettled(_) => false,
+            Self::Start(_) | Self::Died { .. } | Self::Stuck { .. } | Self::Unsettled(_) => false,
         }
     }
 }

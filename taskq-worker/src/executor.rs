@@ -1,7 +1,7 @@
 //! The executor: from a delivery to its verdict, one straight pipeline without I/O of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use tracing::Instrument;
 use crate::cutoff::Leash;
 use crate::ledger::{Held, Run, Settlement};
 use crate::limits::{Limits, TimeLimits};
+use crate::middleware::Chain;
 use crate::report;
 use crate::supervisor::last_words;
 use crate::verdict::{self, Began, Call, Ending};
@@ -31,6 +32,7 @@ pub(crate) struct Executor {
     pub(crate) registry: Registry,
     pub(crate) node: Arc<str>,
     pub(crate) state: State,
+    pub(crate) middleware: Arc<Chain>,
     pub(crate) dispatcher: Dispatcher,
     /// Of the messages that may take the process down for the last time, one runs at a time.
     pub(crate) last_life: Semaphore,
@@ -70,6 +72,7 @@ impl Executor {
             }
         };
         let span = report::span(&message, &delivery);
+        let context = OnceLock::new();
         let mut call = Call {
             message: &message,
             queue: &delivery.queue,
@@ -77,9 +80,10 @@ impl Executor {
             worker: &self.node,
             received: clock::now_ms(),
             began: None,
+            context: None,
         };
         let end = self
-            .pipeline(&delivery, &mut call, &held)
+            .pipeline(&delivery, &mut call, &held, &context)
             .instrument(span)
             .await;
         let settlement = match end {
@@ -100,11 +104,12 @@ impl Executor {
         }
     }
 
-    async fn pipeline(
+    async fn pipeline<'a>(
         &self,
         delivery: &Delivery,
-        call: &mut Call<'_>,
+        call: &mut Call<'a>,
         held: &Held,
+        context: &'a OnceLock<Context>,
     ) -> Result<Ending, Cut> {
         is_revoked(*call, delivery)?;
         // The time of a message that never expires costs nothing.
@@ -130,10 +135,12 @@ impl Executor {
         };
         around.state = self.state.clone();
         around.dispatcher = Some(self.dispatcher.clone());
-        let context = Context::new(call.message, around);
+        around.heard = Some(held.heard());
+        let context = context.get_or_init(|| Context::new(call.message, around));
+        call.context = Some(context);
         let began = Began::now();
         call.began = Some(began);
-        let outcome = match start(def, context.clone(), call.message) {
+        let outcome = match start(def, context.clone(), call.message, &self.middleware) {
             Ok(Ok(running)) => {
                 let begins = held.runs(Run {
                     message: Arc::clone(call.message),
@@ -143,7 +150,7 @@ impl Executor {
                     began,
                     leash: Leash {
                         def,
-                        context,
+                        context: context.clone(),
                         limits,
                         droppable: matches!(running, Running::Async(_)),
                     },
@@ -256,11 +263,19 @@ fn is_due(call: Call<'_>, delivery: &Delivery) -> Result<(), Cut> {
 
 /// Reads the arguments and makes the future; a panic there is the task's own.
 fn start(
-    def: &TaskDef,
+    def: &'static TaskDef,
     context: Context,
-    message: &Message,
+    message: &Arc<Message>,
+    middleware: &Arc<Chain>,
 ) -> Result<Result<Running, BadSignature>, TaskResult> {
-    let run = || (def.run)(context, Arguments::of(message));
+    let around = middleware.of(def, message, &context);
+    let run = || {
+        let running = (def.run)(context, Arguments::of(message))?;
+        Ok(match around {
+            Some(around) => around.put(running),
+            None => running,
+        })
+    };
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
 }
 
@@ -308,7 +323,7 @@ async fn perform(
 }
 
 /// A panic is a failure like any other: it retries by the task's policy.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskResult {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskResult {
     Outcome::Retry {
         after: None,
         error: Failure::new("Panic", last_words(panic)),

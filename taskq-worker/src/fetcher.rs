@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use taskq_core::broker::{Consumer, Delivery};
 use taskq_core::{Error, ErrorKind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::RunError;
 use crate::executor::Executor;
 use crate::ledger::Ledger;
+use crate::serving::Serving;
 use crate::trouble::Trouble;
 
 /// The most that one claim may ask for.
@@ -32,22 +33,23 @@ pub(crate) struct Fetcher {
     pub(crate) consumer: Arc<dyn Consumer>,
     pub(crate) executor: Arc<Executor>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) slots: usize,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) stopping: CancellationToken,
 }
 
 impl Fetcher {
     /// Fetches until the worker stops. The claim under way then is waited for, and given back by the executor.
     pub(crate) async fn run(self) -> Result<(), RunError> {
-        let free = Arc::new(Semaphore::new(self.slots));
         let mut trouble = Trouble::new("claiming");
-        while let Some((slots, room)) = self.permits(&free).await {
+        while let Some((slots, room)) = self.permits().await {
             let max = slots.num_permits();
             let _under_way = self.ledger.claims();
             let claim = tokio::time::timeout(WAIT + HUNG, self.consumer.claim(max, WAIT));
             tokio::pin!(claim);
             let claimed = tokio::select! {
                 claimed = &mut claim => claimed,
+                // It asked for more than there are slots now; what it took nevertheless the next one answers.
+                () = self.serving.slots().fewer() => continue,
                 () = self.stopping.cancelled() => {
                     match tokio::time::timeout(LAST_CLAIM, claim).await {
                         Ok(claimed) => claimed,
@@ -58,13 +60,7 @@ impl Fetcher {
             match claimed.unwrap_or_else(|_| Err(hung())) {
                 Ok(deliveries) => {
                     trouble.over();
-                    let some = !deliveries.is_empty();
                     self.start(deliveries, slots, room)?;
-                    if some {
-                        // The runs go first, on this very thread: the next claim wakes the server, and that has the
-                        // processor then.
-                        tokio::task::yield_now().await;
-                    }
                 }
                 Err(error) => {
                     let pause = trouble.failed(&error);
@@ -79,13 +75,11 @@ impl Fetcher {
     }
 
     /// Waits for a free slot and room in the ledger; takes as many of both as one claim may use. `None`: stopping.
-    async fn permits(
-        &self,
-        free: &Arc<Semaphore>,
-    ) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+    async fn permits(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let (free, free_room) = (self.serving.slots(), self.ledger.room());
         let both = async {
-            let slot = Arc::clone(free).acquire_owned().await.ok()?;
-            let room = Arc::clone(self.ledger.room()).acquire_owned().await.ok()?;
+            let slot = free.one().await?;
+            let room = free_room.one().await?;
             Some((slot, room))
         };
         let (mut slots, mut room) = tokio::select! {
@@ -93,20 +87,16 @@ impl Fetcher {
             () = self.stopping.cancelled() => return None,
             both = both => both?,
         };
-        let cap = if self.slots < HALVED_FROM {
-            self.slots
-        } else {
-            self.slots / 2
-        };
+        let all = free.total();
+        let cap = if all < HALVED_FROM { all } else { all / 2 };
         let more = free
-            .available_permits()
-            .min(self.ledger.room().available_permits())
-            .min(cap.min(MOST_PER_CLAIM) - 1);
-        let more = u32::try_from(more).unwrap_or(0);
-        // Nobody else takes permits while the fetcher runs: what was free a moment ago still is.
+            .free()
+            .min(free_room.free())
+            .min(cap.clamp(1, MOST_PER_CLAIM) - 1);
+        // Nobody else takes permits while the fetcher runs: what was free a moment ago still is, unless there are fewer now.
         if more > 0
-            && let Ok(more_slots) = Arc::clone(free).try_acquire_many_owned(more)
-            && let Ok(more_room) = Arc::clone(self.ledger.room()).try_acquire_many_owned(more)
+            && let Some(more_slots) = free.some(more)
+            && let Some(more_room) = free_room.some(more)
         {
             slots.merge(more_slots);
             room.merge(more_room);

@@ -14,6 +14,9 @@ const MOST: usize = 999;
 /// The most bytes in one batch beyond its first verdict.
 const MOST_BYTES: usize = 1 << 20;
 
+/// Where a queue that comes in addition gets its finisher.
+pub(crate) type Opened = mpsc::UnboundedSender<(QueueName, mpsc::Receiver<Settled>)>;
+
 /// Finishes the deliveries of one queue.
 #[derive(Debug)]
 pub(crate) struct Finisher {

@@ -2,19 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use taskq_core::broker::{Delivery, End, Receipt, Verdict};
 use taskq_core::event::Attempt;
-use taskq_core::task::Cancelled;
-use taskq_core::{Message, QueueName, Record};
+use taskq_core::task::{Cancelled, Heard, ProgressSink, RunKey};
+use taskq_core::{Message, Progress, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::report;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::book::{Book, Entry, Key, Next, Telling, When};
+use crate::config::MOST_SLOTS;
+use crate::permits::Permits;
 use crate::round::Round;
 use crate::tally::Tally;
 use crate::verdict::{Began, Call};
@@ -35,9 +41,9 @@ pub(crate) struct Ledger {
     begun: Notify,
     /// Rings for the watchdog.
     sooner: Notify,
-    room: Arc<Semaphore>,
-    size: usize,
-    finishers: HashMap<QueueName, mpsc::Sender<Settled>>,
+    room: Permits,
+    /// Of each queue that it ever took from.
+    finishers: RwLock<HashMap<QueueName, mpsc::Sender<Settled>>>,
     lost: AtomicU64,
     tally: Tally,
     /// The node name that verdicts carry.
@@ -82,7 +88,19 @@ impl Run {
             worker,
             received: self.received,
             began: Some(self.began),
+            context: Some(&self.leash.context),
         }
+    }
+
+    /// How far it has got, if it tells.
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        self.leash.context.last_progress()
+    }
+
+    /// Whether what is told of it now tells how far it has got; from here on that is no news.
+    pub(crate) fn takes_progress(&self) -> bool {
+        let news = self.leash.context.take_news();
+        news || self.leash.context.has_progress()
     }
 
     /// Whether its record says STARTED.
@@ -120,39 +138,54 @@ impl Settled {
 }
 
 impl Ledger {
-    /// A ledger for `slots` tasks at once, and what each queue's finisher receives from.
-    pub(crate) fn new(
-        slots: usize,
-        queues: &[QueueName],
-        node: Arc<str>,
-        tally: Tally,
-    ) -> (Self, Vec<(QueueName, mpsc::Receiver<Settled>)>) {
-        let size = slots + UNACKNOWLEDGED;
-        let mut finishers = HashMap::new();
-        let mut receivers = Vec::new();
-        for queue in queues {
-            // Every verdict in the channel has its room in the ledger: it is never full.
-            let (send, receive) = mpsc::channel(size);
-            finishers.insert(queue.clone(), send);
-            receivers.push((queue.clone(), receive));
-        }
-        let ledger = Self {
+    /// A ledger for `slots` tasks at once, of no queue yet.
+    pub(crate) fn new(slots: usize, node: Arc<str>, tally: Tally) -> Self {
+        Self {
             book: Mutex::default(),
             begun: Notify::new(),
             sooner: Notify::new(),
-            room: Arc::new(Semaphore::new(size)),
-            size,
-            finishers,
+            room: Permits::new(slots + UNACKNOWLEDGED),
+            finishers: RwLock::default(),
             lost: AtomicU64::new(0),
             node,
             tally,
-        };
-        (ledger, receivers)
+        }
+    }
+
+    /// Lets deliveries of a queue in: what its finisher receives from; `None` if it has one already.
+    pub(crate) fn admit(&self, queue: &QueueName) -> Option<mpsc::Receiver<Settled>> {
+        let finishers = self.finishers.write();
+        let mut finishers = finishers.unwrap_or_else(PoisonError::into_inner);
+        if finishers.contains_key(queue) {
+            return None;
+        }
+        // Every verdict in the channel has its room in the ledger: it is never full.
+        let (send, receive) = mpsc::channel(MOST_SLOTS + UNACKNOWLEDGED);
+        finishers.insert(queue.clone(), send);
+        Some(receive)
+    }
+
+    /// Undoes an admission of which nothing came.
+    pub(crate) fn dismiss(&self, queue: &QueueName) {
+        let finishers = self.finishers.write();
+        let mut finishers = finishers.unwrap_or_else(PoisonError::into_inner);
+        finishers.remove(queue);
+    }
+
+    /// Of how many queues it lets deliveries in.
+    pub(crate) fn queues(&self) -> usize {
+        let finishers = self.finishers.read();
+        finishers.unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Room for deliveries; each claim needs one permit per message.
-    pub(crate) fn room(&self) -> &Arc<Semaphore> {
+    pub(crate) fn room(&self) -> &Permits {
         &self.room
+    }
+
+    /// From now on it is for so many tasks at once.
+    pub(crate) fn resize(&self, slots: usize) {
+        self.room.resize(slots + UNACKNOWLEDGED);
     }
 
     /// Enters a delivery.
@@ -203,6 +236,13 @@ impl Ledger {
         (book.running(), book.processed())
     }
 
+    /// Returns once `n` runs have ended.
+    pub(crate) async fn have_ended(&self, n: u64) {
+        let bell = Arc::new(Notify::new());
+        self.book().ring_after(n, Arc::clone(&bell));
+        bell.notified().await;
+    }
+
     /// Deliveries without a verdict.
     pub(crate) fn open(&self) -> usize {
         self.book().len()
@@ -210,14 +250,12 @@ impl Ledger {
 
     /// Deliveries whose verdict is not acknowledged, those without one included.
     pub(crate) fn unsettled(&self) -> usize {
-        self.size - self.room.available_permits()
+        self.room.out()
     }
 
     /// Waits until all is acknowledged. Nothing must be claimed meanwhile.
     pub(crate) async fn settled(&self) {
-        let all = u32::try_from(self.size).unwrap_or(u32::MAX);
-        // An error would mean a closed semaphore; this one never is.
-        drop(self.room.acquire_many(all).await);
+        self.room.all_back().await;
     }
 
     /// How many verdicts did not count because the delivery had been lost.
@@ -285,12 +323,14 @@ impl Ledger {
         self.sooner.notify_one();
     }
 
-    /// Takes up to `most` runs to be told of: those to be told of at once, and those that run since `until` or longer.
+    /// Takes up to `most` runs to be told of: those to be told of at once, those that run since `until` or longer, and those
+    /// that have got further.
     pub(crate) fn untold(self: &Arc<Self>, until: Instant, most: usize) -> Vec<Round> {
         let mut rounds: HashMap<QueueName, Round> = HashMap::new();
+        let now = Instant::now();
         let mut book = self.book();
         for _ in 0..most {
-            let Some((key, entry)) = book.next_untold(until) else {
+            let Some((key, entry)) = book.next_untold(until, now) else {
                 break;
             };
             let Some(run) = entry.run.clone() else {
@@ -300,7 +340,7 @@ impl Ledger {
             rounds
                 .entry(run.queue.clone())
                 .or_insert_with(|| Round::new(Arc::clone(self), run.queue.clone()))
-                .add(key, run, before == Telling::No);
+                .add(key, run, before);
         }
         drop(book);
         rounds.into_values().collect()
@@ -328,15 +368,13 @@ impl Ledger {
         &self.node
     }
 
-    /// Settles a run without it: what it answers later counts for nothing. False: it is settled.
-    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> bool {
+    /// Settles a run without it: what it answers later counts for nothing. Says whether the verdict counts; `None`: it
+    /// had one.
+    pub(crate) fn settle_as_stray(&self, key: Key, verdict: Verdict, stray: Stray) -> Option<bool> {
         let mut book = self.book();
-        if book.cut_and_running(key).is_none() {
-            return false;
-        }
+        book.cut_and_running(key)?;
         book.strays_off(key, stray);
-        self.conclude(book, key, verdict);
-        true
+        Some(self.conclude(book, key, verdict))
     }
 
     fn settle(&self, key: Key, verdict: Verdict) -> Settlement {
@@ -394,7 +432,7 @@ impl Ledger {
             self.count_lost(1);
             return false;
         }
-        self.tally.ends(&verdict.end);
+        self.tally.ends(&verdict);
         if let Some(event) = &mut verdict.event
             && matches!(entry.telling, Telling::Done | Telling::UnderWay)
         {
@@ -404,8 +442,9 @@ impl Ledger {
             verdict,
             room: entry.room,
         };
-        let handed = self
-            .finishers
+        let finishers = self.finishers.read();
+        let handed = finishers
+            .unwrap_or_else(PoisonError::into_inner)
             .get(&entry.queue)
             .is_some_and(|finisher| finisher.try_send(settled).is_ok());
         if !handed {
@@ -420,6 +459,15 @@ impl Ledger {
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         // No code that can panic runs under the lock.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ProgressSink for Ledger {
+    fn has_news(&self, of: RunKey) {
+        let ring = self.book().has_news(of.into());
+        if ring {
+            self.begun.notify_one();
+        }
     }
 }
 
@@ -446,6 +494,14 @@ impl Held {
     /// Fires when the run no longer counts.
     pub(crate) fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
+    }
+
+    /// Where the run's progress goes.
+    pub(crate) fn heard(&self) -> Heard {
+        Heard {
+            by: Arc::clone(&self.ledger) as Arc<dyn ProgressSink>,
+            as_of: self.key.into(),
+        }
     }
 
     /// The task's function starts. False, and it must not: the stop has given its message back already.

@@ -27,15 +27,20 @@ mod cutoff;
 mod executor;
 mod fetcher;
 mod finisher;
+mod health;
 mod heartbeat;
+mod hooks;
 mod ledger;
 mod limits;
 mod node;
 mod pace;
+mod permits;
+mod recycle;
 mod registration;
 mod responder;
 mod revoking;
 mod round;
+mod serving;
 mod shutdown;
 mod sweeper;
 mod tally;
@@ -46,7 +51,9 @@ mod watchdog;
 mod worker;
 
 pub mod cli;
+pub mod middleware;
 
+pub use async_trait::async_trait;
 pub use config::{DEFAULT_GRACE, DEFAULT_LEASE, default_concurrency};
 pub use error::RunError;
 pub use node::expand_node;
@@ -55,7 +62,7 @@ pub use worker::{Builder, Worker};
 #[doc(hidden)]
 pub use taskq_core::__private;
 pub use taskq_core::{
-    Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, QueueName, Record,
+    Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, Progress, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,
     retry, revocation, task,
 };

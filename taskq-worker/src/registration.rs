@@ -14,6 +14,7 @@ use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
 use crate::ledger::Ledger;
 use crate::pace::share_of_lease;
+use crate::serving::Serving;
 use crate::trouble::Trouble;
 
 /// How often the registry is published again: a broker that forgot it (a restart, a flush) has it back in seconds, and
@@ -30,18 +31,19 @@ pub(crate) struct Registration {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) card: WorkerCard,
     pub(crate) tasks: Vec<PublishedTask>,
+    pub(crate) serving: Arc<Serving>,
 }
 
 impl Registration {
     /// The registration of a worker that starts now.
-    pub(crate) fn new(backend: Arc<dyn Backend>, config: &Config) -> Self {
+    pub(crate) fn new(backend: Arc<dyn Backend>, config: &Config, serving: Arc<Serving>) -> Self {
         let card = WorkerCard {
             id: uuid::Uuid::now_v7().to_string(),
             node: config.node.to_string(),
             host: config.host.clone(),
             pid_space: pid_space(),
             pid: std::process::id(),
-            queues: config.queues.clone(),
+            queues: serving.names(),
             slots: config.slots,
             tasks: config.registry.iter().map(|d| d.name.to_owned()).collect(),
             started: clock::now_ms(),
@@ -54,6 +56,7 @@ impl Registration {
             backend,
             card,
             tasks: config.registry.published(),
+            serving,
         }
     }
 
@@ -119,7 +122,8 @@ impl Registration {
         Ok(told.await?.is_some())
     }
 
-    /// Renews it until dropped, for as long as the lease in force: twice per lease, and sooner after a failure.
+    /// Renews it until dropped, for as long as the lease in force: twice per lease, sooner after a failure, and at once when
+    /// its queues or slots have changed.
     pub(crate) async fn run(mut self, consumer: Arc<dyn Consumer>, ledger: Arc<Ledger>) {
         let mut trouble = Trouble::new("renewing the registration");
         let mut published = Instant::now();
@@ -127,6 +131,8 @@ impl Registration {
             // The sessions may have been opened with another lease than the card was registered with.
             self.card.lease_ms = ms(consumer.lease());
             (self.card.active, self.card.processed) = ledger.load();
+            self.card.queues = self.serving.names();
+            self.card.slots = self.serving.slots().total();
             let began = Instant::now();
             let publish = published.elapsed() >= PUBLISH;
             let tasks: &[PublishedTask] = if publish { &self.tasks } else { &[] };
@@ -146,7 +152,10 @@ impl Registration {
                     0.2
                 }
             };
-            share_of_lease(&*consumer, share, began).await;
+            tokio::select! {
+                () = share_of_lease(&*consumer, share, began) => {}
+                () = self.serving.changed() => {}
+            }
         }
     }
 

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use taskq_core::revocation::{Revocation, Revocations};
 use taskq_core::{QueueName, TaskId};
 
+use crate::book::{Book, Entry};
 use crate::ledger::{Ledger, Run};
+
+/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
+const MOST_LATE: usize = 1_000;
 
 /// The runs that were revoked.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,35 @@ pub(crate) struct Claiming<'a>(&'a Ledger);
 impl Drop for Claiming<'_> {
     fn drop(&mut self) {
         self.0.book().claims(false);
+    }
+}
+
+impl Book {
+    /// A claim is under way, or over.
+    pub(crate) fn claims(&mut self, under_way: bool) {
+        self.late = under_way.then(Vec::new);
+    }
+
+    /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
+    /// so much was revoked meanwhile that no more can be kept, and nothing was.
+    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
+        let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
+        let entries = self.places.iter_mut().flatten();
+        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
+        let kept = self.late.iter().map(Vec::len);
+        if kept
+            .chain(waiting.iter().map(|e| e.late.len()))
+            .any(|n| n >= MOST_LATE)
+        {
+            return false;
+        }
+        for entry in waiting {
+            entry.late.push(Arc::clone(what));
+        }
+        if let Some(late) = &mut self.late {
+            late.push((queue.cloned(), Arc::clone(what)));
+        }
+        true
     }
 }
 

@@ -20,8 +20,15 @@ pub(crate) struct Round {
 struct Told {
     key: Key,
     run: Run,
-    /// False: a call before this one failed, and its verdict tells it.
-    events: bool,
+    /// What the broker had been told before. If a call failed then, its verdict tells the start.
+    before: Telling,
+}
+
+impl Told {
+    /// Whether this call tells that it began.
+    fn begins(&self) -> bool {
+        self.before == Telling::No
+    }
 }
 
 impl Round {
@@ -33,8 +40,8 @@ impl Round {
         }
     }
 
-    pub(crate) fn add(&mut self, key: Key, run: Run, events: bool) {
-        self.runs.push(Told { key, run, events });
+    pub(crate) fn add(&mut self, key: Key, run: Run, before: Telling) {
+        self.runs.push(Told { key, run, before });
     }
 
     /// Where they came from.
@@ -46,7 +53,7 @@ impl Round {
     pub(crate) fn starts(&self) -> Vec<Start> {
         let start = |told: &Told| {
             let mut event = told.run.event();
-            if !told.events {
+            if !told.begins() {
                 (event.received, event.started) = (None, None);
             }
             Start {
@@ -61,16 +68,17 @@ impl Round {
     /// The broker knows.
     pub(crate) fn succeeded(mut self) {
         for told in self.runs.drain(..) {
-            let telling = if told.events {
+            let telling = if told.begins() {
                 Telling::Done
             } else {
-                Telling::Failed
+                told.before
             };
             self.ledger.telling_over(told.key, telling, false);
         }
     }
 
-    /// It does not: the verdicts tell it. Records that say STARTED are to be written `again` while their runs last.
+    /// It does not: the verdicts tell what this call was to. Records that say STARTED are to be written `again` while their
+    /// runs last.
     pub(crate) fn failed(mut self, again: bool) {
         self.give_up(again);
     }
@@ -78,7 +86,12 @@ impl Round {
     fn give_up(&mut self, again: bool) {
         for told in self.runs.drain(..) {
             let again = again && told.run.says_started();
-            self.ledger.telling_over(told.key, Telling::Failed, again);
+            let telling = if told.begins() {
+                Telling::Failed
+            } else {
+                told.before
+            };
+            self.ledger.telling_over(told.key, telling, again);
         }
     }
 }
@@ -93,10 +106,11 @@ impl Drop for Round {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use taskq_core::Message;
     use taskq_core::broker::memory::MemoryBroker;
     use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
+    use taskq_core::task::Surroundings;
+    use taskq_core::{Context, Message};
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
@@ -127,9 +141,10 @@ mod tests {
         };
         let consumer = broker.consume(options).await.expect("a consumer");
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
-        let (ledger, mut receivers) = Ledger::new(1, &[queue], "w@test".into(), Tally::default());
+        let ledger = Ledger::new(1, "w@test".into(), Tally::default());
+        let verdicts = ledger.admit(&queue).expect("new");
         let ledger = Arc::new(ledger);
-        let room = Arc::clone(ledger.room()).try_acquire_owned();
+        let room = ledger.room().some(1);
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
         let held = ledger.enter(&deliveries[0], room.expect("room"), slot.expect("a slot"));
         let run = Run::of(message, TimeLimits::default());
@@ -138,7 +153,7 @@ mod tests {
             ledger,
             held,
             run,
-            verdicts: receivers.remove(0).1,
+            verdicts,
         }
     }
 
@@ -158,6 +173,7 @@ mod tests {
                 worker: "w@test",
                 received: self.run.received,
                 began: Some(self.run.began),
+                context: Some(&self.run.leash.context),
             };
             let verdict = call.expired().verdict(self.held.receipt());
             let settled = self.held.settle(verdict);
@@ -235,6 +251,44 @@ mod tests {
         assert!(start.record.is_some() && start.event.started.is_none());
         round.succeeded();
         assert_eq!(told(&mut scene.end()), Some(true));
+    }
+
+    #[tokio::test]
+    async fn progress_is_told_with_the_record_alone_and_changes_nothing_of_what_was_told() {
+        for (works, tracked) in [(true, false), (false, true)] {
+            let scene = scene(tracked).await;
+            let first = scene.round();
+            assert_eq!(first.starts()[0].record.is_some(), tracked);
+            if works {
+                first.succeeded();
+            } else {
+                first.failed(false);
+            }
+            scene.run.leash.context.progress(3, 4, "nearly");
+            let round = scene.round();
+            let start = round.starts().remove(0);
+            assert!(start.event.received.is_none() && start.event.started.is_none());
+            let progress = start.record.and_then(|r| r.progress).expect("its progress");
+            assert_eq!((progress.done, progress.total), (3, 4));
+            round.succeeded();
+            assert!(scene.ledger.untold(Instant::now(), 9).is_empty(), "paced");
+            let mut verdicts = scene.end();
+            assert_eq!(told(&mut verdicts), Some(!works));
+        }
+    }
+
+    #[tokio::test]
+    async fn progress_that_could_not_be_stored_is_tried_again() {
+        let scene = scene(false).await;
+        scene.run.leash.context.progress(1, 4, "");
+        scene.round().failed(true);
+        scene.run.leash.context.progress(2, 4, "");
+        let round = scene.round();
+        let progress = round.starts()[0]
+            .record
+            .as_ref()
+            .and_then(|r| r.progress.clone());
+        assert_eq!(progress.map(|p| p.done), Some(2));
     }
 
     #[tokio::test]

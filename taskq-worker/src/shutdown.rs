@@ -14,6 +14,8 @@ use crate::trouble::Trouble;
 const CANCELLED: Duration = Duration::from_millis(500);
 /// How long the last verdicts have to be acknowledged once the grace is over.
 const LAST_VERDICTS: Duration = Duration::from_secs(3);
+/// How often one looks for what was claimed late.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long the farewell to the broker may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -56,6 +58,16 @@ impl Shutdown {
         Ok(())
     }
 
+    /// The claim under way may bring what has just gone back, and no thread may be free to run it into the stop.
+    async fn all_back(&self) {
+        while tokio::time::timeout(AGAIN, self.ledger.settled())
+            .await
+            .is_err()
+        {
+            self.ledger.return_all();
+        }
+    }
+
     async fn give_back(&self) {
         tracing::warn!(
             "the grace of {:.0?} is over: {} tasks are cut off, their messages go back uncharged",
@@ -76,7 +88,7 @@ impl Shutdown {
             self.ledger.return_all();
         }
         // What is not acknowledged by then goes back, uncharged, when the sessions close.
-        drop(tokio::time::timeout(LAST_VERDICTS, self.ledger.settled()).await);
+        drop(tokio::time::timeout(LAST_VERDICTS, self.all_back()).await);
     }
 }
 

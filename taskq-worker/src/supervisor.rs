@@ -14,10 +14,10 @@ use futures_util::FutureExt;
 use crate::error::RunError;
 
 /// Runs a loop without which the worker can not go on; a panic becomes an error.
-pub(crate) async fn vital(
+pub(crate) async fn vital<T>(
     duty: &'static str,
-    run: impl Future<Output = Result<(), RunError>>,
-) -> Result<(), RunError> {
+    run: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
     AssertUnwindSafe(run)
         .catch_unwind()
         .await
@@ -67,7 +67,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_of_a_vital_loop_is_an_error_that_names_it() {
-        let end = vital("fetcher", async { panic!("out of cheese") }).await;
+        let end: Result<(), _> = vital("fetcher", async { panic!("out of cheese") }).await;
         assert_eq!(
             end.unwrap_err().to_string(),
             "the fetcher ended: out of cheese; the worker stopped, start it again"

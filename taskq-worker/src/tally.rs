@@ -1,9 +1,12 @@
 //! The tally: what this worker has run since it started, in numbers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use taskq_core::broker::End;
+use taskq_core::broker::{End, Verdict};
+
+use crate::health::TaskMetrics;
 
 /// Counts runs and verdicts. Only tasks it was made for are counted by name, so it does not grow.
 #[derive(Debug, Default)]
@@ -13,6 +16,8 @@ pub(crate) struct Tally {
     failed: AtomicU64,
     retried: AtomicU64,
     revoked: AtomicU64,
+    /// For whoever looks at metrics.
+    metrics: Option<Arc<TaskMetrics>>,
 }
 
 impl Tally {
@@ -24,6 +29,11 @@ impl Tally {
         }
     }
 
+    /// The same, counting for metrics too.
+    pub(crate) fn measured_by(self, metrics: Option<Arc<TaskMetrics>>) -> Self {
+        Self { metrics, ..self }
+    }
+
     /// A run of `task` begins.
     pub(crate) fn begins(&self, task: &str) {
         if let Some(count) = self.begun.get(task) {
@@ -32,8 +42,11 @@ impl Tally {
     }
 
     /// A delivery ends so. What only goes back or waits has no verdict to count.
-    pub(crate) fn ends(&self, end: &End) {
-        let count = match end {
+    pub(crate) fn ends(&self, verdict: &Verdict) {
+        if let Some(metrics) = &self.metrics {
+            metrics.ends(verdict);
+        }
+        let count = match &verdict.end {
             End::Done => &self.succeeded,
             End::Dead { .. } => &self.failed,
             End::Retry { .. } => &self.retried,

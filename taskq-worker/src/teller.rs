@@ -1,5 +1,5 @@
-//! The teller: tells the broker of runs that are still under way, those of longer tasks and those whose record is to say
-//! STARTED.
+//! The teller: tells the broker of runs that are still under way: those of longer tasks, those whose record is to say
+//! STARTED, and how far those have got that tell it.
 //!
 //! A short run costs it nothing but a place in a list: its verdict tells everything.
 
@@ -18,7 +18,7 @@ use crate::trouble::Trouble;
 
 /// A run that lasts so long is told of while it is under way.
 const LONG: Duration = Duration::from_millis(100);
-/// Rounds for the long ones are at least so far apart.
+/// Rounds for the long ones, and for those that got further, are at least so far apart.
 const APART: Duration = Duration::from_millis(50);
 /// The most that one round tells of.
 const MOST: usize = 999;
@@ -50,12 +50,18 @@ impl Teller {
         }
     }
 
-    /// Returns when a run is to be told of; for the long ones not before `paced`.
+    /// Returns when a run is to be told of; if not at once, then not before `paced`.
     async fn something_to_tell(&self, paced: Instant) {
         loop {
-            let since = match self.ledger.look() {
+            let due = match self.ledger.look() {
                 Next::AtOnce => return,
-                Next::IfLong(since) => since,
+                Next::Later { long, paced: more } => {
+                    let long = long.map(|since| since + LONG);
+                    // What begins now does not ring, and is a longer one then at the earliest.
+                    let look = Instant::now() + LONG;
+                    let due = [long, more].into_iter().flatten().map(|at| at.max(paced));
+                    due.fold(look, Instant::min)
+                }
                 Next::Nothing => {
                     self.ledger.begun().await;
                     if !self.ledger.any_at_once() {
@@ -68,7 +74,6 @@ impl Teller {
                     continue;
                 }
             };
-            let due = (since + LONG).max(paced);
             if due <= Instant::now() {
                 return;
             }

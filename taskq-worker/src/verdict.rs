@@ -9,7 +9,7 @@ use taskq_core::event::{self, cut_text};
 use taskq_core::message::{MAX_BYTES, OnCrash, Undecodable};
 use taskq_core::retry::Attempt;
 use taskq_core::task::{TaskDef, TaskResult};
-use taskq_core::{Failure, Message, Outcome, QueueName, Record, State, TaskId};
+use taskq_core::{Context, Failure, Message, Outcome, QueueName, Record, State, TaskId};
 
 use crate::report::Told;
 use crate::supervisor::last_words;
@@ -41,6 +41,8 @@ pub(crate) struct Call<'a> {
     pub(crate) received: u64,
     /// When the function began; `None`: it never did.
     pub(crate) began: Option<Began>,
+    /// What the function was given.
+    pub(crate) context: Option<&'a Context>,
 }
 
 /// A moment, by both clocks.
@@ -245,19 +247,25 @@ impl Call<'_> {
             record: record.flatten().map(|r| Record {
                 attempts: self.message.retries,
                 started: None,
+                progress: None,
                 ..r
             }),
             ..self.ending(End::Return, State::Queued)
         }
     }
 
-    /// Whether its record says STARTED while it runs.
+    /// Whether its record says STARTED while it runs: so it does of one that tells how far it has got.
     ///
     /// That of a message that expires does, whatever it asks for: a record that does not tell that it runs reads as
     /// REVOKED when that time is past.
     pub(crate) fn says_started(self) -> bool {
         let m = self.message;
-        self.began.is_some() && !m.ignore_result && (m.track_started || m.expires.is_some())
+        let asks = || {
+            m.track_started
+                || m.expires.is_some()
+                || self.context.is_some_and(Context::has_progress)
+        };
+        self.began.is_some() && !m.ignore_result && asks()
     }
 
     /// The record that says that it runs, if it is to have one.
@@ -369,6 +377,7 @@ impl Call<'_> {
             started: self.began.map(|began| began.ms),
             finished: state.is_final().then(taskq_core::clock::now_ms),
             expires: m.expires.filter(|_| waits),
+            progress: self.context.and_then(Context::last_progress),
             ..base
         })
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskq_core::broker::{Backend, Consumer, ConsumerOptions, Order, Served};
+use taskq_core::broker::{Backend, Consumer, ConsumerOptions, Order};
 use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{Registry, State};
 use taskq_core::{Error, ErrorKind, broker};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -19,11 +19,17 @@ use crate::error::RunError;
 use crate::executor::Executor;
 use crate::fetcher::Fetcher;
 use crate::finisher::Finisher;
+use crate::health::Health;
 use crate::heartbeat::Heartbeat;
+use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::limits::{Limits, TimeLimits};
+use crate::middleware::Chain;
+use crate::recycle::Enough;
 use crate::registration::Registration;
 use crate::responder::Responder;
+use crate::responder::pool::Pool;
+use crate::serving::{self, Serving};
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
 use crate::tally::Tally;
@@ -74,7 +80,7 @@ pub struct Worker {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
-    draft: Draft,
+    pub(crate) draft: Draft,
 }
 
 impl Builder {
@@ -96,11 +102,41 @@ impl Builder {
         self
     }
 
+    /// The share of a queue while several have more messages than they get, 1 to 1,000; a queue that is not named by
+    /// [`queues`](Self::queues) comes in addition. Default: 1.
+    ///
+    /// ```
+    /// # use taskq_worker::Worker;
+    /// // Three messages of `urgent` for each of `reports`, as long as both have some.
+    /// let worker = Worker::builder().queue_weight("urgent", 3).queue_weight("reports", 1);
+    /// ```
+    pub fn queue_weight(mut self, queue: impl Into<String>, weight: u32) -> Self {
+        self.draft.weights.push((queue.into(), weight));
+        self
+    }
+
+    /// Serves the queues in the order in which they were named: one gets a slot only while those before it have nothing.
+    /// Weights say nothing then, and are refused. Default: false.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.draft.order = match strict {
+            true => Order::Strict,
+            false => Order::Weighted,
+        };
+        self
+    }
+
     /// How many tasks run at once, 1 to 100,000. Default: [`default_concurrency`](crate::default_concurrency).
     ///
-    /// Plain functions run on the blocking pool of the runtime, which has 512 threads unless it was built with more.
+    /// Operators change it while the worker runs (`pool_grow`, `pool_shrink`). Plain functions run on the blocking pool of
+    /// the runtime, which has 512 threads unless it was built with more: those beyond it wait for a thread.
     pub fn concurrency(mut self, slots: usize) -> Self {
         self.draft.concurrency = Some(slots);
+        self
+    }
+
+    /// How many threads the runtime has for plain functions.
+    pub(crate) fn threads(mut self, threads: usize) -> Self {
+        self.draft.threads = Some(threads);
         self
     }
 
@@ -142,12 +178,6 @@ impl Builder {
         self
     }
 
-    /// A value that tasks reach by its type with [`Context::state`](crate::Context::state).
-    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.draft.state = self.draft.state.with(value);
-        self
-    }
-
     /// The tasks it offers. Default: [`Registry::collect`].
     pub fn registry(mut self, registry: Registry) -> Self {
         self.draft.registry = Some(registry);
@@ -179,13 +209,20 @@ impl Worker {
             draft: Draft {
                 source: None,
                 queues: Vec::new(),
+                weights: Vec::new(),
+                order: Order::default(),
                 concurrency: None,
+                threads: None,
                 node: None,
                 lease: DEFAULT_LEASE,
                 grace: DEFAULT_GRACE,
                 limits: TimeLimits::default(),
                 state: State::default(),
                 registry: None,
+                middleware: Chain::default(),
+                hooks: Hooks::default(),
+                enough: Enough::default(),
+                health: None,
                 stop: CancellationToken::new(),
             },
         }
@@ -217,26 +254,36 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = abandoned.cancelled() => Ok(()),
-                end = serve(config, tasks) => end,
+                end = live(config, tasks) => end,
             }
         })
         .await
     }
 }
 
-async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
+/// All of it: what the program does before and after is around what the worker does.
+async fn live(mut config: Config, tasks: Handle) -> Result<(), RunError> {
+    let health = Health::begin(&config)?;
+    let hooks = std::mem::take(&mut config.hooks);
+    let (state, stop) = (config.state.clone(), config.stop.clone());
+    let work = serve(config, tasks.clone(), health.as_ref());
+    hooks.around(&tasks, &state, &stop, work).await
+}
+
+async fn serve(config: Config, tasks: Handle, health: Option<&Health>) -> Result<(), RunError> {
     let stop = &config.stop;
     let Some(backend) = connect(&config.source, stop).await? else {
         return Ok(());
     };
-    let registration = Registration::new(Arc::clone(&backend), &config);
+    let serving = Arc::new(Serving::new(&config));
+    let registration = Registration::new(Arc::clone(&backend), &config, Arc::clone(&serving));
     if !registration.begin(stop).await? {
         return Ok(());
     }
     warn_of_settings(&*backend).await;
     let options = ConsumerOptions {
-        queues: config.queues.iter().cloned().map(Served::from).collect(),
-        order: Order::default(),
+        queues: config.queues.clone(),
+        order: config.order,
         lease: config.lease,
         node: Arc::clone(&config.node),
     };
@@ -254,9 +301,24 @@ async fn serve(config: Config, tasks: Handle) -> Result<(), RunError> {
                     config.lease
                 );
             }
-            consume(&config, tasks, &backend, &consumer, registration.clone()).await
+            let consumer = match health {
+                Some(health) => health.watch(consumer),
+                None => consumer,
+            };
+            consume(
+                &config,
+                tasks,
+                &backend,
+                &consumer,
+                registration.clone(),
+                health,
+            )
+            .await
         }
     };
+    if let Some(health) = health {
+        health.ended();
+    }
     let farewell = backend.withdraw(&registration.card.id);
     if let Err(e) = within(CALL / 5, "withdraw", farewell).await {
         tracing::warn!("the registration lapses by itself: {e}");
@@ -297,12 +359,14 @@ async fn consume(
     backend: &Arc<dyn Backend>,
     consumer: &Arc<dyn Consumer>,
     registration: Registration,
+    health: Option<&Health>,
 ) -> Result<(), RunError> {
     let stopping = config.stop.child_token();
-    let tally = Tally::of(config.registry.iter().map(|def| def.name));
+    let names = config.registry.iter().map(|def| def.name);
+    let tally = Tally::of(names).measured_by(health.map(Health::tasks));
     let node = Arc::clone(&config.node);
-    let (ledger, receivers) = Ledger::new(config.slots, &config.queues, node, tally);
-    let ledger = Arc::new(ledger);
+    let ledger = Arc::new(Ledger::new(config.slots, node, tally));
+    let serving = Arc::clone(&registration.serving);
     let _abandoned = ledger.cancel_on_drop();
 
     let beats_end = CancellationToken::new();
@@ -321,15 +385,21 @@ async fn consume(
     let mut watchdog = watchdog.start(beats_end.clone());
 
     let mut finishers = JoinSet::new();
-    for (queue, verdicts) in receivers {
+    let finisher = |queue, verdicts| {
         let finisher = Finisher {
             consumer: Arc::clone(consumer),
             queue,
             verdicts,
             ledger: Arc::clone(&ledger),
         };
-        finishers.spawn(supervisor::vital("finisher", finisher.run()));
+        supervisor::vital("finisher", finisher.run())
+    };
+    for queue in serving.names() {
+        if let Some(verdicts) = ledger.admit(&queue) {
+            finishers.spawn(finisher(queue, verdicts));
+        }
     }
+    let (opened, mut to_open) = mpsc::unbounded_channel();
 
     let mut helpers = JoinSet::new();
     let sweeper = Sweeper {
@@ -350,9 +420,16 @@ async fn consume(
         backend: Arc::clone(backend),
         ledger: Arc::clone(&ledger),
         node: Arc::clone(&config.node),
-        about: Arc::new(About::new(config)),
+        about: Arc::new(About::new(config, Arc::clone(&serving))),
         registry: config.registry.clone(),
         limits: Arc::clone(&limits),
+        pool: Pool {
+            consumer: Arc::clone(consumer),
+            ledger: Arc::clone(&ledger),
+            serving: Arc::clone(&serving),
+            opened,
+            stopping: stopping.clone(),
+        },
         stopping: stopping.clone(),
     };
     helpers.spawn(supervisor::restarted("responder", move || {
@@ -363,6 +440,7 @@ async fn consume(
         registry: config.registry.clone(),
         node: Arc::clone(&config.node),
         state: config.state.clone(),
+        middleware: Arc::clone(&config.middleware),
         dispatcher: Dispatcher::new(Arc::clone(backend), SEND),
         last_life: Semaphore::new(1),
         limits,
@@ -372,22 +450,38 @@ async fn consume(
         consumer: Arc::clone(consumer),
         executor: Arc::new(executor),
         ledger: Arc::clone(&ledger),
-        slots: config.slots,
+        serving: Arc::clone(&serving),
         stopping: stopping.clone(),
     };
     let duty = supervisor::vital("fetcher", fetcher.run());
     let mut fetcher = JoinSet::new();
     fetcher.spawn_on(duty, &tasks);
+    if let Some(health) = health {
+        health.works(backend, consumer, &ledger, &serving, &stopping);
+    }
     banner(config);
 
-    let died = tokio::select! {
-        biased;
-        () = stopping.cancelled() => Ok(()),
-        end = fetcher.join_next() => died("fetcher", end),
-        end = finishers.join_next() => died("finisher", end),
-        end = &mut beats => died("heartbeat", Some(Ok(end))),
-        end = &mut watchdog => died("watchdog", Some(Ok(end))),
+    let died = loop {
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => break Ok(()),
+            why = supervisor::vital("recycler", config.enough.reached(&ledger)) => break why.map(|why| {
+                tracing::info!("{why}: stopping, to be started again");
+            }),
+            Some((queue, verdicts)) = to_open.recv() => {
+                finishers.spawn(finisher(queue, verdicts));
+            }
+            end = fetcher.join_next() => break died("fetcher", end),
+            end = finishers.join_next() => break died("finisher", end),
+            end = &mut beats => break died("heartbeat", Some(Ok(end))),
+            end = &mut watchdog => break died("watchdog", Some(Ok(end))),
+        }
     };
+    // A queue that came in addition just now may have given something already.
+    to_open.close();
+    while let Some((queue, verdicts)) = to_open.recv().await {
+        finishers.spawn(finisher(queue, verdicts));
+    }
     if let Err(e) = &died {
         tracing::error!("{e}");
     }
@@ -421,14 +515,18 @@ async fn consume(
 
 fn banner(config: &Config) {
     let names = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
-    let queues = names(&mut config.queues.iter().map(ToString::to_string));
+    let queues = serving::shown(&config.queues);
+    let order = match config.order {
+        Order::Weighted => "",
+        Order::Strict => ", in this order",
+    };
     let tasks = names(&mut config.registry.iter().map(|d| d.name.to_owned()));
     let (node, broker, slots) = (&config.node, config.source.shown(), config.slots);
     tracing::info!(
         %node, broker, queues, concurrency = slots, tasks,
-        "{node} is ready: up to {slots} tasks at once from {queues}"
+        "{node} is ready: up to {slots} tasks at once from {queues}{order}"
     );
-    let taken = |queue: &str| config.queues.iter().any(|q| q.as_str() == queue);
+    let taken = |queue: &str| config.queues.iter().any(|s| s.queue.as_str() == queue);
     let elsewhere: Vec<_> = config
         .registry
         .iter()

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use servicio::ErrorHttp;
-use taskq_client::{Failure, QueueName, Record, State as Estado, TaskId};
+use taskq_client::{Failure, Progress, QueueName, Record, State as Estado, TaskId};
 
 use crate::logistica::Logistica;
 use crate::plazo::{de_taskq, en_plazo};
@@ -28,6 +28,15 @@ pub(crate) struct Tarea {
     creada: Option<String>,
     iniciada: Option<String>,
     terminada: Option<String>,
+    progreso: Option<Progreso>,
+}
+
+/// How far its last run has got; a `total` of 0 is not known.
+#[derive(Serialize)]
+struct Progreso {
+    hecho: u64,
+    total: u64,
+    nota: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -64,6 +73,17 @@ impl From<Record> for Tarea {
             creada: registro.created.and_then(rfc3339),
             iniciada: registro.started.and_then(rfc3339),
             terminada: registro.finished.and_then(rfc3339),
+            progreso: registro.progress.map(Progreso::from),
+        }
+    }
+}
+
+impl From<Progress> for Progreso {
+    fn from(progreso: Progress) -> Self {
+        Self {
+            hecho: progreso.done,
+            total: progreso.total,
+            nota: progreso.note,
         }
     }
 }

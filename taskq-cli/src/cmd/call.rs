@@ -4,9 +4,12 @@ use serde_json::json;
 use taskq_client::{SendOptions, WaitError};
 use taskq_core::State;
 
+use super::check::check;
+use super::why::untaken;
 use crate::args::Call;
-use crate::console::Console;
+use crate::console::{Console, Stream};
 use crate::exit::{Exit, Stop};
+use crate::follow::{Show, follow};
 use crate::reach::Reach;
 use crate::record_view::RecordView;
 
@@ -16,6 +19,9 @@ pub(crate) async fn run(
     reach: &Reach,
     console: &mut Console<'_>,
 ) -> Result<Exit, Stop> {
+    if call.check {
+        check(&call, reach).await?;
+    }
     let mut options = SendOptions::default();
     if let Some(queue) = &call.queue {
         options = options.queue(queue.as_str());
@@ -25,6 +31,9 @@ pub(crate) async fn run(
     }
     if let Some(at) = call.eta {
         options = options.eta(at);
+    }
+    if let Some(after) = call.expires {
+        options = options.expires(after);
     }
     if let Some(id) = call.id {
         options = options.id(id);
@@ -44,7 +53,12 @@ pub(crate) async fn run(
     }
     // Told before the wait: who interrupts it can still ask for the result.
     console.notice(&format!("sent as {id}, waiting for its end"));
-    let ended = handle.wait_record(call.timeout).await;
+    let show = if console.is_terminal(Stream::Err) {
+        Show::Redrawn(Stream::Err)
+    } else {
+        Show::Nothing
+    };
+    let ended = follow(&handle, call.timeout, show, console).await;
     if json && ended.is_err() {
         // Sent it is, whatever became of the wait.
         console.json(&json!({"task_id": id}));
@@ -62,10 +76,19 @@ pub(crate) async fn run(
                 _ => Exit::Failed,
             })
         }
-        Err(timed_out @ WaitError::TimedOut { .. }) => Err(Stop::new(
-            Exit::TimedOut,
-            format!("{timed_out}; ask again with `taskq result {id}`"),
-        )),
+        Err(timed_out @ WaitError::TimedOut { .. }) => {
+            let why = match handle.queue() {
+                Some(queue) => untaken(queue, &call.task, reach).await,
+                None => None,
+            };
+            let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+            Err(Stop::new(
+                Exit::TimedOut,
+                format!(
+                    "{timed_out}{why}; ask again with `taskq result {id}`, `taskq why {id}` says more"
+                ),
+            ))
+        }
         Err(WaitError::Broker(error)) => Err(error.into()),
         Err(other) => Err(Stop::new(Exit::Failed, other.to_string())),
     }

@@ -2,13 +2,18 @@
 
 mod ask;
 mod call;
+mod check;
 pub(crate) mod control;
+pub(crate) mod dead;
 pub(crate) mod events;
 mod inspect;
 mod list;
+pub(crate) mod purge;
 mod queues;
 mod result;
 mod status;
+mod sure;
+pub(crate) mod why;
 
 use crate::args::Command;
 use crate::console::Console;
@@ -30,5 +35,8 @@ pub(crate) async fn run(
         Command::Events(events) => events::run(events, json, reach, console).await,
         Command::Call(call) => call::run(*call, json, reach, console).await,
         Command::Result(result) => result::run(result, json, reach, console).await,
+        Command::Why(why) => why::run(why, json, reach, console).await,
+        Command::Dead(dead) => dead::run(dead, json, reach, console).await,
+        Command::Purge(purge) => purge::run(purge, json, reach, console).await,
     }
 }

@@ -1,10 +1,15 @@
-//! `taskq result ID`: what is stored of a call.
+//! `taskq result ID`: what is stored of a call, or what becomes of it.
+
+use std::time::Duration;
 
 use serde_json::Value;
+use taskq_client::WaitError;
+use taskq_core::State;
 
 use crate::args::ResultOf;
-use crate::console::Console;
+use crate::console::{Console, Stream};
 use crate::exit::{Exit, Stop};
+use crate::follow::{Show, follow};
 use crate::reach::Reach;
 use crate::record_view::RecordView;
 
@@ -14,7 +19,12 @@ pub(crate) async fn run(
     reach: &Reach,
     console: &mut Console<'_>,
 ) -> Result<Exit, Stop> {
-    let ResultOf { id, queue } = result;
+    let ResultOf {
+        id,
+        queue,
+        follow: to_the_end,
+        timeout,
+    } = result;
     let client = &reach.client;
     let handle = match queue.clone() {
         Some(queue) => client.handle_in::<Value>(id, queue),
@@ -29,11 +39,35 @@ pub(crate) async fn run(
             ),
         ));
     };
-    let view = RecordView::of(&record);
+    if !to_the_end {
+        show(&RecordView::of(&record), json, console);
+        return Ok(Exit::Done);
+    }
+    let changes = match (json, console.is_terminal(Stream::Out)) {
+        (true, _) => Show::Json,
+        (false, true) => Show::Redrawn(Stream::Out),
+        (false, false) => Show::Lines,
+    };
+    match follow(&handle, timeout.unwrap_or(Duration::MAX), changes, console).await {
+        Ok(record) => {
+            show(&RecordView::of(&record), json, console);
+            Ok(match record.state {
+                State::Success => Exit::Done,
+                _ => Exit::Failed,
+            })
+        }
+        Err(timed_out @ WaitError::TimedOut { .. }) => {
+            Err(Stop::new(Exit::TimedOut, timed_out.to_string()))
+        }
+        Err(WaitError::Broker(error)) => Err(error.into()),
+        Err(other) => Err(Stop::new(Exit::Failed, other.to_string())),
+    }
+}
+
+fn show(view: &RecordView<'_>, json: bool, console: &mut Console<'_>) {
     if json {
-        console.json(&view);
+        console.json(view);
     } else {
         console.print(&view.lines());
     }
-    Ok(Exit::Done)
 }

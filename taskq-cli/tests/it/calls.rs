@@ -100,7 +100,7 @@ async fn an_awaited_call_that_fails_is_exit_1() {
     assert_snapshot!(said, @r#"
     exit 1
     --- stdout
-    {"id":"0198c0de-0000-7000-8000-000000000000","task":"math.add","queue":"celery","state":"FAILURE","result":null,"error":{"type":"Overflow","message":"too large"},"attempts":4,"crashes":0,"worker":null,"created":"2026-01-01T00:00:00.000Z","started":null,"finished":"2026-01-01T00:00:01.500Z"}
+    {"id":"0198c0de-0000-7000-8000-000000000000","task":"math.add","queue":"celery","state":"FAILURE","result":null,"error":{"type":"Overflow","message":"too large"},"attempts":4,"crashes":0,"worker":null,"created":"2026-01-01T00:00:00.000Z","started":null,"finished":"2026-01-01T00:00:01.500Z","progress":null}
     --- stderr
     taskq: sent as 0198c0de-0000-7000-8000-000000000000, waiting for its end
     "#);
@@ -127,7 +127,7 @@ async fn a_wait_that_is_over_is_75_and_says_how_to_go_on() {
     {"task_id":"0198c0de-0000-7000-8000-000000000000"}
     --- stderr
     taskq: sent as 0198c0de-0000-7000-8000-000000000000, waiting for its end
-    taskq: 0198c0de-0000-7000-8000-000000000000 has not ended within 30ms: it is QUEUED; ask again with `taskq result 0198c0de-0000-7000-8000-000000000000`
+    taskq: 0198c0de-0000-7000-8000-000000000000 has not ended within 30ms: it is QUEUED; no worker listens to the queue celery: no worker runs at all; ask again with `taskq result 0198c0de-0000-7000-8000-000000000000`, `taskq why 0198c0de-0000-7000-8000-000000000000` says more
     "#);
 }
 

@@ -225,6 +225,31 @@ fn what_is_revoked_does_not_run_when_its_pause_ends() {
 }
 
 #[test]
+fn a_delayed_and_a_running_call_are_revoked() {
+    let stage = Stage::new();
+    let _worker = stage.worker("w1@test", "celery");
+    let line = ["call", "echo", "-a", "[1]", "--countdown", "1h"];
+    let delayed = stage.json(&line)["task_id"].as_str().unwrap().to_owned();
+    stage.json(&["control", "revoke", &delayed, "-t", T]);
+    assert_eq!(stage.json(&["result", &delayed])["state"], "REVOKED");
+
+    let runs = stage.send("nap", 3_600_000, "celery");
+    let began = Instant::now();
+    while stage.json(&["inspect", "query_task", &runs, "-t", T])["w1@test"] == json!({}) {
+        assert!(began.elapsed() < PATIENCE, "it does not begin");
+    }
+    let told = stage.json(&["control", "revoke", &runs, "-t", T]);
+    assert_eq!(told["w1@test"]["running"], json!([runs]), "{told}");
+    let told = stage.json(&["control", "terminate", &runs, "-t", T]);
+    assert_eq!(told["w1@test"]["terminated"], json!([runs]), "{told}");
+    stage.until(&runs, "REVOKED");
+    assert_eq!(
+        stage.json(&["inspect", "active", "-t", T]),
+        json!({"w1@test": []})
+    );
+}
+
+#[test]
 fn a_worker_that_was_killed_is_named_and_the_others_answer() {
     let stage = Stage::new();
     let mut doomed = stage.worker("w1@test", "celery");

@@ -24,6 +24,10 @@ async fn help_tells_all_there_is() {
         ("help_completions", &["completions", "--help"]),
         ("help_man", &["man", "--help"]),
         ("help_result", &["result", "--help"]),
+        ("help_why", &["why", "--help"]),
+        ("help_dead_list", &["dead", "list", "--help"]),
+        ("help_dead_drop", &["dead", "drop", "--help"]),
+        ("help_purge", &["purge", "--help"]),
     ] {
         let said = stage.run(line).await;
         assert_eq!((said.exit, said.err.as_str()), (Exit::Done, ""));
@@ -36,8 +40,7 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     let stage = Stage::new();
     let mut sentences = String::new();
     for line in [
-        &["purge", "-f"][..],
-        &["--json", "dead"],
+        &["replay"][..],
         &["control", "rate_limit", "t", "10/m"],
         &["control", "autoscale", "10", "3"],
         &["control", "--json", "enable_events"],
@@ -59,8 +62,7 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
         sentences.push_str(&said.err);
     }
     assert_snapshot!(sentences, @r#"
-    taskq: `taskq purge` is not built yet
-    taskq: `taskq dead` is not built yet
+    taskq: `taskq replay` is called `taskq dead replay`
     taskq: `taskq control rate_limit` is not built yet
     taskq: `taskq control autoscale` does not exist: a slot that has nothing to do costs nothing; `taskq control pool_grow` adds some
     taskq: `taskq control enable_events` does not exist: events are part of what is stored and always told

@@ -38,6 +38,23 @@ async fn active_is_a_table_for_people() {
 }
 
 #[tokio::test]
+async fn active_has_a_column_more_when_a_task_tells_its_progress() {
+    let stage = Stage::new();
+    let mut tasks = running();
+    tasks[1]["progress"] =
+        json!({"done": 3, "total": 10, "note": "day 4", "at": 1_767_225_600_000_u64});
+    stage.worker("w1@bar", Some(tasks)).await;
+    assert_snapshot!(stage.run(&["inspect", "active"]).await, @r#"
+    exit 0
+    --- stdout
+    WORKER  TASK                        ID                                    ARGS                                  QUEUE      ATTEMPT  FOR    PROGRESS
+    w1@bar  math.add                    0198c0de-0000-7000-8000-000000000002  [2,"\u001b[31mred"]                   celery     1        3m05s  3/10 (30 %), day 4
+    w1@bar  logistica.procesar_entrega  0198c0de-0000-7000-8000-000000000001  {"entrega_id":"E-1","sku":"CAF-500"}  logistica  2        0.4s
+    --- stderr
+    "#);
+}
+
+#[tokio::test]
 async fn active_json_has_every_live_node_as_a_key() {
     let stage = Stage::new();
     stage.worker("w1@bar", Some(running())).await;

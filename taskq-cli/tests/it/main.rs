@@ -3,10 +3,14 @@
 
 mod about;
 mod calls;
+mod checking;
+mod climbing;
 mod control;
+mod dead;
 mod effects;
 mod events;
 mod fleet;
+mod following;
 mod habits;
 mod inspecting;
 mod listing;
@@ -18,3 +22,4 @@ mod stage;
 mod streams;
 mod unreachable;
 mod watching;
+mod why;

@@ -14,7 +14,7 @@ use taskq_core::broker::{
 };
 use taskq_core::control::{Command, Reply};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
-use taskq_core::{Message, QueueName, Record, TaskId};
+use taskq_core::{Failure, Message, QueueName, Record, State, TaskId};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -60,7 +60,7 @@ impl Stage {
         let backend: Arc<dyn Backend> = self.0.clone();
         let mut console = Console::new(&mut out, &mut err).operator("ana@desk");
         if typed.is_some() {
-            console = console.interactive(&mut input);
+            console = console.person(&mut input);
         }
         let exit = run(words(line), &mut console, |_| async { Ok(backend) }).await;
         Said {
@@ -68,6 +68,29 @@ impl Stage {
             out: String::from_utf8(out).unwrap(),
             err: String::from_utf8(err).unwrap(),
         }
+    }
+
+    /// Ends the next message of `queue` as dead: FAILURE or DEAD, for this reason.
+    pub(crate) async fn bury_next(&self, queue: &str, state: State, reason: &str) {
+        let (consumer, delivery) = self.claim_raw(queue).await;
+        let record = Message::decode(&delivery.body).ok().map(|message| {
+            let mut record = Record::new(message.id, &message.task, &delivery.queue, state);
+            record.error = Some(Failure::new("Error", reason));
+            record
+        });
+        let verdict = Verdict {
+            receipt: delivery.receipt,
+            end: End::Dead {
+                state,
+                reason: reason.into(),
+            },
+            record,
+            event: None,
+        };
+        consumer
+            .finish(&delivery.queue, vec![verdict])
+            .await
+            .unwrap();
     }
 
     /// A worker called `node` that gives `active` as its answer to what it runs, and pongs; or is silent.
@@ -141,6 +164,13 @@ impl Stage {
 
     /// Takes the next message of `queue`.
     pub(crate) async fn claim(&self, queue: &str) -> (Arc<dyn Consumer>, Delivery, Message) {
+        let (consumer, delivery) = self.claim_raw(queue).await;
+        let message = Message::decode(&delivery.body).unwrap();
+        (consumer, delivery, message)
+    }
+
+    /// As [`claim`](Self::claim), whatever it is.
+    async fn claim_raw(&self, queue: &str) -> (Arc<dyn Consumer>, Delivery) {
         let options = ConsumerOptions {
             queues: vec![queue.parse::<QueueName>().unwrap().into()],
             order: Order::default(),
@@ -151,8 +181,7 @@ impl Stage {
         loop {
             let claimed = consumer.claim(1, Duration::from_secs(1)).await.unwrap();
             if let Some(delivery) = claimed.into_iter().next() {
-                let message = Message::decode(&delivery.body).unwrap();
-                return (consumer, delivery, message);
+                return (consumer, delivery);
             }
         }
     }
@@ -181,6 +210,23 @@ impl Stage {
             .await
             .unwrap();
     }
+}
+
+/// What was said, each time in it replaced by one and the same.
+pub(crate) fn timeless(said: &Said) -> String {
+    const ANY: &str = "2026-01-01T00:00:00.000Z";
+    let mut text = said.to_string();
+    let is_time = |part: &str| {
+        let bytes = part.as_bytes();
+        let shape = |(a, b): (&u8, &u8)| a == b || a.is_ascii_digit() && b.is_ascii_digit();
+        bytes.len() == ANY.len() && bytes.iter().zip(ANY.as_bytes()).all(shape)
+    };
+    for at in 0..text.len().saturating_sub(ANY.len() - 1) {
+        if text.get(at..at + ANY.len()).is_some_and(is_time) {
+            text.replace_range(at..at + ANY.len(), ANY);
+        }
+    }
+    text
 }
 
 fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {

@@ -40,6 +40,10 @@ fn gives_up(url: &str, address: &str) {
         &["queues", "--json"],
         &["call", "t", "-a", "[]"],
         &["result", ID],
+        &["why", ID],
+        &["dead", "list", "--json"],
+        &["dead", "replay", "--all", "--yes"],
+        &["purge", "geo", "--yes"],
     ];
     // All at once: each waits for its own patience.
     let began = Instant::now();

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 mod asking;
+mod dead;
 mod other_language;
+mod progress;
 mod purging;
 mod revoking;
+mod revoking_over_redis;
 mod routing;
 mod running;
 mod sending;

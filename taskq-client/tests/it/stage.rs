@@ -14,9 +14,9 @@ use taskq_client::{
 use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, End,
-    Inspect, Order, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Verdict, Wanted,
-    Watch,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
+    Delivery, Depth, End, Found, Inspect, Order, Outgoing, Replies, Requests, Results, ServerInfo,
+    Totals, Verdict, Wanted, Watch,
 };
 use taskq_core::control::{Reply, Request};
 use taskq_core::event::{EventPage, EventPosition};
@@ -254,6 +254,14 @@ impl Inspect for Stage {
         self.memory.depth(queue).await
     }
 
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        self.memory.delayed(queue, limit).await
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        self.memory.find(queue, id).await
+    }
+
     async fn dead(
         &self,
         queue: &QueueName,
@@ -292,6 +300,14 @@ impl Control for Stage {
 
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.memory.reply(request, reply).await
+    }
+
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.memory.replay(queue, dead).await
+    }
+
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.memory.discard(queue, dead).await
     }
 
     async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {

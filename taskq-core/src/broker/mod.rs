@@ -8,13 +8,20 @@
 
 mod connect;
 pub mod memory;
+mod places;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod revive;
+mod search;
+mod shares;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 
+pub use crate::revocation::RevokeCause;
 pub use connect::connect;
+pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
+pub use search::MAX_SEARCHED;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -111,16 +118,13 @@ pub trait Consumer: Debug + Send + Sync + 'static {
     /// The lease in force: the one asked for, or an earlier worker's at these queues.
     fn lease(&self) -> Duration;
 
-    /// Begins to take from one more queue; of one it takes from already, the weight is set anew.
-    async fn attach(&self, _served: Served) -> Result<(), Error> {
-        Err(unbuilt("add a queue to a consumer"))
-    }
+    /// Begins to take from one more queue; of one it takes from already, the weight is set anew. Refused after
+    /// [`retire`](Self::retire).
+    async fn attach(&self, served: Served) -> Result<(), Error>;
 
     /// Takes nothing more from `queue`: what it holds of it runs to its verdict, then the session there is closed.
-    /// Whether it took from it.
-    async fn detach(&self, _queue: &QueueName) -> Result<bool, Error> {
-        Err(unbuilt("take a queue from a consumer"))
-    }
+    /// Whether it took from it. Verdicts that come after that count as lost.
+    async fn detach(&self, queue: &QueueName) -> Result<bool, Error>;
 }
 
 /// Records.
@@ -164,18 +168,14 @@ pub trait Inspect: Debug + Send + Sync + 'static {
     ) -> Result<Vec<DeadMessage>, Error>;
 
     /// What is due next in one queue: `limit` at most 1,000.
-    async fn delayed(
-        &self,
-        _queue: &QueueName,
-        _limit: usize,
-    ) -> Result<Vec<DelayedMessage>, Error> {
-        Err(unbuilt("list what is delayed"))
-    }
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error>;
 
-    /// Looks for the message of `id` in one queue, tracked or not: wherever messages lie, each place up to a bound.
-    async fn find(&self, _queue: &QueueName, _id: TaskId) -> Result<Found, Error> {
-        Err(unbuilt("look for a message"))
-    }
+    /// Looks for the message of `id` in one queue, tracked or not, wherever messages lie.
+    ///
+    /// Each place (a list of each priority, what is held back, what is delayed, what is claimed, the dead set) is looked
+    /// through up to [`MAX_SEARCHED`] messages, of more than that at both ends, and by a broker on the network up to
+    /// 64 MiB from where each look begins. A message that moves while it is looked for may be missed.
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error>;
 
     /// What is revoked at one queue.
     async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error>;
@@ -224,15 +224,14 @@ pub trait Control: Debug + Send + Sync + 'static {
     async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error>;
 
     /// Puts dead messages back into their queue: QUEUED under the same id, with all their retries, due at once, without
-    /// an expiry; how many were still dead. At most 999. What can not be read is refused.
-    async fn replay(&self, _queue: &QueueName, _dead: &[DeadHandle]) -> Result<usize, Error> {
-        Err(unbuilt("replay"))
-    }
+    /// an expiry; how many were still dead. At most 999.
+    ///
+    /// Told as sent, and counted as sent; a revocation of its id ends with it. A record that says SUCCESS or REVOKED, of another message under the same id,
+    /// stands. With one that can not be read none is moved: [`Invalid`](crate::ErrorKind::Invalid), and it is named.
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error>;
 
     /// Drops dead messages; how many were still there. Their records stay. At most 999.
-    async fn discard(&self, _queue: &QueueName, _dead: &[DeadHandle]) -> Result<usize, Error> {
-        Err(unbuilt("drop dead messages"))
-    }
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error>;
 }
 
 /// Final records, as they come.
@@ -425,19 +424,6 @@ pub enum End {
     Revoked(RevokeCause),
 }
 
-/// Why a message ends as REVOKED.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RevokeCause {
-    /// Its time was over before it ran.
-    Expired,
-    /// It was revoked before it ran.
-    Requested,
-    /// It was revoked while it ran, and cut off.
-    Terminated,
-    /// Its queue was purged.
-    Purged,
-}
-
 /// What a finish came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Finished {
@@ -490,7 +476,7 @@ pub struct Paused {
 /// What happened at one queue since it exists: exact, and never trimmed. What another program pushed is not in `sent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Totals {
-    /// Messages accepted.
+    /// Messages accepted; one that is replayed counts again.
     pub sent: u64,
     /// Ended as SUCCESS.
     pub succeeded: u64,
@@ -528,82 +514,6 @@ pub struct ServerInfo {
     pub round_trip: Duration,
     /// Settings under which it does not keep its promises, each with the remedy.
     pub warnings: Vec<String>,
-}
-
-/// Which entry of the dead set: what the broker knows it by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct DeadHandle(pub(crate) Bytes);
-
-/// A message that is not due yet.
-#[derive(Debug, Clone)]
-pub struct DelayedMessage {
-    /// When it is due: ms since the epoch, by the broker's clock.
-    pub due: u64,
-    /// The message in its wire form, without its mark.
-    pub body: Bytes,
-    /// Its priority.
-    pub priority: u8,
-    /// How often a process died while it held it.
-    pub crashes: u8,
-}
-
-/// Where a message lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Ready to be claimed; so many are claimed before it.
-    Waiting {
-        /// Those before it: of its own priority, and all of higher ones.
-        ahead: u64,
-    },
-    /// Held back: one more crash makes it DEAD; so many are before it.
-    Suspect {
-        /// Those before it.
-        ahead: u64,
-    },
-    /// Not due yet.
-    Delayed {
-        /// When it is: ms since the epoch, by the broker's clock.
-        due: u64,
-    },
-    /// With a worker, which holds or runs it.
-    Held,
-    /// On its way back from a session that is over.
-    Returning,
-    /// In the dead set.
-    Dead {
-        /// FAILURE or DEAD.
-        state: crate::state::State,
-        /// Why.
-        reason: String,
-        /// Since when: ms since the epoch.
-        at: u64,
-    },
-}
-
-/// What a search for a message came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Where it lies, and the message in its wire form; `None`: it was not found.
-    pub place: Option<(Place, Bytes)>,
-    /// True: every message was looked at. False: there are more than the bound allows, it may lie among them.
-    pub complete: bool,
-    /// The broker's time: ms since the epoch.
-    pub now: u64,
-}
-
-/// An entry of the dead set.
-#[derive(Debug, Clone)]
-pub struct DeadMessage {
-    /// What the broker knows it by.
-    pub handle: DeadHandle,
-    /// The message as it came, undecodable ones included.
-    pub body: Bytes,
-    /// FAILURE or DEAD.
-    pub state: crate::state::State,
-    /// Why it is here.
-    pub reason: String,
-    /// Since when: ms since the epoch.
-    pub at: u64,
 }
 
 fn unbuilt(what: &str) -> Error {

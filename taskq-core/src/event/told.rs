@@ -50,7 +50,14 @@ impl Told {
         }
     }
 
-    /// A run began, and is still under way.
+    /// A run began, and is still under way; `None`: that was told before, or is left to its verdict.
+    #[must_use]
+    pub fn begins(attempt: &Attempt) -> Option<Self> {
+        let news = attempt.received.is_some() || attempt.started.is_some();
+        news.then(|| Self::began(attempt))
+    }
+
+    /// The same, whether there is news in it or not.
     #[must_use]
     pub fn began(attempt: &Attempt) -> Self {
         let told = Self {

@@ -11,7 +11,10 @@ use crate::dispatch::Dispatcher;
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
 use crate::message::Message;
+use crate::record::Progress;
 use crate::signature::Signature;
+
+use super::progress::{Heard, Said};
 
 /// What a task learns about its call, and its way to send further tasks. Cheap to clone.
 ///
@@ -34,6 +37,8 @@ struct Call {
     cancelled_by: Reason,
     state: State,
     dispatcher: Option<Dispatcher>,
+    heard: Option<Heard>,
+    said: Said,
 }
 
 impl Context {
@@ -47,6 +52,7 @@ impl Context {
             cancelled,
             state,
             dispatcher,
+            heard,
         } = around;
         Self {
             call: Arc::new(Call {
@@ -61,6 +67,8 @@ impl Context {
                 cancelled_by: Reason::default(),
                 state,
                 dispatcher,
+                heard,
+                said: Said::default(),
             }),
         }
     }
@@ -124,6 +132,65 @@ impl Context {
         })
     }
 
+    /// Tells how far this run has got: `done` of `total`, in units of the task's own, and what it is at.
+    ///
+    /// It costs no more than a note in memory, never waits and never fails; call it as often as there is something to
+    /// tell. The first value is stored at once, then the newest one every 500 ms at most, and the last one together with
+    /// the end of the attempt; the next attempt begins without. Readers see it in the record of the call, so of a task
+    /// with `ignore_result` only `taskq inspect active` shows it. A `total` of 0 means that it is not known, and `done`
+    /// may exceed a total that turned out too small. An empty note is none; one beyond 256 bytes is cut.
+    ///
+    /// Called when the run no longer counts, or where no worker hears it, it is kept in the context alone.
+    ///
+    /// ```
+    /// use taskq_core::message::Message;
+    /// use taskq_core::task::Surroundings;
+    /// use taskq_core::{Context, task};
+    ///
+    /// #[task]
+    /// fn index(ctx: Context, pages: Vec<String>) -> usize {
+    ///     for (page, n) in pages.iter().zip(0..) {
+    ///         ctx.progress(n, pages.len() as u64, &format!("reading {page}"));
+    ///     }
+    ///     pages.len()
+    /// }
+    ///
+    /// // As a unit test runs it, without a worker:
+    /// let around = Surroundings::new("celery".parse()?, "w1@here");
+    /// let ctx = Context::new(&Message::new("index"), around);
+    /// index(ctx.clone(), vec!["a".into(), "b".into()]);
+    /// let last = ctx.last_progress().expect("it told of its progress");
+    /// assert_eq!((last.done, last.total), (1, 2));
+    /// assert_eq!(last.note.as_deref(), Some("reading b"));
+    /// # Ok::<(), taskq_core::Error>(())
+    /// ```
+    pub fn progress(&self, done: u64, total: u64, note: &str) {
+        if self.call.said.say(done, total, note)
+            && let Some(heard) = &self.call.heard
+        {
+            heard.by.has_news(heard.as_of);
+        }
+    }
+
+    /// What this run told last of how far it has got.
+    #[must_use]
+    pub fn last_progress(&self) -> Option<Progress> {
+        self.call.said.last()
+    }
+
+    /// Whether this run has told how far it has got.
+    #[must_use]
+    pub fn has_progress(&self) -> bool {
+        self.call.said.anything()
+    }
+
+    /// Whether there is [progress](Self::progress) that was not taken yet; from here on it counts as taken. For the
+    /// worker, which stores it.
+    #[must_use]
+    pub fn take_news(&self) -> bool {
+        self.call.said.take_news()
+    }
+
     /// Sends another task. It carries this call's trace parent, and its id as parent.
     ///
     /// # Errors
@@ -159,6 +226,8 @@ pub struct Surroundings {
     pub state: State,
     /// What it sends further tasks with; `None`: it can not.
     pub dispatcher: Option<Dispatcher>,
+    /// Who stores the progress that it tells; `None`: nobody, it stays in the context.
+    pub heard: Option<Heard>,
 }
 
 impl Surroundings {
@@ -172,6 +241,7 @@ impl Surroundings {
             cancelled: CancellationToken::new(),
             state: State::default(),
             dispatcher: None,
+            heard: None,
         }
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod cancelled;
 mod context;
 mod def;
+mod progress;
 mod registry;
 pub(crate) mod returned;
 
@@ -13,4 +14,5 @@ pub use context::{Context, State, Surroundings};
 #[doc(hidden)]
 pub use def::Registered;
 pub use def::{Param, Running, TaskDef, TaskResult};
+pub use progress::{Heard, ProgressSink, RunKey};
 pub use registry::Registry;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use taskq_core::{Failure, Message, QueueName, Record, State, TaskId};
+use taskq_core::{Failure, Message, Progress, QueueName, Record, State, TaskId};
 
 const PAGE: &str = include_str!("../../../docs/protocol.md");
 
@@ -55,6 +55,12 @@ fn the_record_table_is_the_record() {
     record.worker = Some("w1@here".into());
     (record.started, record.finished, record.due) = (Some(1), Some(2), Some(3));
     record.expires = Some(4);
+    record.progress = Some(Progress {
+        done: 1,
+        total: 2,
+        note: None,
+        at: 5,
+    });
     let json = serde_json::to_string(&record).unwrap();
     assert!(json.starts_with(r#"{"state":"SUCCESS","#), "{json}");
     let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap();

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use taskq_core::QueueName;
+use taskq_core::broker::Served;
+
+use crate::config::WEIGHTS;
 
 /// Takes tasks from queues and runs them.
 #[derive(Debug, Clone, Parser)]
@@ -15,15 +19,25 @@ use taskq_core::QueueName;
     args_override_self = true
 )]
 pub(crate) struct Args {
-    /// Queues to take from, separated by commas [default: celery]
+    /// Queues to take from, separated by commas; with weights, a=3,b=1 shares the slots 3 to 1 while both have messages [default: celery]
     #[arg(
         short = 'Q',
         long,
         env = "TASKQ_QUEUES",
         hide_env_values = true,
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = served
     )]
-    pub(crate) queues: Vec<QueueName>,
+    pub(crate) queues: Vec<Served>,
+
+    /// Serve the queues in the order of -Q: one gets a slot only while those before it have nothing
+    #[arg(
+        long,
+        env = "TASKQ_STRICT",
+        hide_env_values = true,
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) strict: bool,
 
     /// Queues to leave out: of those of -Q, else of all that the tasks of this program use
     #[arg(
@@ -83,6 +97,23 @@ pub(crate) struct Args {
     #[arg(long, env = "TASKQ_LEASE", hide_env_values = true, default_value = "10", value_parser = duration, value_name = "TIME")]
     pub(crate) lease: Duration,
 
+    /// Stop, warm, after so many runs have ended: exit status 0, for a supervisor to start it again [default: no limit]
+    #[arg(
+        long,
+        env = "TASKQ_MAX_TASKS",
+        hide_env_values = true,
+        value_name = "N"
+    )]
+    pub(crate) max_tasks: Option<u64>,
+
+    /// Stop, warm, when the process has more than that in memory, such as 512MB or 1.5GiB: as --max-tasks [default: no limit]
+    #[arg(long, env = "TASKQ_MAX_MEMORY", hide_env_values = true, value_parser = super::size::bytes, value_name = "SIZE")]
+    pub(crate) max_memory: Option<u64>,
+
+    /// Answer over HTTP at HOST:PORT: /live, /ready and /metrics; port 0 takes a free one, which is logged [default: nowhere]
+    #[arg(long, env = "TASKQ_HEALTH_ADDR", hide_env_values = true, value_parser = host_and_port, value_name = "HOST:PORT")]
+    pub(crate) health_addr: Option<String>,
+
     /// The broker
     #[arg(
         short,
@@ -110,6 +141,38 @@ pub(crate) struct Args {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// An address to listen at.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let wrong =
+        || format!("{text:?} is no HOST:PORT: write 127.0.0.1:8081, 0.0.0.0:8081 or [::]:8081");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
+    if host.is_empty() || (host.contains(':') && !host.starts_with('[')) {
+        return Err(wrong());
+    }
+    Ok(text.to_owned())
+}
+
+/// A queue, and its weight if it has one: `a`, `a=3`.
+fn served(text: &str) -> Result<Served, String> {
+    let (name, weight) = match text.split_once('=') {
+        Some((name, weight)) => (name, Some(weight)),
+        None => (text, None),
+    };
+    let queue: QueueName = name.parse().map_err(|e: taskq_core::Error| e.to_string())?;
+    let Some(weight) = weight else {
+        return Ok(queue.into());
+    };
+    match weight.parse() {
+        Ok(weight) if WEIGHTS.contains(&weight) => Ok(Served { queue, weight }),
+        _ => Err(format!(
+            "{weight:?} is no weight of the queue {queue}: it is a number from {} to {}",
+            WEIGHTS.start(),
+            WEIGHTS.end()
+        )),
+    }
 }
 
 /// Seconds, or a number with its unit: `90`, `1.5`, `2m`, `500ms`, `1h`.
@@ -152,7 +215,8 @@ mod tests {
             ("memory://b", LogFormat::Json)
         );
         let names = |all: &[QueueName]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(&args.queues), ["a", "b"]);
+        let served: Vec<_> = args.queues.iter().map(|s| s.queue.clone()).collect();
+        assert_eq!(names(&served), ["a", "b"]);
         assert_eq!(names(&args.exclude_queues), ["x", "y"]);
     }
 
@@ -167,6 +231,33 @@ mod tests {
             let variable = flag.get_env().and_then(|v| v.to_str());
             assert_eq!(variable, Some(&*expected), "--{name}");
         }
+    }
+
+    #[test]
+    fn a_queue_may_carry_its_weight() {
+        let args = Args::try_parse_from(["worker", "-Q", "a=3,b", "-Q", "c.d=1000"]).unwrap();
+        let weights: Vec<_> = args
+            .queues
+            .iter()
+            .map(|s| (s.queue.as_str(), s.weight))
+            .collect();
+        assert_eq!(weights, [("a", 3), ("b", 1), ("c.d", 1000)]);
+        for weight in ["0", "1001", "-1", "many", "", "1.5", "2=2", "99999999999"] {
+            let error = served(&format!("a={weight}")).unwrap_err();
+            let sentence = "is no weight of the queue a: it is a number from 1 to 1000";
+            assert!(error.ends_with(sentence), "{error}");
+        }
+        assert!(served("=3").is_err());
+    }
+
+    #[test]
+    fn the_order_is_strict_if_it_is_said() {
+        let strict = |line: &str| {
+            let args = Args::try_parse_from(line.split_whitespace());
+            args.unwrap().strict
+        };
+        assert!(!strict("worker -Q a,b"));
+        assert!(strict("worker -Q a,b --strict"));
     }
 
     #[test]

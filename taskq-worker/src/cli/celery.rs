@@ -106,8 +106,20 @@ const FLAGS: &[Flag] = &[
         ),
     ),
     with_value("pool-start-method", None, Refused(NO_CHILDREN)),
-    with_value("max-tasks-per-child", None, Refused(NO_CHILDREN)),
-    with_value("max-memory-per-child", None, Refused(NO_CHILDREN)),
+    with_value(
+        "max-tasks-per-child",
+        None,
+        Refused(
+            "there are no child processes: --max-tasks N ends the worker itself, for its supervisor to start it again",
+        ),
+    ),
+    with_value(
+        "max-memory-per-child",
+        None,
+        Refused(
+            "there are no child processes: --max-memory SIZE, with a unit (Celery's counts KiB), ends the worker itself, for its supervisor to start it again",
+        ),
+    ),
     with_value(
         "autoscale",
         None,

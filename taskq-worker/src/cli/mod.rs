@@ -5,17 +5,20 @@ mod args;
 mod celery;
 mod logging;
 mod signals;
+mod size;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use taskq_core::broker::Served;
 use taskq_core::task::Registry;
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
 
 use self::args::Args;
 use crate::config::default_concurrency;
+use crate::error::RunError;
 use crate::worker::{Builder, Worker};
 
 /// Why a program does not give its worker what it needs.
@@ -23,6 +26,8 @@ pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// The stop was asked for and done.
 const STOPPED: u8 = 0;
+/// A hook of the program's own did not let it start.
+const NOT_STARTED: u8 = 1;
 /// It was started the wrong way.
 const USAGE: u8 = 2;
 /// A bug of ours, a broker that answers nonsense, or a task that does not end: to be started again.
@@ -31,10 +36,13 @@ const INTERNAL: u8 = 70;
 /// Threads of the blocking pool beside those of tasks: name resolution, files.
 const SPARE_THREADS: usize = 16;
 
+/// Up to so many slots, operators may add as many as they like: plain functions find threads.
+const LEAST_THREADS: usize = 512;
+
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///
-/// Exit status: 0 after a warm stop, 2 when it was started the wrong way, 70 after an internal error or when a task that
-/// was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a
+/// Exit status: 0 after a warm stop, 1 when a hook of the start failed, 2 when it was started the wrong way, 70 after an
+/// internal error or when a task that was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a
 /// second SIGTERM or Ctrl-C ended it at once.
 ///
 /// ```no_run
@@ -47,7 +55,8 @@ pub fn main() -> ExitCode {
     main_with(Ok)
 }
 
-/// The same for tasks that share state: `complete` gives it to the worker.
+/// The same for tasks that need more around them: `complete` gives the worker what they share, its middleware, and what
+/// it does at its start and its end ([`Builder::state`], [`Builder::middleware`], [`Builder::on_start`]).
 ///
 /// It is called once, after the arguments were read: `--help` and a wrong flag do nothing else. Its error is
 /// shown as it is, and ends the program with status 2.
@@ -61,15 +70,16 @@ pub fn main() -> ExitCode {
 /// ```
 #[must_use]
 pub fn main_with(complete: impl FnOnce(Builder) -> Result<Builder, Refusal>) -> ExitCode {
-    start(std::env::args_os(), complete).into()
+    run_with(std::env::args_os(), complete).into()
 }
 
 /// As [`main`] with arguments given, the program's name first; answers the exit status.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
-    start(args, Ok)
+    run_with(args, Ok)
 }
 
-fn start(
+/// As [`main_with`] with arguments given, the program's name first; answers the exit status.
+pub fn run_with(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     complete: impl FnOnce(Builder) -> Result<Builder, Refusal>,
 ) -> u8 {
@@ -89,11 +99,10 @@ fn start(
         Ok(worker) => worker,
         Err(error) => return refuse(&error),
     };
-    let slots = args.concurrency.unwrap_or_else(default_concurrency);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Functions that were cut off and go on keep their thread for a while.
-        .max_blocking_threads(2 * slots + SPARE_THREADS)
+        .max_blocking_threads(2 * threads(&args) + SPARE_THREADS)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -109,6 +118,10 @@ fn start(
             end = worker.run() => match end {
                 Ok(()) => STOPPED,
                 Err(error) if error.is_usage() => refuse(&error),
+                Err(error @ RunError::Start(_)) => {
+                    eprintln!("error: {error}");
+                    NOT_STARTED
+                }
                 Err(error) => {
                     eprintln!("error: {error}");
                     INTERNAL
@@ -123,6 +136,13 @@ fn start(
     // Functions that still block must not keep the process.
     runtime.shutdown_background();
     status
+}
+
+/// How many plain functions can run at once: as many as there are slots, and some for operators to add. Threads are
+/// started when they are needed.
+fn threads(args: &Args) -> usize {
+    let slots = args.concurrency.unwrap_or_else(default_concurrency);
+    slots.saturating_mul(2).max(LEAST_THREADS)
 }
 
 fn read(
@@ -161,11 +181,16 @@ fn prepare(
     }
     let mut builder = Worker::builder()
         .url(&args.broker)
-        .queues(queues.iter().map(QueueName::as_str))
+        .queues(queues.iter().map(|s| s.queue.as_str()))
+        .strict(args.strict)
+        .threads(threads(args))
         .grace(args.grace)
         .lease(args.lease)
         .registry(registry)
         .stop(stop);
+    for served in queues.iter().filter(|s| s.weight != 1) {
+        builder = builder.queue_weight(served.queue.as_str(), served.weight);
+    }
     if let Some(slots) = args.concurrency {
         builder = builder.concurrency(slots);
     }
@@ -178,14 +203,31 @@ fn prepare(
     if let Some(name) = &args.hostname {
         builder = builder.node(name);
     }
+    if let Some(runs) = args.max_tasks {
+        builder = builder.max_tasks(runs);
+    }
+    if let Some(bytes) = args.max_memory {
+        builder = builder.max_memory(bytes);
+    }
+    if let Some(address) = &args.health_addr {
+        builder = builder.health_addr(address);
+    }
     Ok(complete(builder)?.build()?)
 }
 
-fn queues(args: &Args, registry: &Registry) -> Result<Vec<QueueName>, Error> {
+fn queues(args: &Args, registry: &Registry) -> Result<Vec<Served>, Error> {
+    let mut names: Vec<&QueueName> = args.queues.iter().map(|s| &s.queue).collect();
+    names.sort();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let queue = twice[0];
+        return Err(Error::invalid(format!(
+            "-Q/--queues names the queue {queue} twice: name it once, with its weight if it has one, such as {queue}=3"
+        )));
+    }
     let all = if !args.queues.is_empty() {
         args.queues.clone()
     } else if args.exclude_queues.is_empty() {
-        vec![QueueName::default()]
+        vec![QueueName::default().into()]
     } else {
         let mut used = registry
             .iter()
@@ -193,11 +235,11 @@ fn queues(args: &Args, registry: &Registry) -> Result<Vec<QueueName>, Error> {
             .collect::<Result<Vec<_>, _>>()?;
         used.sort();
         used.dedup();
-        used
+        used.into_iter().map(Served::from).collect()
     };
     let left: Vec<_> = all
         .into_iter()
-        .filter(|q| !args.exclude_queues.contains(q))
+        .filter(|s| !args.exclude_queues.contains(&s.queue))
         .collect();
     if left.is_empty() {
         return Err(Error::invalid(

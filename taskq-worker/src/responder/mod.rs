@@ -3,6 +3,7 @@
 //! One file per group of commands. What a file answers is the body of the reply; an error becomes `{"error": …}`.
 
 mod limits;
+pub(crate) mod pool;
 mod questions;
 mod queues;
 mod report;
@@ -44,6 +45,7 @@ pub(crate) struct Responder {
     pub(crate) about: Arc<About>,
     pub(crate) registry: Registry,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) pool: pool::Pool,
     /// Begins the warm stop of the worker.
     pub(crate) stopping: CancellationToken,
 }
@@ -132,7 +134,7 @@ impl Responder {
             Command::Stats => questions::stats(self),
             Command::Reserved => questions::reserved(self).await,
             Command::QueryTask { ids } => questions::query_task(self, ids).await,
-            Command::Conf => Ok(self.about.conf.clone()),
+            Command::Conf => Ok(Value::Object(self.about.conf())),
             Command::Report => Ok(report::report(self).await),
 
             Command::Scheduled => queues::scheduled(self).await,
@@ -145,11 +147,12 @@ impl Responder {
                 terminate,
             } => Ok(revoke::order(self, what, queue.as_ref(), *terminate)),
 
-            // pool.rs
-            Command::AddConsumer { .. } => not_built("add_consumer"),
-            Command::CancelConsumer { .. } => not_built("cancel_consumer"),
-            Command::PoolGrow { .. } => not_built("pool_grow"),
-            Command::PoolShrink { .. } => not_built("pool_shrink"),
+            Command::AddConsumer { queue, weight } => {
+                Ok(json!(self.pool.add_consumer(queue, *weight).await))
+            }
+            Command::CancelConsumer { queue } => Ok(json!(self.pool.cancel_consumer(queue).await)),
+            Command::PoolGrow { n } => Ok(json!(self.pool.grow(*n))),
+            Command::PoolShrink { n } => Ok(json!(self.pool.shrink(*n))),
 
             Command::TimeLimit {
                 task,
@@ -170,13 +173,6 @@ impl Responder {
 /// What an order came to, as the body of its reply.
 fn done(done: Done) -> Result<Value, Error> {
     body(serde_json::to_value(done))
-}
-
-fn not_built(command: &str) -> Result<Value, Error> {
-    let version = env!("CARGO_PKG_VERSION");
-    done(Done::Error(format!(
-        "`{command}` is not built yet in taskq {version}"
-    )))
 }
 
 /// A body of a reply, if it could be written as one.

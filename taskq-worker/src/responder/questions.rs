@@ -85,7 +85,7 @@ fn running(run: &Run) -> ActiveTask {
         attempt: message.attempt(),
         time_start: run.began.ms as f64 / 1e3,
         runtime_s: clock::now_ms().saturating_sub(run.began.ms) as f64 / 1e3,
-        progress: None,
+        progress: run.progress(),
     }
 }
 

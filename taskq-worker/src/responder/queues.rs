@@ -64,7 +64,7 @@ async fn each<T, F: Future<Output = Result<T, Error>>>(
     responder: &Responder,
     ask: impl Fn(Arc<dyn Backend>, Served) -> F,
 ) -> Result<Vec<T>, Error> {
-    let queues = responder.about.queues.clone();
+    let queues = responder.pool.serving.queues();
     let answers = queues
         .into_iter()
         .map(|served| ask(Arc::clone(&responder.backend), served));

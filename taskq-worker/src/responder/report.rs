@@ -12,7 +12,7 @@ const SERVER: Duration = Duration::from_secs(2);
 
 pub(super) async fn report(responder: &Responder) -> Value {
     let about = &responder.about;
-    let settings = about.conf.as_object().into_iter().flatten();
+    let settings = about.conf();
     let mut lines = vec![
         format!(
             "taskq {}, worker {}, pid {}",

@@ -73,6 +73,14 @@ fn flags_of_celery_are_answered() {
         (&["--prefetch-multiplier=1"], "nothing is prefetched"),
         (
             &["--max-tasks-per-child", "1"],
+            "--max-tasks N ends the worker itself",
+        ),
+        (
+            &["--max-memory-per-child", "12000"],
+            "--max-memory SIZE, with a unit",
+        ),
+        (
+            &["--pool-start-method", "fork"],
             "there are no child processes",
         ),
         (&["-f", "x.log"], "redirect it"),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Delivery, Depth, Finished,
-    Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Start, Swept, Totals, Verdict,
-    Wanted, Watch,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
+    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, Served,
+    ServerInfo, Start, Swept, Totals, Verdict, Wanted, Watch,
 };
 use taskq_worker::control::{Reply, Request};
 use taskq_worker::event::{EventPage, EventPosition};
@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) never_closes: AtomicBool,
     /// Verdicts are refused for good.
     pub(crate) refuses_verdicts: AtomicBool,
+    /// No queue can be added or cancelled.
+    pub(crate) refuses_queues: AtomicBool,
     /// Verdicts are not acknowledged.
     pub(crate) hold_verdicts: AtomicBool,
     /// Runs that began are told to nobody, though the answer says otherwise.
@@ -44,6 +46,8 @@ pub(crate) struct Faults {
     pub(crate) verdicts: Mutex<Vec<Verdict>>,
     /// Each delivery looks as if it had crashed this often.
     pub(crate) crashes: AtomicUsize,
+    /// A sweep blocks the thread it is made on.
+    pub(crate) blocks: AtomicBool,
     /// What lies in a queue is not told.
     pub(crate) hold_depths: AtomicBool,
     /// Calls that were not told so.
@@ -100,6 +104,13 @@ impl Faults {
 
     pub(crate) fn come_back(&self) {
         self.down.store(false, Ordering::SeqCst);
+    }
+
+    fn reach_queues(&self) -> Result<(), Error> {
+        if self.refuses_queues.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Refused, "nobody at test:1"));
+        }
+        self.reach()
     }
 
     fn reach(&self) -> Result<(), Error> {
@@ -204,6 +215,9 @@ impl Consumer for FlakyConsumer {
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
+        while self.faults.blocks.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.faults.reach()?;
         self.faults.sweeps.fetch_add(1, Ordering::SeqCst);
         self.inner.sweep().await
@@ -221,6 +235,16 @@ impl Consumer for FlakyConsumer {
             return Err(Error::new(ErrorKind::Refused, "closed for today"));
         }
         self.inner.close().await
+    }
+
+    async fn attach(&self, served: Served) -> Result<(), Error> {
+        self.faults.reach_queues()?;
+        self.inner.attach(served).await
+    }
+
+    async fn detach(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.faults.reach_queues()?;
+        self.inner.detach(queue).await
     }
 
     fn lease(&self) -> Duration {
@@ -288,6 +312,14 @@ impl Inspect for Flaky {
         self.inner.depth(queue).await
     }
 
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        self.inner.delayed(queue, limit).await
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        self.inner.find(queue, id).await
+    }
+
     async fn dead(
         &self,
         queue: &QueueName,
@@ -328,6 +360,14 @@ impl Control for Flaky {
     async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
         self.faults.reach()?;
         self.inner.reply(request, reply).await
+    }
+
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.inner.replay(queue, dead).await
+    }
+
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.inner.discard(queue, dead).await
     }
 
     async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {

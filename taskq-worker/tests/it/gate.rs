@@ -95,6 +95,11 @@ impl Gate {
         self.0.open.add_permits(n);
     }
 
+    /// Waits to be let go, as a task does.
+    pub(crate) async fn pass(&self) {
+        self.0.open.acquire().await.unwrap().forget();
+    }
+
     pub(crate) fn running(&self) -> usize {
         self.0.running.load(Ordering::SeqCst)
     }

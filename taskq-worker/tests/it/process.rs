@@ -59,7 +59,8 @@ fn child() {
         // It lives as long as the process.
         Box::leak(Box::new(broker));
     }
-    std::process::exit(cli::run(args).into());
+    let complete = |worker| Ok(crate::hooks::complete(worker));
+    std::process::exit(cli::run_with(args, complete).into());
 }
 
 /// The child with these arguments, not yet started; nothing of the tester's own settings reaches it.
@@ -84,7 +85,12 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command(args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut command(args))
+    }
+
+    /// A child that is more than its arguments.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Self {
             child,
@@ -196,6 +202,13 @@ fn a_wrong_start_exits_with_2_and_a_sentence() {
         ),
         (&["-n", "a b", "-b", "memory://"], "no node name"),
         (&["-Q", "a b"], "no queue name"),
+        (&["-Q", "a=0"], "\"0\" is no weight of the queue a"),
+        (&["-Q", "a=many"], "\"many\" is no weight of the queue a"),
+        (&["-Q", "a=3,b,a"], "names the queue a twice"),
+        (
+            &["-Q", "a=3,b", "--strict", "-b", "memory://"],
+            "the weight of the queue a says nothing in strict order",
+        ),
         (&["-l", "loud"], "no log level"),
         (&["-Q", "a", "-X", "a"], "no queue is left"),
         (
@@ -234,6 +247,22 @@ fn the_banner_tells_what_was_chosen_and_hides_the_password() {
     let (status, log) = worker.end();
     assert_eq!(status, Some(0));
     assert!(!log.contains("s3cret"), "{log}");
+}
+
+#[test]
+fn the_banner_tells_weights_and_the_order() {
+    for (args, said) in [
+        (&["-Q", "a=3,b"][..], "up to 2 tasks at once from a=3, b=1"),
+        (
+            &["-Q", "b,a", "--strict"],
+            "up to 2 tasks at once from b, a, in this order",
+        ),
+    ] {
+        let line = [&["-b", "memory://banner", "-c", "2"], args].concat();
+        let mut worker = Process::start(&line);
+        let banner = worker.logs("is ready");
+        assert!(banner.contains(said), "{banner}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -93,16 +94,22 @@ async fn queues_are_told_with_their_pauses() {
 
 #[tokio::test]
 async fn settings_are_told_by_the_names_of_their_flags() {
-    let bench = Bench::start(&[&HELD]);
+    let limit = Duration::from_millis(1_500);
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| b.time_limit(limit));
     assert_eq!(
         answer(&bench, Command::Conf).await,
         json!({
             "broker": "given by the program",
             "concurrency": 8,
             "grace": 25.0,
+            "health-addr": null,
             "hostname": "w1@test",
             "lease": 10.0,
+            "max-memory": null,
+            "max-tasks": null,
             "queues": ["celery"],
+            "soft-time-limit": null,
+            "time-limit": 1.5,
         })
     );
 }

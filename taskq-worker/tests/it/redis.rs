@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, and a way to send to it.
 pub(crate) struct Stage {
-    server: RedisServer,
+    pub(crate) server: RedisServer,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) dispatcher: Dispatcher,
 }
@@ -76,7 +76,7 @@ impl Stage {
         batch.iter().map(|m| m.id).collect()
     }
 
-    async fn until_in_flight(&self, n: u64) {
+    pub(crate) async fn until_in_flight(&self, n: u64) {
         let since = Instant::now();
         let queue = QueueName::default();
         while self.backend.depth(&queue).await.unwrap().in_flight < n {

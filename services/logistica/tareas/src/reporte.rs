@@ -12,7 +12,7 @@ use crate::logistica::Logistica;
 ///
 /// Days are `YYYY-MM-DD` in UTC and both count, at most 366 of them. Without `hasta` the last one
 /// is today, without `desde` the first one is that of the first booking, as far as the bound
-/// allows. Between two days a run that no longer counts ends.
+/// allows. Each day is a step of its progress. Between two days a run that no longer counts ends.
 #[task(name = "logistica.generar_reporte", queue = "logistica")]
 pub fn generar_reporte(
     context: Context,
@@ -28,7 +28,11 @@ pub fn generar_reporte(
         if context.cancellation().is_cancelled() {
             return Err(TaskError::retry(format!("cancelled before {dia}")));
         }
+        let total = reporte.dias_en_total();
+        context.progress(reporte.dias.into(), total.into(), &dia.to_string());
         almacen.sumar_dia(&mut reporte, dia).map_err(juzgar)?;
     }
+    let dias = u64::from(reporte.dias);
+    context.progress(dias, dias, "");
     Ok(reporte)
 }

@@ -121,7 +121,7 @@ async fn agreed(whom: &Whom, reach: &Reach, console: &mut Console<'_>) -> Result
         [node] => format!("stop {node}, the only worker?"),
         nodes => format!("stop all {} workers ({})?", nodes.len(), nodes.join(", ")),
     };
-    match console.consent(&question) {
+    match console.confirm(&question) {
         Some(false) => Err(Stop::new(
             Exit::Failed,
             "nothing was stopped; -d names the workers that shall stop",

@@ -120,7 +120,10 @@ fn outcome(id: TaskId, revoked: &Revoked) -> String {
     } else if revoked.running.contains(&id) {
         "it runs and goes on; `taskq control terminate` cuts it off".to_owned()
     } else if let Some(state) = revoked.over.get(&id) {
-        format!("it had ended before: {state}")
+        match state {
+            State::Revoked => "it was REVOKED before".to_owned(),
+            state => format!("it had ended before: {state}"),
+        }
     } else {
         "it has no record; if it waits, it will not run".to_owned()
     }
@@ -129,10 +132,9 @@ fn outcome(id: TaskId, revoked: &Revoked) -> String {
 /// What is to be said beside the answer. Too late is a failure, twice is not.
 fn conclude(revoked: &Revoked, json: bool, console: &mut Console<'_>) -> Exit {
     let mut exit = Exit::Done;
-    for (id, state) in &revoked.over {
-        if *state != State::Revoked {
-            exit = Exit::Failed;
-        }
+    let ended = |state: &State| *state != State::Revoked;
+    for (id, state) in revoked.over.iter().filter(|(_, state)| ended(state)) {
+        exit = Exit::Failed;
         if json {
             console.notice(&format!("{id} had ended before: {state}"));
         }

@@ -9,19 +9,25 @@ use super::{arguments, nodes, understood};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::quantity::span;
+use crate::record_view::far;
 use crate::table::Table;
 
 pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>) -> Exit {
-    let titles = ["WORKER", "TASK", "ID", "ARGS", "QUEUE", "ATTEMPT", "FOR"];
-    let mut table = Table::new(&titles);
     let (answers, exit) = understood::<Vec<ActiveTask>>(replies, console);
+    let mut titles = vec!["WORKER", "TASK", "ID", "ARGS", "QUEUE", "ATTEMPT", "FOR"];
+    let tells = |tasks: &Vec<ActiveTask>| tasks.iter().any(|t| t.progress.is_some());
+    // Most tasks do not tell it.
+    let told = answers.iter().any(|(_, tasks)| tells(tasks));
+    titles.extend(told.then_some("PROGRESS"));
+    let mut table = Table::new(&titles);
     let mut running = 0;
     for (node, mut tasks) in answers {
         tasks.sort_by(|a, b| b.runtime_s.total_cmp(&a.runtime_s));
         running += tasks.len();
         for task in tasks {
             let args = arguments(&task.args, &task.kwargs);
-            table.row([
+            let progress = task.progress.as_ref().map(far);
+            let cells = [
                 node.to_owned(),
                 task.name,
                 task.id,
@@ -29,7 +35,8 @@ pub(super) fn show(replies: &BTreeMap<String, Value>, console: &mut Console<'_>)
                 task.queue,
                 task.attempt.to_string(),
                 span(task.runtime_s),
-            ]);
+            ];
+            table.row(cells.into_iter().chain(progress));
         }
     }
     if running > 0 {

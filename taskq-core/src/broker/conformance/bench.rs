@@ -152,9 +152,22 @@ impl Bench {
     /// # Errors
     /// The broker's.
     pub async fn consumer_at(&self, queues: &[QueueName]) -> Result<Arc<dyn Consumer>, Error> {
+        let queues = queues.iter().cloned().map(Served::from).collect();
+        self.consumer_of(queues, Order::default()).await
+    }
+
+    /// A consumer at several queues, in an order.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn consumer_of(
+        &self,
+        queues: Vec<Served>,
+        order: Order,
+    ) -> Result<Arc<dyn Consumer>, Error> {
         let options = ConsumerOptions {
-            queues: queues.iter().cloned().map(Served::from).collect(),
-            order: Order::default(),
+            queues,
+            order,
             lease: self.lease(),
             node: "bench".into(),
         };

@@ -195,7 +195,7 @@ pub async fn a_dropped_claim_loses_nothing(bench: Bench) -> Result<(), Error> {
     bench.settle(&consumer, verdicts).await
 }
 
-async fn unless_dropped<T>(
+pub(super) async fn unless_dropped<T>(
     future: impl Future<Output = T>,
     dropped: impl Future<Output = ()>,
 ) -> Option<T> {
@@ -206,7 +206,7 @@ async fn unless_dropped<T>(
     }
 }
 
-async fn turns(n: u32) {
+pub(super) async fn turns(n: u32) {
     for _ in 0..n {
         tokio::task::yield_now().await;
     }

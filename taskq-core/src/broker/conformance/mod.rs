@@ -17,6 +17,7 @@
 //! of time they move the broker's clock, so a harness should offer leases that are long in real time. A process that
 //! dies is a consumer that falls silent: it is kept, but beats no more. [`CASES`] is the table for runners of their own.
 
+pub mod attach;
 mod bench;
 pub mod claim;
 pub mod close;
@@ -26,16 +27,20 @@ pub mod depth;
 pub mod enqueue;
 pub mod events;
 pub mod expires;
+pub mod find;
 pub mod finish;
 pub mod fleet;
 pub mod lease;
 pub mod once;
 pub mod pause;
+pub mod progress;
 pub mod purge;
 pub mod records;
+pub mod replay;
 pub mod retention;
 pub mod revoke;
 pub mod server;
+pub mod shares;
 pub mod started;
 pub mod totals;
 mod verdicts;
@@ -163,6 +168,27 @@ macro_rules! __conformance_cases {
                 a_foreign_message_is_delivered
                 what_can_not_be_decoded_is_delivered_as_it_came
             }
+            shares {
+                claims_of_one_keep_the_weights
+                claims_of_many_keep_the_weights
+                a_queue_with_nothing_gives_its_share_away
+                what_had_nothing_has_saved_nothing_up
+                in_strict_order_the_first_come_first
+                in_strict_order_the_later_get_what_is_left
+            }
+            attach {
+                an_attached_queue_is_taken_from
+                attached_twice_a_queue_has_its_new_weight
+                a_detached_queue_is_left_to_others
+                what_is_held_of_a_detached_queue_runs_on
+                a_dropped_claim_of_a_detached_queue_is_answered
+                a_detached_queue_is_closed_in_the_end
+                a_detached_queue_can_be_attached_again
+                a_detach_tells_whether_it_took_from_the_queue
+                nothing_of_a_detached_queue_is_lost
+                the_last_queue_can_be_detached
+                a_retired_consumer_attaches_nothing
+            }
             finish {
                 a_result_is_recorded
                 a_retry_comes_when_due_in_its_new_form
@@ -270,6 +296,13 @@ macro_rules! __conformance_cases {
                 a_start_overwrites_no_final_record
                 a_start_moves_no_message
             }
+            progress {
+                the_latest_progress_is_in_the_record
+                progress_is_no_event
+                the_progress_of_a_lost_session_does_not_count
+                progress_behind_the_verdict_does_not_count
+                the_last_progress_stays_with_its_attempt
+            }
             events {
                 what_is_sent_is_told
                 what_is_not_told_is_no_event
@@ -334,6 +367,34 @@ macro_rules! __conformance_cases {
                 an_unknown_queue_is_not_paused
                 the_depth_tells_of_a_pause
                 a_pause_lasts
+            }
+            replay {
+                what_is_replayed_comes_again
+                a_replayed_message_begins_anew
+                a_replay_keeps_the_priority
+                a_replay_forgets_the_crashes
+                the_record_of_what_is_replayed_begins_anew
+                a_replay_of_the_untracked_writes_no_record
+                a_replay_overwrites_no_success
+                what_is_replayed_twice_comes_once
+                equal_dead_messages_are_told_apart
+                what_can_not_be_read_is_not_replayed
+                a_replay_is_bounded
+                a_replay_ends_a_revocation
+                a_replay_is_told_and_counts_as_sent
+                a_replay_wakes_a_waiting_claim
+                what_is_dropped_is_gone_and_its_record_stays
+            }
+            find {
+                what_waits_is_found_with_those_before_it
+                those_of_higher_priorities_are_ahead
+                what_is_delayed_is_found_with_its_time
+                what_is_held_or_held_back_is_found
+                what_is_dead_is_found_with_its_reason
+                the_untracked_and_the_foreign_are_found
+                a_mention_is_not_found
+                what_is_not_there_is_not_found
+                what_is_due_next_is_listed
             }
             revoke {
                 what_waits_is_revoked_by_its_id

@@ -184,7 +184,7 @@ impl Oracle {
     }
 }
 
-/// Through a long mix of sends, duplicates, verdicts, crashes, closes and late verdicts the totals are those of an
+/// Through a long mix of sends, duplicates, verdicts, crashes, closes, late verdicts and replays the totals are those of an
 /// oracle, and add up: what was sent is over or lies somewhere.
 pub async fn totals_are_exact_whatever_happens(bench: Bench) -> Result<(), Error> {
     let heir = bench.consumer().await?;
@@ -194,7 +194,7 @@ pub async fn totals_are_exact_whatever_happens(bench: Bench) -> Result<(), Error
     let mut oracle = Oracle::default();
     let mut dice = Dice(11);
     for _ in 0..150 {
-        match dice.roll(12) {
+        match dice.roll(14) {
             0..=2 => oracle.totals.sent += bench.send(dice.roll(8)).await?.len() as u64,
             3 => {
                 let key = format!("key-{}", dice.roll(4));
@@ -225,6 +225,17 @@ pub async fn totals_are_exact_whatever_happens(bench: Bench) -> Result<(), Error
                 leaving.close().await?;
                 bench.reclaim(&heir).await?;
                 worker.beat().await?;
+            }
+            11 | 12 => {
+                let dead = bench.broker.dead(&bench.queue, dice.roll(3), dice.roll(4));
+                let handles: Vec<_> = dead.await?.into_iter().map(|d| d.handle).collect();
+                if dice.roll(4) == 0 {
+                    bench.broker.discard(&bench.queue, &handles).await?;
+                } else {
+                    let replayed = bench.broker.replay(&bench.queue, &handles).await?;
+                    assert_eq!(replayed, handles.len());
+                    oracle.totals.sent += replayed as u64;
+                }
             }
             _ => {
                 bench.pass(MINUTE, &[&heir, &worker]).await?;

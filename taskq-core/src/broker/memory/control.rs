@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{MemoryBroker, Shared};
-use crate::broker::{Control, Paused, Replies, Requests};
+use crate::broker::{Control, DeadHandle, Paused, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
 use crate::event::cut_text;
@@ -66,6 +66,17 @@ impl Control for MemoryBroker {
         drop(store);
         self.shared.bell.notify_waiters();
         Ok(paused.is_some())
+    }
+
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        let now = self.shared.clock.now_ms();
+        let replayed = self.shared.lock().replay(queue, dead, now)?;
+        self.shared.bell.notify_waiters();
+        Ok(replayed)
+    }
+
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        self.shared.lock().discard(queue, dead)
     }
 
     async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {

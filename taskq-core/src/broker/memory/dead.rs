@@ -43,6 +43,25 @@ impl DeadSet {
         self.entries.len()
     }
 
+    /// The entry known by `handle`.
+    pub(super) fn get(&self, handle: &DeadHandle) -> Option<&DeadMessage> {
+        self.entries.get(self.place(handle)?)
+    }
+
+    /// Takes the entry known by `handle` out.
+    pub(super) fn take(&mut self, handle: &DeadHandle) -> Option<DeadMessage> {
+        let gone = self.entries.remove(self.place(handle)?)?;
+        self.bytes -= size(&gone);
+        Some(gone)
+    }
+
+    /// Handles are numbers that grow.
+    fn place(&self, handle: &DeadHandle) -> Option<usize> {
+        self.entries
+            .binary_search_by(|e| e.handle.0.cmp(&handle.0))
+            .ok()
+    }
+
     pub(super) fn newest(&self, skip: usize, limit: usize) -> Vec<DeadMessage> {
         let newest = self.entries.iter().rev();
         newest.skip(skip).take(limit).cloned().collect()
@@ -91,6 +110,19 @@ mod tests {
             dead.push(entry(at, 1 << 20));
         }
         assert_eq!(dead.len(), 64);
+    }
+
+    #[test]
+    fn one_is_taken_out_by_its_handle() {
+        let mut dead = DeadSet::default();
+        for bytes in 1..=3 {
+            dead.push(entry(0, bytes));
+        }
+        let middle = dead.newest(1, 1).remove(0).handle;
+        assert_eq!(dead.get(&middle).map(|e| e.body.len()), Some(2));
+        assert_eq!(dead.take(&middle).map(|e| e.body.len()), Some(2));
+        assert!(dead.take(&middle).is_none() && dead.get(&middle).is_none());
+        assert_eq!((dead.len(), dead.bytes), (2, 4));
     }
 
     #[test]

@@ -33,9 +33,10 @@ impl Store {
             if let Some(record) = run.record {
                 at.write(name, record, now, now);
             }
-            let told = Told::began(&run.event);
-            let tale = Tale::Task(Box::new(told), Some(node.clone()));
-            at.queue.stream.tell(tale, now);
+            if let Some(told) = Told::begins(&run.event) {
+                let tale = Tale::Task(Box::new(told), Some(node.clone()));
+                at.queue.stream.tell(tale, now);
+            }
         }
     }
 

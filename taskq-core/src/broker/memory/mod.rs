@@ -10,6 +10,7 @@ mod fleet;
 mod consumer;
 mod dead;
 mod events;
+mod find;
 mod finish;
 mod give;
 mod once;
@@ -17,6 +18,7 @@ mod purge;
 mod queue;
 mod reads;
 mod records;
+mod replay;
 mod revoked;
 mod session;
 mod store;
@@ -30,7 +32,6 @@ mod wakeups;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ use self::clock::{Clock, ceil_ms};
 use self::consumer::MemoryConsumer;
 use self::session::Marked;
 use self::store::Store;
-use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing};
+use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing, Served};
 use crate::control::Request;
 use crate::error::Error;
 use crate::fleet::{PublishedTask, WorkerCard};
@@ -69,7 +70,7 @@ const RAW_LIMIT: usize = 16 << 20;
 /// ```
 /// use std::time::Duration;
 /// use taskq_core::broker::memory::MemoryBroker;
-/// use taskq_core::broker::{Broker, ConsumerOptions, Due, Outgoing};
+/// use taskq_core::broker::{Broker, ConsumerOptions, Due, Order, Outgoing};
 /// use taskq_core::{Error, Message, QueueName};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
@@ -224,30 +225,28 @@ impl Broker for MemoryBroker {
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
         let ConsumerOptions {
-            queues,
-            order: _,
+            queues: all,
+            order,
             lease,
             node,
         } = options;
-        let mut queues: Vec<QueueName> = queues.into_iter().map(|served| served.queue).collect();
-        queues.sort();
-        queues.dedup();
+        let mut queues: Vec<Served> = Vec::with_capacity(all.len());
+        for served in all {
+            if queues.iter().all(|q| q.queue != served.queue) {
+                queues.push(served);
+            }
+        }
         if queues.is_empty() || lease.is_zero() {
             return Err(Error::invalid(
                 "a consumer needs at least one queue and a lease longer than nothing",
             ));
         }
         let now = self.shared.clock.now_ms();
-        let (number, lease_ms) = self.shared.lock().open(&queues, ceil_ms(lease), now)?;
-        Ok(Arc::new(MemoryConsumer {
-            shared: self.shared.clone(),
-            number,
-            node,
-            queues,
-            lease_ms,
-            turn: AtomicUsize::new(0),
-            retired: AtomicBool::new(false),
-        }))
+        let opened = self.shared.lock().open(&queues, ceil_ms(lease), now)?;
+        let shared = self.shared.clone();
+        Ok(Arc::new(MemoryConsumer::new(
+            shared, opened, node, queues, order,
+        )))
     }
 
     async fn register(

@@ -14,10 +14,10 @@ use crate::message::Message;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// One list per priority, next one in front.
-    ready: [VecDeque<Marked>; 10],
-    suspects: VecDeque<Marked>,
+    pub(super) ready: [VecDeque<Marked>; 10],
+    pub(super) suspects: VecDeque<Marked>,
     /// By due time, then by arrival.
-    delayed: BTreeMap<(u64, u64), Marked>,
+    pub(super) delayed: BTreeMap<(u64, u64), Marked>,
     arrivals: u64,
     /// By the number of their consumer.
     pub(super) sessions: BTreeMap<u64, Session>,

@@ -9,7 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::MemoryBroker;
 use super::waiters::MemoryWatch;
-use crate::broker::{DeadMessage, Depth, Inspect, Results, ServerInfo, Totals, Wanted, Watch};
+use crate::broker::{
+    DeadMessage, DelayedMessage, Depth, Found, Inspect, Results, ServerInfo, Totals, Wanted, Watch,
+};
 use crate::error::Error;
 use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PublishedTask, WorkerCard};
@@ -84,6 +86,26 @@ impl Inspect for MemoryBroker {
         Ok(store.queues.get_mut(queue).map_or(Vec::new(), |q| {
             q.dead.expire(now);
             q.dead.newest(skip, limit.min(MAX_LISTED))
+        }))
+    }
+
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        let store = self.shared.lock();
+        let delayed = store
+            .queues
+            .get(queue)
+            .map(|q| q.due_next(limit.min(MAX_LISTED)));
+        Ok(delayed.unwrap_or_default())
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        let now = self.shared.clock.now_ms();
+        let mut store = self.shared.lock();
+        let found = store.queues.get_mut(queue).map(|q| q.find(id, now));
+        Ok(found.unwrap_or(Found {
+            place: None,
+            complete: true,
+            now,
         }))
     }
 

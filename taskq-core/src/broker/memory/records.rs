@@ -41,6 +41,15 @@ impl Records {
         }
     }
 
+    /// The first record of a message that is replayed: over FAILURE and DEAD, and where there is none.
+    pub(super) fn revive(&mut self, record: Record, now: u64) {
+        self.expire(now);
+        let before = self.by_id.get(&record.id).map(|k| k.record.state);
+        if before.is_none_or(|state| matches!(state, State::Failure | State::Dead)) {
+            self.put(record, now, now);
+        }
+    }
+
     /// The record as it reads now.
     pub(super) fn get(&mut self, id: TaskId, now: u64) -> Option<Record> {
         self.expire(now);
@@ -109,5 +118,7 @@ fn size(record: &Record) -> usize {
     let error = record.error.as_ref().map_or(0, |e| {
         e.kind.len() + e.message.len() + e.chain.iter().map(String::len).sum::<usize>()
     });
-    size_of::<Kept>() + record.task.len() + result + error
+    let note = record.progress.as_ref().and_then(|p| p.note.as_ref());
+    let progress = note.map_or(0, String::len);
+    size_of::<Kept>() + record.task.len() + result + error + progress
 }

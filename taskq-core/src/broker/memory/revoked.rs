@@ -66,6 +66,13 @@ impl Revoked {
         Ok(())
     }
 
+    /// What is replayed shall run.
+    pub(super) fn forget(&mut self, id: TaskId) {
+        if self.kept.remove(&Revocation::Id(id)).is_some() {
+            self.changed();
+        }
+    }
+
     /// The end of `id` was told.
     fn tell(&mut self, id: TaskId) {
         if let Some(kept) = self.kept.get_mut(&Revocation::Id(id)) {
@@ -161,7 +168,7 @@ fn full(kept: usize) -> Error {
     Error::new(
         ErrorKind::Refused,
         format!(
-            "{kept} revocations are kept and there is room for {MAX_REVOKED}: revoke by task or header, or purge the queue"
+            "{kept} revocations are kept and there is room for {MAX_REVOKED}: revoke by task or header, or wait until the oldest leave"
         ),
     )
 }

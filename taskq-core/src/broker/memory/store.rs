@@ -6,12 +6,14 @@ use tokio::sync::mpsc;
 
 use super::MESSAGE_LIMIT;
 use super::clock::ceil_ms;
+use super::consumer::Taken;
 use super::fleet::Fleet;
 use super::queue::Queue;
 use super::session::{Marked, Session};
 use super::stream::Tale;
 use super::waiters::Waiters;
-use crate::broker::{Accepted, Delivery, Due, Outgoing, Paused, Receipt};
+use crate::broker::shares::{self, Turn};
+use crate::broker::{Accepted, Delivery, Due, Order, Outgoing, Paused, Receipt, Served};
 use crate::control::Reply;
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
@@ -130,81 +132,135 @@ impl Store {
     /// A new consumer's number, with a session at each of its queues; answers also the shortest lease in force.
     pub(super) fn open(
         &mut self,
-        queues: &[QueueName],
+        queues: &[Served],
         lease_ms: u64,
         now: u64,
     ) -> Result<(u64, u64), Error> {
-        let open: usize = self.queues.values().map(|q| q.sessions.len()).sum();
-        if open + queues.len() > MAX_CONSUMERS {
-            return Err(full(format!("{open} sessions are open")));
-        }
+        self.check_sessions(queues.len())?;
         self.consumers += 1;
         let mut shortest = lease_ms;
-        for name in queues {
-            let queue = queue_mut(&mut self.queues, name)?;
+        for served in queues {
+            let queue = queue_mut(&mut self.queues, &served.queue)?;
             shortest = shortest.min(reopen(queue, self.consumers, lease_ms, now).lease_ms);
         }
         Ok((self.consumers, shortest))
     }
 
-    /// Up to `max` deliveries, suspects first, at most one suspect out per consumer.
+    /// Opens a consumer's session at one more queue; answers the lease in force there.
+    pub(super) fn join(
+        &mut self,
+        consumer: u64,
+        name: &QueueName,
+        lease_ms: u64,
+        now: u64,
+    ) -> Result<u64, Error> {
+        self.check_sessions(1)?;
+        let queue = queue_mut(&mut self.queues, name)?;
+        Ok(reopen(queue, consumer, lease_ms, now).lease_ms)
+    }
+
+    fn check_sessions(&self, more: usize) -> Result<(), Error> {
+        let open: usize = self.queues.values().map(|q| q.sessions.len()).sum();
+        if open + more > MAX_CONSUMERS {
+            return Err(full(format!("{open} sessions are open")));
+        }
+        Ok(())
+    }
+
+    /// Whether a consumer holds no suspect at any of these queues.
+    pub(super) fn has_permit<'a>(
+        &self,
+        consumer: u64,
+        queues: impl IntoIterator<Item = &'a QueueName>,
+    ) -> bool {
+        let mut sessions = queues
+            .into_iter()
+            .filter_map(|name| self.queues.get(name)?.sessions.get(&consumer));
+        sessions.all(|s| s.suspect.is_none())
+    }
+
+    /// Up to `max` deliveries of the queues in their turn; suspects first, of which `permit` allows one.
+    #[expect(clippy::too_many_arguments, reason = "a claim is all of these")]
     pub(super) fn claim(
         &mut self,
         consumer: u64,
         lease_ms: u64,
-        queues: &[&QueueName],
+        queues: &mut [&mut Taken],
+        order: Order,
         max: usize,
+        mut permit: bool,
         now: u64,
     ) -> Vec<Delivery> {
         let max = max.min(super::BATCH_LIMIT);
         let mut got: Vec<Delivery> = Vec::new();
         let mut room = MAX_BYTES;
-        let mut permit = !queues
-            .iter()
-            .filter_map(|name| self.queues.get(*name)?.sessions.get(&consumer))
-            .any(|s| s.suspect.is_some());
-        for &name in queues {
-            let Some(queue) = self.queues.get_mut(name) else {
+        let mut given = vec![0; queues.len()];
+        let mut open: Vec<usize> = Vec::with_capacity(queues.len());
+        for (i, taken) in queues.iter().enumerate() {
+            let Some(queue) = self.queues.get_mut(&taken.served.queue) else {
                 continue;
             };
             reopen(queue, consumer, lease_ms, now);
-            if queue.paused.is_some() {
-                continue;
-            }
-            queue.promote(super::BATCH_LIMIT, now);
-            let revoked = queue.revoked.read(now);
-            while got.len() < max {
-                let first = got.is_empty();
-                let suspect = if permit { queue.pop_suspect() } else { None };
-                let suspected = suspect.is_some();
-                let next = suspect.or_else(|| queue.pop(|size| first || size <= room));
-                let Some(message) = next else { break };
-                if !first {
-                    room = room.saturating_sub(message.body.len());
-                }
-                permit &= !suspected;
-                self.tags += 1;
-                let session = reopen(queue, consumer, lease_ms, now);
-                if suspected {
-                    session.suspect = Some(self.tags);
-                }
-                got.push(Delivery {
-                    queue: name.clone(),
-                    body: message.body.clone(),
-                    priority: message.priority,
-                    crashes: message.crashes,
-                    suspect: suspected,
-                    claimed_at: now,
-                    lost: session.lost.child_token(),
-                    revoked: revoked.clone(),
-                    receipt: Receipt {
-                        session: consumer,
-                        tag: self.tags,
-                    },
-                });
-                session.held.insert(self.tags, message);
+            if queue.paused.is_none() {
+                queue.promote(super::BATCH_LIMIT, now);
+                open.push(i);
             }
         }
+        while got.len() < max {
+            let turn = |i: &usize| match order {
+                Order::Strict => 0,
+                Order::Weighted => queues[*i].pass_after(given[*i] as u64),
+            };
+            let Some(i) = open.iter().copied().min_by_key(turn) else {
+                break;
+            };
+            let name = &queues[i].served.queue;
+            let first = got.is_empty();
+            let next = self.queues.get_mut(name).and_then(|queue| {
+                let suspect = if permit { queue.pop_suspect() } else { None };
+                let suspected = suspect.is_some();
+                let next = suspect.or_else(|| queue.pop(|size| first || size <= room))?;
+                let revoked = queue.revoked.read(now);
+                Some((queue, next, suspected, revoked))
+            });
+            let Some((queue, message, suspected, revoked)) = next else {
+                open.retain(|&at| at != i);
+                continue;
+            };
+            if !first {
+                room = room.saturating_sub(message.body.len());
+            }
+            permit &= !suspected;
+            given[i] += 1;
+            self.tags += 1;
+            let session = reopen(queue, consumer, lease_ms, now);
+            if suspected {
+                session.suspect = Some(self.tags);
+            }
+            got.push(Delivery {
+                queue: name.clone(),
+                body: message.body.clone(),
+                priority: message.priority,
+                crashes: message.crashes,
+                suspect: suspected,
+                claimed_at: now,
+                lost: session.lost.child_token(),
+                revoked,
+                receipt: Receipt {
+                    session: consumer,
+                    tag: self.tags,
+                },
+            });
+            session.held.insert(self.tags, message);
+        }
+        let turns = queues.iter_mut().zip(given).map(|(taken, got)| Turn {
+            weight: taken.served.weight,
+            pass: &mut taken.pass,
+            asked: got > 0,
+            got,
+            hungry: got > 0,
+        });
+        shares::settle(&mut turns.collect::<Vec<_>>());
         got
     }
 
@@ -252,7 +308,7 @@ impl Store {
         }
     }
 
-    fn check_room(&self, messages: usize, bytes: usize) -> Result<(), Error> {
+    pub(super) fn check_room(&self, messages: usize, bytes: usize) -> Result<(), Error> {
         if self.owed.messages + messages > MAX_MESSAGES
             || self.owed.bytes + bytes > MAX_MESSAGE_BYTES
         {

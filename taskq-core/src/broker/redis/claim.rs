@@ -1,23 +1,28 @@
 //! Messages out: numbered claims over all queues of a process, and the wait on their bells.
 
+mod part;
+mod plan;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use redis::{Cmd, Value};
+use redis::Cmd;
+use tokio::sync::Notify;
 
+use self::plan::Planned;
 use super::bell::{self, Bells};
+use super::delivery::deliveries;
 use super::endpoint::Endpoint;
 use super::link::{Answer, Link};
 use super::revoked;
-use super::scripts;
-use super::session::{At, Out, Seat};
+use super::session::{At, Seat};
 use super::value::{array, bytes, number, text};
-use crate::broker::{Delivery, Receipt};
+use crate::broker::shares::{self, Turn};
+use crate::broker::{Delivery, Order};
 use crate::error::{Error, ErrorKind};
-use crate::message::{MAX_BYTES, Message};
+use crate::message::MAX_BYTES;
 
 /// A claim takes this many at most; tags count to 999.
 const MAX_CLAIM: usize = 999;
@@ -32,10 +37,17 @@ const ASK_PAUSED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Claimer {
     link: Link,
-    /// Which seat is served first, and which may bring a suspect.
+    order: Order,
+    /// Breaks the wait on the bells off: the queues are others now.
+    changed: Arc<Notify>,
+    /// Which seat is asked first, of several whose turn it is.
     turn: usize,
+    /// The seats that the moods are of.
+    known: Vec<Arc<Seat>>,
     /// What each seat's last answer said.
     moods: Vec<Mood>,
+    /// How often somebody was allowed a suspect.
+    permits: usize,
     /// Claimed beyond what the caller had room for.
     left: VecDeque<Delivery>,
     /// When the paused queues are asked again, all at once.
@@ -54,14 +66,10 @@ struct Mood {
     next_due: Option<Instant>,
     /// It is paused: nothing is claimed, neither its bell nor what is due there is waited for.
     paused: bool,
-}
-
-/// One claim of a round.
-struct Planned {
-    seat: usize,
-    generation: u64,
-    n: usize,
-    call: Cmd,
+    /// Whose turn it is: see [`shares`].
+    pass: u64,
+    /// When it was allowed a suspect last, in permits.
+    permitted: usize,
 }
 
 /// What one call has come to so far.
@@ -76,15 +84,21 @@ struct Round {
     lost: bool,
     /// Queues that answered whether they had something.
     asked: Vec<usize>,
+    /// The wait was broken off.
+    broken_off: bool,
     error: Option<Error>,
 }
 
 impl Claimer {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, order: Order, changed: Arc<Notify>) -> Self {
         Self {
             link,
+            order,
+            changed,
             turn: 0,
+            known: Vec::new(),
             moods: Vec::new(),
+            permits: 0,
             left: VecDeque::new(),
             ask_paused: Instant::now(),
         }
@@ -98,7 +112,6 @@ impl Claimer {
         seats: &[Arc<Seat>],
         link: &mut Link,
     ) -> Result<(), Error> {
-        self.moods = vec![Mood::default(); seats.len()];
         let mut troubles = Vec::new();
         for seat in seats {
             let retired = AtomicBool::new(false);
@@ -201,7 +214,13 @@ impl Claimer {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>, Error> {
+        self.know(seats);
         self.prepare(endpoint, seats, retired).await?;
+        self.part(endpoint, seats).await?;
+        let left = self.leftovers(max);
+        if !left.is_empty() {
+            return Ok(left);
+        }
         // Whatever becomes of this call: only an answer makes a queue quiet again.
         let quiet = self
             .able(seats)
@@ -215,7 +234,8 @@ impl Claimer {
                 false => self.askable(seats),
             };
             self.turn = self.turn.wrapping_add(1);
-            self.ask(endpoint, seats, max, which, &mut round).await?;
+            self.ask(endpoint, seats, max, which, None, &mut round)
+                .await?;
             if !round.deliveries.is_empty() || round.lost || wait.is_zero() {
                 return round.into_result();
             }
@@ -226,18 +246,37 @@ impl Claimer {
         }
         self.block(endpoint, seats, max, wait.min(MAX_BLOCK), &mut round)
             .await?;
-        if round.deliveries.is_empty() && !round.lost {
+        if round.deliveries.is_empty() && !round.lost && !round.broken_off {
             self.follow(endpoint, seats, max, &mut round).await?;
         }
         self.hand_on(seats, max, &mut round).await;
         round.into_result()
     }
 
-    /// Seats that can be claimed from, in their turn.
+    /// Takes note of the seats there are now; what is known of those that stay is kept.
+    fn know(&mut self, seats: &[Arc<Seat>]) {
+        let same = |(a, b): (&Arc<Seat>, &Arc<Seat>)| Arc::ptr_eq(a, b);
+        if self.known.len() == seats.len() && self.known.iter().zip(seats).all(same) {
+            return;
+        }
+        let mood = |seat| {
+            let before = self.known.iter().position(|known| Arc::ptr_eq(known, seat));
+            before.map(|i| self.moods[i]).unwrap_or_default()
+        };
+        self.moods = seats.iter().map(mood).collect();
+        self.known = seats.to_vec();
+    }
+
+    /// Seats that can be claimed from: in the order of the queues if that is strict, else in their turn.
     fn able(&self, seats: &[Arc<Seat>]) -> Vec<usize> {
+        let first = match self.order {
+            Order::Strict => 0,
+            Order::Weighted => self.turn,
+        };
+        let can = |seat: &Seat| seat.takes() && !seat.rests() && seat.state().session.is_some();
         (0..seats.len())
-            .map(|i| (i.wrapping_add(self.turn)) % seats.len())
-            .filter(|&i| !seats[i].rests() && seats[i].state().session.is_some())
+            .map(|i| (i.wrapping_add(first)) % seats.len())
+            .filter(|&i| can(&seats[i]))
             // What came from there waits for what is revoked to be read: nothing more is taken.
             .filter(|&i| !self.left.iter().any(|d| d.queue == seats[i].queue))
             .collect()
@@ -260,22 +299,36 @@ impl Claimer {
             .map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Asks `which` of the queues until one brings something: with less room than queues it takes several rounds.
+    /// Asks `which` of the queues until one brings something: with less room than queues it takes several rounds. In strict
+    /// order it goes on until there is no room left, each queue is asked until it has nothing more.
     async fn ask(
         &mut self,
         endpoint: &Endpoint,
         seats: &[Arc<Seat>],
         max: usize,
-        which: Vec<usize>,
+        mut which: Vec<usize>,
+        first: Option<usize>,
         round: &mut Round,
     ) -> Result<(), Error> {
-        for some in which.chunks(max) {
-            let plan = self.plan(endpoint, seats, max, some);
+        while !which.is_empty() {
+            let room = max.saturating_sub(round.deliveries.len());
+            let plan = self.plan(endpoint, seats, room, &mut which, first);
             let calls: Vec<Cmd> = plan.iter().map(|p| p.call.clone()).collect();
             let answers = self.link.all(&calls, Duration::ZERO).await?;
             self.read(seats, &plan, answers, max, round);
-            if !round.deliveries.is_empty() || round.lost {
+            let enough = match self.order {
+                Order::Weighted => !round.deliveries.is_empty(),
+                Order::Strict => round.deliveries.len() >= max,
+            };
+            if enough || round.lost {
                 break;
+            }
+            if self.order == Order::Strict {
+                let has_more = |p: &&Planned| {
+                    let mood = &self.moods[p.seat];
+                    !mood.quiet && !mood.paused && !seats[p.seat].rests()
+                };
+                which.splice(0..0, plan.iter().filter(has_more).map(|p| p.seat));
             }
         }
         Ok(())
@@ -296,33 +349,46 @@ impl Claimer {
         self.turn = self.turn.wrapping_add(1);
         let (paused, mut which): (Vec<usize>, Vec<usize>) =
             able.into_iter().partition(|&i| self.moods[i].paused);
-        which.truncate(max);
         let ask_paused = self.ask_paused.saturating_duration_since(Instant::now());
         let block = match paused.is_empty() {
             true => block,
             false => block.min(ask_paused),
         };
         let until_due = self.until_due(seats).filter(|due| *due < block);
-        let plan = self.plan(endpoint, seats, max, &which);
+        let plan = self.plan(endpoint, seats, max, &mut which, None);
         let bells = Bells::of(seats, |i| self.moods[i].paused);
         let claims = plan.iter().map(|p| p.call.clone());
-        let answers = match bells.wait(until_due.unwrap_or(block)) {
-            None => {
-                tokio::time::sleep(until_due.unwrap_or(block)).await;
-                let claims: Vec<Cmd> = claims.collect();
-                self.link.all(&claims, Duration::ZERO).await?
-            }
-            Some(wait) => {
-                let calls: Vec<Cmd> = std::iter::once(wait).chain(claims).collect();
-                let mut answers = match until_due {
-                    Some(due) => self.link.all_in_time(&calls, due).await?,
-                    None => self.link.all(&calls, block).await?,
+        let changed = Arc::clone(&self.changed);
+        let link = &mut self.link;
+        let exchange = async {
+            match bells.wait(until_due.unwrap_or(block)) {
+                None => {
+                    tokio::time::sleep(until_due.unwrap_or(block)).await;
+                    let claims: Vec<Cmd> = claims.collect();
+                    let answers = link.all(&claims, Duration::ZERO).await?;
+                    Ok::<_, Error>((None, answers))
                 }
-                .into_iter();
-                round.rang = answers.next().and_then(|a| bells.rang(seats, a));
-                answers.collect()
+                Some(wait) => {
+                    let calls: Vec<Cmd> = std::iter::once(wait).chain(claims).collect();
+                    let mut answers = match until_due {
+                        Some(due) => link.all_in_time(&calls, due).await?,
+                        None => link.all(&calls, block).await?,
+                    }
+                    .into_iter();
+                    Ok((answers.next(), answers.collect()))
+                }
             }
         };
+        // Broken off, the connection goes with it; what it claimed unseen is answered by the next claim.
+        let (rang, answers) = tokio::select! {
+            biased;
+            answers = exchange => answers?,
+            () = changed.notified() => {
+                round.broken_off = true;
+                return Ok(());
+            }
+        };
+        round.rang = rang.and_then(|answer| bells.rang(seats, answer));
         if round.rang.is_some_and(|i| self.moods[i].paused) {
             self.ask_paused = Instant::now();
         }
@@ -345,10 +411,15 @@ impl Claimer {
         let early = round.suspects_at.filter(|i| round.rang == Some(*i));
         let rang = round.rang.filter(|i| !round.asked.contains(i));
         // The permit goes to the first.
-        let mut which: Vec<usize> = suspect.or(early).into_iter().chain(rang).collect();
-        let rest = self.askable(seats).into_iter();
-        which.extend(rest.filter(|i| !round.asked.contains(i) && rang != Some(*i)));
-        self.ask(endpoint, seats, max, which, round).await?;
+        let first = suspect.or(early).or(rang);
+        let mut which = self.askable(seats);
+        which.retain(|&i| !round.asked.contains(&i) || first == Some(i));
+        if self.order == Order::Weighted {
+            which.retain(|&i| first != Some(i));
+            which.splice(0..0, first);
+            which.extend(rang.filter(|i| !which.contains(i)));
+        }
+        self.ask(endpoint, seats, max, which, first, round).await?;
         // If it still is: to be asked again before the next block.
         if let Some(i) = round.rang.filter(|i| round.suspects_at == Some(*i)) {
             self.moods[i].quiet = false;
@@ -391,7 +462,7 @@ impl Claimer {
         retired: &AtomicBool,
     ) -> Result<(), Error> {
         for seat in seats {
-            if seat.rests() {
+            if seat.rests() || !seat.takes() {
                 continue;
             }
             match seat.prepare(endpoint, retired, &mut self.link).await {
@@ -403,60 +474,6 @@ impl Claimer {
         Ok(())
     }
 
-    /// Shares `max` among the queues: those that were full last time get what the others' probes leave.
-    fn plan(
-        &self,
-        endpoint: &Endpoint,
-        seats: &[Arc<Seat>],
-        max: usize,
-        able: &[usize],
-    ) -> Vec<Planned> {
-        let mut suspect_free = seats.iter().all(|s| s.suspects_out() == 0);
-        let hungry = able.iter().filter(|&&i| self.moods[i].hungry).count();
-        let (sharers, spare) = match hungry {
-            0 => (able.len(), max - able.len()),
-            hungry => (hungry, max - able.len()),
-        };
-        let mut extra = spare % sharers.max(1);
-        let mut plan = Vec::with_capacity(able.len());
-        for &i in able {
-            let mut n = 1;
-            if hungry == 0 || self.moods[i].hungry {
-                n += spare / sharers + usize::from(extra > 0);
-                extra = extra.saturating_sub(1);
-            }
-            // A claim of large messages ends at its byte bound anyway; what it popped beyond would be pushed back.
-            let n = n
-                .min(MAX_CLAIM)
-                .min((2 * MAX_BYTES / self.moods[i].mean.max(1)).max(1));
-            let seat = &seats[i];
-            let state = seat.state();
-            let Some(session) = state.session.as_ref() else {
-                continue;
-            };
-            let k = &seat.keys;
-            let fixed = [&k.delayed, &k.suspects, &k.bell];
-            let mut call = scripts::CLAIM.call(
-                std::iter::once(&k.session(&session.id))
-                    .chain(fixed)
-                    .chain(&k.ready)
-                    .chain([&k.meta]),
-            );
-            call.arg(endpoint.offset_ms())
-                .arg(session.claimed + 1)
-                .arg(n);
-            call.arg(u8::from(std::mem::take(&mut suspect_free)))
-                .arg(MAX_BYTES);
-            plan.push(Planned {
-                seat: i,
-                generation: session.generation,
-                n,
-                call,
-            });
-        }
-        plan
-    }
-
     fn read(
         &mut self,
         seats: &[Arc<Seat>],
@@ -465,15 +482,28 @@ impl Claimer {
         max: usize,
         round: &mut Round,
     ) {
+        let hungry: Vec<bool> = self.moods.iter().map(|mood| mood.hungry).collect();
+        let mut got = vec![None; seats.len()];
         for (planned, answer) in plan.iter().zip(answers) {
+            let before = round.deliveries.len();
             self.read_one(&seats[planned.seat], planned, answer, round);
+            got[planned.seat] = Some(round.deliveries.len() - before);
         }
+        let turns = self.moods.iter_mut().enumerate().map(|(i, mood)| Turn {
+            weight: seats[i].weight(),
+            pass: &mut mood.pass,
+            asked: got[i].is_some(),
+            got: got[i].unwrap_or_default(),
+            hungry: hungry[i],
+        });
+        shares::settle(&mut turns.collect::<Vec<_>>());
         if round.deliveries.len() > max {
             self.left.extend(round.deliveries.drain(max..));
         }
     }
 
     fn read_one(&mut self, seat: &Seat, planned: &Planned, answer: Answer, round: &mut Round) {
+        seat.answered(planned.generation);
         let words = match answer {
             Ok(value) => array(value).unwrap_or_default(),
             Err(error) => {
@@ -549,68 +579,4 @@ impl Round {
             _ => Ok(self.deliveries),
         }
     }
-}
-
-/// Takes note of a claim that was applied, and makes deliveries of its answer.
-fn deliveries(
-    seat: &Seat,
-    generation: u64,
-    now: u64,
-    mut words: impl Iterator<Item = Value>,
-) -> Vec<Delivery> {
-    let mut state = seat.state();
-    let Some(session) = state
-        .session
-        .as_mut()
-        .filter(|s| s.generation == generation)
-    else {
-        // Lost meanwhile: the server gives them back with the session.
-        return Vec::new();
-    };
-    session.claimed += 1;
-    // What is not known yet is read before they are handed out.
-    let revoked = seat.revoked.all().unwrap_or_default();
-    let mut deliveries = Vec::new();
-    while let (Some(tag), Some(marked)) = (words.next(), words.next()) {
-        let (Some(tag), Some(marked)) = (number(&tag), bytes(marked)) else {
-            continue;
-        };
-        let marked = Bytes::from(marked);
-        let (priority, crashes) = mark(&marked);
-        let body = marked.slice(2.min(marked.len())..);
-        let suspect = crashes > 0 && is_on_last_life(&body, crashes);
-        let out = Out {
-            priority,
-            crashes,
-            suspect,
-        };
-        session.out.insert(tag, out);
-        deliveries.push(Delivery {
-            queue: seat.queue.clone(),
-            body,
-            priority,
-            crashes,
-            suspect,
-            claimed_at: now,
-            lost: session.lost.clone(),
-            revoked: revoked.clone(),
-            receipt: Receipt {
-                session: generation,
-                tag,
-            },
-        });
-    }
-    deliveries
-}
-
-/// Priority and crash count: the two digits before a message.
-pub(super) fn mark(marked: &[u8]) -> (u8, u8) {
-    let digit = |i: usize| marked.get(i).map_or(0, |b| b.saturating_sub(b'0').min(9));
-    (digit(0), digit(1))
-}
-
-fn is_on_last_life(body: &[u8], crashes: u8) -> bool {
-    let limit =
-        Message::decode(body).map_or(crate::message::DEFAULT_MAX_CRASHES, |m| m.crash_limit());
-    crashes + 1 >= limit
 }

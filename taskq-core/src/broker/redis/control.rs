@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::RedisBroker;
 use super::endpoint::Endpoint;
 use super::link::connect_error;
-use crate::broker::{Control, Replies, Requests};
+use crate::broker::{Control, DeadHandle, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
@@ -138,6 +138,14 @@ impl Control for RedisBroker {
 
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
         super::pause::resume(self, queue).await
+    }
+
+    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        super::replay::replay(self, queue, dead).await
+    }
+
+    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
+        super::replay::discard(self, queue, dead).await
     }
 
     async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {

@@ -43,6 +43,12 @@ pub(super) fn header(state: State, reason: &str, session: &str, tag: u64) -> Res
     })
 }
 
+/// The message in an entry.
+pub(super) fn body(member: &[u8]) -> &[u8] {
+    let end = member.iter().position(|&b| b == b'\n').unwrap_or(0);
+    member.get(end + 1..).unwrap_or_default()
+}
+
 /// Takes an entry apart: a line of JSON, then the message.
 pub(super) fn read(member: Vec<u8>, at: u64) -> DeadMessage {
     #[derive(serde::Deserialize)]

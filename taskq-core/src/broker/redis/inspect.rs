@@ -11,12 +11,12 @@ use super::RedisBroker;
 use super::endpoint::Endpoint;
 use super::short::Short;
 use super::value::{array, bytes, members, number};
-use super::{events, scripts};
-use crate::broker::{DeadMessage, Depth, Inspect, ServerInfo, Totals};
+use super::{events, find, scripts};
+use crate::broker::{DeadMessage, DelayedMessage, Depth, Found, Inspect, ServerInfo, Totals};
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventPage, EventPosition};
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
-use crate::id::QueueName;
+use crate::id::{QueueName, TaskId};
 use crate::revocation::Revocations;
 
 /// The stored form of a published task: the script puts `seen` before the rest.
@@ -197,6 +197,14 @@ impl Inspect for RedisBroker {
             dead.push(super::dead::read(member, at));
         }
         Ok(dead)
+    }
+
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        find::delayed(self, queue, limit).await
+    }
+
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        find::find(self, queue, id).await
     }
 
     async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {

@@ -5,7 +5,7 @@
 use redis::Cmd;
 
 use super::RedisBroker;
-use super::claim::mark;
+use super::delivery::mark;
 use super::keys::QueueKeys;
 use super::records::{RETENTION_S, encode, server_ms};
 use super::scripts;

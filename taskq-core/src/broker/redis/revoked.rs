@@ -194,7 +194,7 @@ pub(super) async fn revoke(
         (Some("FULL"), Some(kept)) => Err(Error::new(
             ErrorKind::Refused,
             format!(
-                "{kept} revocations are kept at {queue} and there is room for {MAX_REVOKED}: revoke by task or header, or purge the queue"
+                "{kept} revocations are kept at {queue} and there is room for {MAX_REVOKED}: revoke by task or header, or wait until the oldest leave"
             ),
         )),
         _ => Err(odd(broker, "what became of a revocation")),

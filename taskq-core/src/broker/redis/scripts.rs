@@ -51,6 +51,8 @@ scripts! {
     ALIVE = "alive" + "time";
     PAUSE = "pause" + "time";
     RESUME = "resume";
+    REPLAY = "replay" + "time" + "typed" + "record" + "tell" + "count" + "leave" + "serial";
+    DISCARD = "discard" + "typed" + "leave";
     KNOWN = "known";
     REVOKE = "revoke" + "time" + "typed" + "serial";
     MARK = "mark" + "time" + "typed" + "record" + "tell" + "wake" + "serial";

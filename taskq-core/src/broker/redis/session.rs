@@ -1,7 +1,7 @@
 //! A seat at one queue, and the session that holds it: numbers, deliveries out, lost or not.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::link::{Answer, Link};
 use super::revoked::Known;
 use super::scripts;
 use super::value::{array, number, text};
+use crate::broker::Served;
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 
@@ -33,6 +34,10 @@ pub(super) struct Seat {
     closing: AtomicBool,
     /// What is revoked here.
     pub(super) revoked: Known,
+    /// Nothing more is claimed: what is held runs to its verdict, then the session is closed.
+    leaving: AtomicBool,
+    /// Its share while several queues have messages.
+    weight: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -68,6 +73,8 @@ pub(super) struct Session {
     pub(super) generation: u64,
     /// The last claim known to be applied.
     pub(super) claimed: u64,
+    /// The next claim was sent, and its answer is not known.
+    pub(super) asked: bool,
     /// The number of the next finish.
     pub(super) next_finish: u64,
     /// Deliveries out, by tag.
@@ -84,16 +91,69 @@ pub(super) struct Out {
 }
 
 impl Seat {
-    pub(super) fn new(queue: QueueName, keys: QueueKeys, lease: Duration, node: Arc<str>) -> Self {
+    pub(super) fn new(served: Served, keys: QueueKeys, lease: Duration, node: Arc<str>) -> Self {
         Self {
             node,
-            queue,
+            queue: served.queue,
             keys,
             lease_ms: AtomicU64::new(ms(lease)),
             closing: AtomicBool::new(false),
             revoked: Known::default(),
+            leaving: AtomicBool::new(false),
+            weight: AtomicU32::new(served.weight),
             state: Mutex::default(),
         }
+    }
+
+    /// Its share while several queues have messages.
+    pub(super) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Whether messages are claimed from this queue.
+    pub(super) fn takes(&self) -> bool {
+        !self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Claims from here on, with this weight. False: the session's end has been asked for, another seat is needed.
+    pub(super) fn stay(&self, weight: u32) -> bool {
+        if self.closing.load(Ordering::SeqCst) {
+            return false;
+        }
+        self.weight.store(weight, Ordering::Relaxed);
+        self.leaving.store(false, Ordering::SeqCst);
+        true
+    }
+
+    /// Claims nothing more; whether it did until now.
+    pub(super) fn leave(&self) -> bool {
+        !self.leaving.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether it left, a claim was sent, and its answer is not known.
+    pub(super) fn owes_an_answer(&self) -> bool {
+        !self.takes() && self.state().session.as_ref().is_some_and(|s| s.asked)
+    }
+
+    /// The server has answered the claim that was sent.
+    pub(super) fn answered(&self, generation: u64) {
+        let mut state = self.state();
+        let session = state.session.as_mut();
+        if let Some(session) = session.filter(|s| s.generation == generation) {
+            session.asked = false;
+        }
+    }
+
+    /// Whether it left and holds nothing.
+    pub(super) fn may_close(&self) -> bool {
+        let holds = |s: &Session| s.asked || !s.out.is_empty();
+        !self.takes() && self.state().session.as_ref().is_some_and(|s| !holds(s))
+    }
+
+    /// Whether it left and nothing of it is left at the server.
+    pub(super) fn is_over(&self) -> bool {
+        let state = self.state();
+        !self.takes() && state.session.is_none() && state.resigning.is_empty()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -150,7 +210,9 @@ impl Seat {
     pub(super) fn hears(&self) -> bool {
         let state = self.state();
         let bell = &state.troubles[At::Bell as usize];
-        state.session.is_some() && bell.as_ref().is_none_or(|t| Instant::now() >= t.retry_at)
+        self.takes()
+            && state.session.is_some()
+            && bell.as_ref().is_none_or(|t| Instant::now() >= t.retry_at)
     }
 
     /// Remembers trouble of this queue alone; told once per kind of trouble.
@@ -185,7 +247,7 @@ impl Seat {
         link: &mut Link,
     ) -> Result<(), Error> {
         self.resign_lost(endpoint, link).await?;
-        while self.state().session.is_none() && !retired.load(Ordering::SeqCst) {
+        while self.state().session.is_none() && self.takes() && !retired.load(Ordering::SeqCst) {
             let id = uuid::Uuid::now_v7().simple().to_string();
             let mut open =
                 scripts::OPEN.call([&self.keys.session(&id), &self.keys.leases, &self.keys.meta]);
@@ -224,6 +286,7 @@ impl Seat {
             id,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             claimed: 0,
+            asked: false,
             next_finish: 1,
             out: HashMap::new(),
             lost: CancellationToken::new(),

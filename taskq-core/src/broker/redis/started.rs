@@ -1,4 +1,4 @@
-//! Runs that began and are still under way: told once, with the STARTED records of those that ask for one.
+//! Runs that began and are still under way: told once, with the STARTED records of those that ask for one or got further.
 
 use super::endpoint::Endpoint;
 use super::link::Link;
@@ -30,8 +30,9 @@ pub(super) async fn tell(
     let Some((session, ours)) = ours(seat, runs) else {
         return Ok(());
     };
-    let told: Vec<Told> = ours.iter().map(|run| Told::began(&run.event)).collect();
-    let event = Compact::encode(&told, Some(&seat.node), now_ms());
+    let told: Vec<Option<Told>> = ours.iter().map(|run| Told::begins(&run.event)).collect();
+    let event = Compact::encode(told.iter().flatten(), Some(&seat.node), now_ms());
+    let mut rows = event.rows.into_iter();
     let k = &seat.keys;
     let mut keys = vec![
         k.session(&session),
@@ -60,7 +61,8 @@ pub(super) async fn tell(
         .arg(RETENTION_S)
         .arg(event.header)
         .arg(arguments.len());
-    for ((tag, id, json, second, bucket, own), row) in arguments.into_iter().zip(event.rows) {
+    for ((tag, id, json, second, bucket, own), told) in arguments.into_iter().zip(told) {
+        let row = told.and_then(|_| rows.next()).unwrap_or_default();
         call.arg(tag).arg(row).arg(id.to_string()).arg(json);
         call.arg(second.map(|s| s.to_string()).unwrap_or_default())
             .arg(bucket)

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::claim::mark;
 use super::dead;
+use super::delivery::mark;
 use super::endpoint::Endpoint;
 use super::link::Link;
 use super::records::{FAILED_RETENTION_S, RETENTION_S, encode};

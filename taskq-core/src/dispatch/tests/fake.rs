@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use crate::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadMessage, Depth, Inspect, Outgoing,
-    Replies, Requests, Results, ServerInfo, Totals, Wanted, Watch,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
+    Depth, Found, Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Wanted, Watch,
 };
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
@@ -199,6 +199,14 @@ impl Inspect for Fake {
         Ok(Vec::new())
     }
 
+    async fn delayed(&self, _: &QueueName, _: usize) -> Result<Vec<DelayedMessage>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn find(&self, _: &QueueName, _: TaskId) -> Result<Found, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
     async fn revoked(&self, _: &QueueName) -> Result<Arc<Revocations>, Error> {
         Err(Error::invalid("not in this test"))
     }
@@ -229,6 +237,14 @@ impl Control for Fake {
     }
 
     async fn reply(&self, _: &Request, _: Reply) -> Result<(), Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn replay(&self, _: &QueueName, _: &[DeadHandle]) -> Result<usize, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+
+    async fn discard(&self, _: &QueueName, _: &[DeadHandle]) -> Result<usize, Error> {
         Err(Error::invalid("not in this test"))
     }
 

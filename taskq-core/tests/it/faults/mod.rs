@@ -32,6 +32,8 @@ pub(crate) struct Mix {
     pub(crate) outage: bool,
     /// Redis comes back as it was some time ago.
     pub(crate) rollback: bool,
+    /// Processes leave their queues and take from them again.
+    pub(crate) leave: bool,
     /// So many messages kill the process that runs them.
     pub(crate) poison: usize,
 }
@@ -70,6 +72,9 @@ async fn run(mix: Mix, salt: u64) {
     if mix.mute {
         assert!(tally.lies.muted > 0, "the wire was never silent: {tally:?}");
     }
+    if mix.leave {
+        assert!(tally.leaves > 2, "no queue was left: {tally:?}");
+    }
     if mix.warm {
         assert!(tally.warm_stops > 0, "nobody stopped: {tally:?}");
     }
@@ -98,6 +103,10 @@ mixes! {
     warm_stops: warm = true;
     warm_stops_after_pauses: warm = true, pause = true;
     rollbacks: rollback = true;
+    leaves: leave = true;
+    leaves_and_lost_replies: leave = true, reply = true, mute = true;
+    leaves_and_everything: leave = true, reply = true, mute = true, pause = true, kill = true, warm = true, outage = true, rollback = true;
+    leaves_and_poison: leave = true, poison = 1;
     outages: outage = true;
     replies_pauses_kills: reply = true, pause = true, kill = true;
     replies_silences_warm_stops: reply = true, mute = true, warm = true;

@@ -63,6 +63,7 @@ impl Process {
         let (mut upkeep, mut work) = (JoinSet::new(), JoinSet::new());
         upkeep.spawn(self.clone().beat(consumer.clone()));
         upkeep.spawn(self.clone().sweep(consumer.clone()));
+        upkeep.spawn(self.clone().leave(consumer.clone()));
         let mut verdicts = Vec::new();
         for queue in &self.queues {
             let (verdict, judged) = mpsc::channel(64);
@@ -165,6 +166,33 @@ impl Process {
                 self.shared.heard(self.number, Heard::Sweep);
             }
         }
+    }
+
+    /// Leaves a queue now and then, and takes from it again; gives both calls up half way.
+    async fn leave(self: Arc<Self>, consumer: Arc<dyn Consumer>) {
+        let mut rng = self.rng();
+        let mut ms = move |most: u64| Duration::from_millis(rng.random_range(0..most));
+        while self.shared.mix.leave && !self.stops() {
+            sleep(ms(150)).await;
+            self.awake().await;
+            let queue = &self.queues[self.rng().random_range(0..self.queues.len())];
+            if !self.shared.is_quiet() {
+                let detach = timeout(ms(20) * 20, consumer.detach(queue)).await;
+                if let Ok(Ok(true)) = detach {
+                    self.shared.leaves.fetch_add(1, Ordering::Relaxed);
+                }
+                sleep(ms(100)).await;
+            }
+            while !self.stops()
+                && !matches!(
+                    timeout(ms(20) * 20, consumer.attach(queue.clone().into())).await,
+                    Ok(Ok(()))
+                )
+            {
+                sleep(ms(30)).await;
+            }
+        }
+        std::future::pending().await
     }
 
     async fn finish(

@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) runs: AtomicU64,
     pub(crate) deaths: AtomicU64,
     pub(crate) warm_stops: AtomicU64,
+    /// How often a process left a queue.
+    pub(crate) leaves: AtomicU64,
     /// Which worker's calls were answered since the run is quiet: a bit for each.
     heard: AtomicU64,
     accepted: Mutex<HashMap<TaskId, Sent>>,
@@ -103,6 +105,7 @@ pub(crate) struct Tally {
     pub(crate) acknowledged: usize,
     pub(crate) lies: Lies,
     pub(crate) warm_stops: u64,
+    pub(crate) leaves: u64,
     runs: u64,
     deaths: u64,
     rolled_back: usize,
@@ -123,6 +126,7 @@ impl World {
             runs: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
             warm_stops: AtomicU64::new(0),
+            leaves: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             accepted: Mutex::default(),
             poison: Mutex::default(),
@@ -262,6 +266,7 @@ impl World {
             acknowledged,
             lies: self.proxy.lies(),
             warm_stops: self.shared.warm_stops.load(Ordering::Relaxed),
+            leaves: self.shared.leaves.load(Ordering::Relaxed),
             runs: self.shared.runs.load(Ordering::Relaxed),
             deaths: self.shared.deaths.load(Ordering::Relaxed),
             rolled_back: self.rolled_back.len(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, Due, Inspect, Outgoing, Results,
+    Accepted, Broker, Consumer, ConsumerOptions, Control, Due, Inspect, Order, Outgoing, Results,
 };
 use taskq_core::clock::now_ms;
 use taskq_core::fleet::{PublishedTask, WorkerCard};
@@ -63,6 +63,9 @@ impl Mutant {
     fn note_sent(&self, queue: &QueueName, batch: &[Outgoing]) {
         let mut notes = self.notes();
         notes.sent_to.insert(queue.clone());
+        if self.flaw == Flaw::TakesAMentionForIt {
+            notes.sent.extend(batch.iter().map(|out| out.body.clone()));
+        }
         let now = notes.now;
         for record in batch.iter().filter_map(|out| out.record.clone()) {
             notes.written.entry(record.id).or_insert((record, now));
@@ -116,6 +119,9 @@ impl Broker for Mutant {
         match self.flaw {
             Flaw::ListensAtTheFirstQueueAlone => options.queues.truncate(1),
             Flaw::HalvesTheLease => options.lease /= 2,
+            Flaw::IgnoresWeights => options.queues.iter_mut().for_each(|s| s.weight = 1),
+            Flaw::IgnoresTheOrder => options.order = Order::Weighted,
+            Flaw::OrdersByName => options.queues.sort_by(|a, b| a.queue.cmp(&b.queue)),
             _ => {}
         }
         if self.flaw == Flaw::BeginsWithAResume {

@@ -1,5 +1,6 @@
 //! A consumer of the mutant: claims, leases, sweeps, the end.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -48,6 +49,12 @@ pub(super) struct Own {
     /// When it was opened, or beat last.
     beat: Duration,
     retired: bool,
+    /// The stop has begun.
+    stopping: bool,
+    /// A queue was left.
+    detached: bool,
+    attached: BTreeSet<QueueName>,
+    left: BTreeSet<QueueName>,
 }
 
 /// What had happened when a claim began.
@@ -55,6 +62,7 @@ struct Since {
     now: Duration,
     returns: usize,
     resumes: usize,
+    replays: usize,
 }
 
 impl Since {
@@ -64,6 +72,7 @@ impl Since {
             now: notes.now,
             returns: notes.returns,
             resumes: notes.resumes,
+            replays: notes.replays,
         }
     }
 }
@@ -83,7 +92,12 @@ impl MutantConsumer {
         };
         let apart = matches!(
             broker.flaw,
-            Flaw::AsksOneQueuePerClaim | Flaw::AsksInAFixedOrder | Flaw::AllowsASuspectPerQueue
+            Flaw::AsksOneQueuePerClaim
+                | Flaw::AsksInAFixedOrder
+                | Flaw::AllowsASuspectPerQueue
+                | Flaw::IgnoresWeightsOfSmallClaims
+                | Flaw::MakesUpForTheEmpty
+                | Flaw::LeavesTheLaterNothing
         );
         if apart {
             for queue in options.queues.chunks(1) {
@@ -115,7 +129,16 @@ impl MutantConsumer {
     /// The consumers that this claim asks, in order.
     fn asked_now(&self) -> Vec<Arc<dyn Consumer>> {
         let mut inner = self.inner();
-        if self.broker.flaw != Flaw::AsksInAFixedOrder {
+        if self.broker.flaw == Flaw::MakesUpForTheEmpty {
+            let mine = self.own().mine.clone();
+            let place = |inner: &Arc<dyn Consumer>| inner_place(&self.inner(), inner);
+            let queue = |at: usize| &self.options.queues[at].queue;
+            let given = |at: usize| mine.iter().filter(|d| d.queue == *queue(at)).count();
+            inner.sort_by_key(|inner| place(inner).map(given));
+        } else if !matches!(
+            self.broker.flaw,
+            Flaw::AsksInAFixedOrder | Flaw::LeavesTheLaterNothing
+        ) {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % inner.len();
             inner.rotate_left(turn);
         }
@@ -133,7 +156,11 @@ impl MutantConsumer {
         };
         let mut got = Vec::new();
         for inner in self.asked_now() {
-            let room = max - got.len();
+            let room = match self.broker.flaw {
+                Flaw::LeavesTheLaterNothing if !got.is_empty() => 0,
+                Flaw::KeepsTheSharesOfTheEmpty => max.div_ceil(self.options.queues.len()),
+                _ => max - got.len(),
+            };
             got.extend(inner.claim(room, Duration::ZERO).await?);
             while self.broker.flaw == Flaw::IgnoresTheBytesOfAClaim && got.len() < max {
                 let more = inner.claim(max - got.len(), Duration::ZERO).await?;
@@ -182,6 +209,7 @@ impl MutantConsumer {
                 Flaw::ForgetsCrashes => delivery.crashes = 0,
                 Flaw::CrashLosesPriority if delivery.crashes > 0 => delivery.priority = 0,
                 Flaw::ReversesPriorities => delivery.priority = 9 - delivery.priority,
+                Flaw::ReplayKeepsCrashes if self.broker.notes().replays > 0 => delivery.crashes = 1,
                 Flaw::NamesNoSuspect => delivery.suspect = false,
                 Flaw::RewritesMessages => {
                     if let Ok(message) = Message::decode(&delivery.body) {
@@ -250,6 +278,7 @@ impl MutantConsumer {
             Flaw::SleepsThroughWhatBecomesDue => notes.now != then.now,
             Flaw::SleepsThroughReturns => notes.returns != then.returns,
             Flaw::SleepsThroughAResume => notes.resumes != then.resumes,
+            Flaw::SleepsThroughAReplay => notes.replays != then.replays,
             _ => false,
         }
     }
@@ -284,6 +313,10 @@ impl MutantConsumer {
         }
         Ok(())
     }
+}
+
+fn inner_place(all: &[Arc<dyn Consumer>], one: &Arc<dyn Consumer>) -> Option<usize> {
+    all.iter().position(|other| Arc::ptr_eq(other, one))
 }
 
 async fn open_at(
@@ -382,6 +415,9 @@ impl Consumer for MutantConsumer {
             }
             _ => {}
         }
+        if self.broker.flaw == Flaw::BeatsForNoneDetached && self.own().detached {
+            return Ok(());
+        }
         for inner in self.inner() {
             inner.beat().await?;
         }
@@ -420,6 +456,7 @@ impl Consumer for MutantConsumer {
 
     async fn retire(&self) -> Result<(), Error> {
         self.broker.called("retire");
+        self.own().stopping = true;
         match self.broker.flaw {
             Flaw::RetiresInVain => return Ok(()),
             Flaw::ChargesTheRetired => {
@@ -444,6 +481,7 @@ impl Consumer for MutantConsumer {
             Flaw::ClosesNothing => return Ok(()),
             Flaw::IgnoresOnCrashAtClose => self.each_end(mine, &End::Return).await?,
             Flaw::LosesWhatIsHeldAtClose => self.each_end(mine, &End::Done).await?,
+            Flaw::StopsWithoutTheDetached if self.own().detached => return Ok(()),
             _ => {}
         }
         for inner in self.inner() {
@@ -458,12 +496,42 @@ impl Consumer for MutantConsumer {
     async fn attach(&self, mut served: Served) -> Result<(), Error> {
         self.broker.called("attach");
         served.queue = self.broker.spelled(&served.queue);
+        let queue = &served.queue;
+        let first = self.own().attached.insert(queue.clone());
+        match self.broker.flaw {
+            Flaw::AttachesNothing => return Ok(()),
+            Flaw::AttachesNoneAgain if self.own().detached => return Ok(()),
+            Flaw::KeepsTheFirstWeight if !first => return Ok(()),
+            Flaw::AttachesTwice if !first => {
+                let another = open_at(&self.broker, &[served], &self.options).await?;
+                self.own().inner.push(another);
+                return Ok(());
+            }
+            Flaw::AttachesTheRetired if self.own().stopping => return Ok(()),
+            _ => {}
+        }
         self.inner()[0].attach(served).await
     }
 
     async fn detach(&self, queue: &QueueName) -> Result<bool, Error> {
         self.broker.called("detach");
-        self.inner()[0].detach(&self.broker.spelled(queue)).await
+        let queue = self.broker.spelled(queue);
+        self.own().detached = true;
+        if self.broker.flaw == Flaw::DetachesNothing {
+            return Ok(self.own().left.insert(queue));
+        }
+        if self.broker.flaw == Flaw::ClosesNoneDetached {
+            // Another session of its own stays there.
+            let served = [queue.clone().into()];
+            open_at(&self.broker, &served, &self.options).await?;
+        }
+        if self.broker.flaw == Flaw::DetachesWhatIsHeld {
+            let mine = self.own().mine.clone();
+            let here = mine.into_iter().filter(|d| d.queue == queue).collect();
+            self.each_end(here, &End::Return).await?;
+        }
+        let took = self.inner()[0].detach(&queue).await?;
+        Ok(took || self.broker.flaw == Flaw::SaysItDetached)
     }
 
     fn lease(&self) -> Duration {
@@ -472,6 +540,7 @@ impl Consumer for MutantConsumer {
         match self.broker.flaw {
             Flaw::GoesByItsOwnLease => self.asked,
             Flaw::HalvesTheLease => lease * 2,
+            Flaw::LosesTheLeaseOfTheLast if self.own().detached => Duration::ZERO,
             _ => lease,
         }
     }

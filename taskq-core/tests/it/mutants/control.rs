@@ -98,12 +98,12 @@ impl Control for Mutant {
 
     async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
         self.called("replay");
-        self.inner.replay(&self.spelled(queue), dead).await
+        self.bent_replay(&self.spelled(queue), dead).await
     }
 
     async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
         self.called("discard");
-        self.inner.discard(&self.spelled(queue), dead).await
+        self.bent_discard(&self.spelled(queue), dead).await
     }
 }
 

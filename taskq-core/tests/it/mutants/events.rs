@@ -29,6 +29,10 @@ impl Mutant {
             _ => self.inner.events(after, wait).await?,
         };
         page.events.retain_mut(|event| self.tells(event));
+        if self.flaw == Flaw::TellsNoReplay && self.notes().replays > 0 {
+            let sent = |fact: &Fact| matches!(fact, Fact::Task(t) if t.kind == TaskEventKind::Sent);
+            page.events.retain(|event| !sent(&event.fact));
+        }
         let lost = self.notes().lost;
         match self.flaw {
             Flaw::TellsLostVerdicts if lost > 0 => page.events.extend(page.events.last().cloned()),
@@ -99,6 +103,7 @@ impl Mutant {
             }
             Flaw::CountsReturnsAsCrashes => totals.crashed = totals.crashed.max(totals.returned),
             Flaw::CountsLostVerdicts => totals.succeeded += lost,
+            Flaw::CountsNoReplay => totals.sent -= self.notes().replays as u64,
             Flaw::CountsTheForeignAsSent => totals.sent += foreign,
             Flaw::CountsAllQueuesTogether => {
                 for other in self.inner.queues().await? {

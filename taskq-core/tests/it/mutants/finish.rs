@@ -108,6 +108,11 @@ impl Mutant {
                     record.result = None;
                 }
             }
+            (Flaw::ForgetsTheLastProgress, End::Retry { .. }) => {
+                if let Some(record) = &mut verdict.record {
+                    record.progress = None;
+                }
+            }
             (Flaw::RetriesAtOnce, End::Retry { after, .. }) => *after = Duration::ZERO,
             (Flaw::RetriesTheOldForm, End::Retry { after, .. }) => {
                 verdict.end = End::Snooze(*after);

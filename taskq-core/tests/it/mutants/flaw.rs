@@ -112,6 +112,52 @@ flaws! {
         RewritesMessages,
     }
 
+    // shares
+    [claim] {
+        /// Every queue has the same weight.
+        IgnoresWeights,
+        /// A claim of one message goes round the queues.
+        IgnoresWeightsOfSmallClaims,
+        /// What a queue with nothing does not use stays unused.
+        KeepsTheSharesOfTheEmpty,
+        /// A queue that had nothing gets all that it did not get.
+        MakesUpForTheEmpty,
+        /// Strict order is none.
+        IgnoresTheOrder,
+        /// Strict order is that of the names.
+        OrdersByName,
+        /// In strict order a claim takes from one queue alone.
+        LeavesTheLaterNothing,
+    }
+
+    // attach
+    [attach detach] {
+        /// A queue that comes in addition is not taken from.
+        AttachesNothing,
+        /// Attached twice, a queue is taken from twice.
+        AttachesTwice,
+        /// Attached again, a queue keeps its weight.
+        KeepsTheFirstWeight,
+        /// A queue that was left can not be taken from again.
+        AttachesNoneAgain,
+        /// A queue that was left is taken from as before.
+        DetachesNothing,
+        /// With a queue, what is held of it is left as well.
+        DetachesWhatIsHeld,
+        /// No beat goes to the session of a queue that was left.
+        BeatsForNoneDetached,
+        /// The session at a queue that was left stays open.
+        ClosesNoneDetached,
+        /// Every detach says that it took from the queue.
+        SaysItDetached,
+        /// A stop forgets what is held of a queue that was left.
+        StopsWithoutTheDetached,
+        /// With the last queue the lease is gone.
+        LosesTheLeaseOfTheLast,
+        /// Who has begun to stop still takes from more queues.
+        AttachesTheRetired,
+    }
+
     // finish
     [finish] {
         /// What is done is put back to its queue.
@@ -120,6 +166,8 @@ flaws! {
         KeepsHoldOfWhatIsDone,
         /// Results are not written to the record.
         ForgetsResults,
+        /// A verdict that is not final leaves no progress in the record.
+        ForgetsTheLastProgress,
         /// The wait before a retry is ignored.
         RetriesAtOnce,
         /// A retry runs in its old form.
@@ -192,6 +240,16 @@ flaws! {
         StartsOverwriteFinals,
         /// A message is over when its run begins.
         EndsAtTheStart,
+        /// Progress is not written to the record.
+        ForgetsProgress,
+        /// Of a run's progress the first value stays.
+        KeepsTheFirstProgress,
+        /// Progress is told as an event.
+        TellsOfProgress,
+        /// The progress of a lost session is recorded.
+        RecordsLostProgress,
+        /// Progress behind the verdict on its run is recorded.
+        RecordsLateProgress,
     }
 
     // crash
@@ -270,6 +328,72 @@ flaws! {
         ForgetsWhoPaused,
         /// A new consumer ends the pause.
         BeginsWithAResume,
+    }
+
+    // the dead: replayed and dropped
+    [replay discard] {
+        /// A replay moves nothing.
+        ReplaysNothing,
+        /// A message is replayed in the form in which it died.
+        ReplaysAsItDied,
+        /// What is replayed comes at priority 0.
+        ReplaysAtPriorityZero,
+        /// What is replayed keeps its crashes.
+        ReplayKeepsCrashes,
+        /// A replay leaves the record as it was.
+        ReplayLeavesTheRecord,
+        /// What is not tracked gets a record when it is replayed.
+        RecordsEveryReplay,
+        /// A replay overwrites the success of another message under the same id.
+        ReplayOverwritesSuccess,
+        /// What was replayed before is replayed again.
+        ReplaysTwice,
+        /// With a dead message all that say the same are replayed.
+        ReplaysEqualsTogether,
+        /// Of several messages those that can be read are replayed.
+        ReplaysTheReadable,
+        /// Any number is replayed and dropped by one call.
+        TakesAnyNumberOfDead,
+        /// What was revoked stays so when it is replayed.
+        ReplayLeavesTheRevocation,
+        /// A replay is not told.
+        TellsNoReplay,
+        /// A replay is not counted.
+        CountsNoReplay,
+        /// A claim that waits is not woken by a replay.
+        SleepsThroughAReplay,
+        /// What is dropped stays.
+        DropsNothing,
+        /// What is dropped runs again.
+        ReplaysWhatIsDropped,
+    }
+
+    // search
+    [find delayed] {
+        /// What has no record is not found.
+        FindsTheTrackedAlone,
+        /// What a consumer holds, or what is held back, is not found.
+        FindsNothingHeld,
+        /// What is delayed is not found.
+        FindsNothingDelayed,
+        /// An id that another program spelled in its way is not found.
+        FindsOneSpelling,
+        /// Nobody is ahead of what waits.
+        TellsNobodyAhead,
+        /// All that waits is ahead.
+        TellsAllAhead,
+        /// A search forgets why a message is dead.
+        ForgetsTheReasonInASearch,
+        /// A message that speaks of an id is taken for that of this id.
+        TakesAMentionForIt,
+        /// A search looks into every queue.
+        FindsInEveryQueue,
+        /// No search is complete.
+        NeverLooksAtAll,
+        /// What is delayed is listed backwards.
+        ListsDelayedBackwards,
+        /// All that is delayed is listed, however little was asked for.
+        ListsAllTheDelayed,
     }
 
     // revoke

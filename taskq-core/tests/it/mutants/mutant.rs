@@ -84,6 +84,11 @@ pub(super) struct Notes {
     pub(super) returns: usize,
     /// How often a pause was ended.
     pub(super) resumes: usize,
+    /// How many dead messages were replayed, and their bodies.
+    pub(super) replays: usize,
+    pub(super) replayed: Vec<Bytes>,
+    /// Every message that was sent.
+    pub(super) sent: Vec<Bytes>,
     /// What was revoked: where, when.
     pub(super) revoked: Vec<(Revocation, QueueName, Duration)>,
     /// A revocation was refused.

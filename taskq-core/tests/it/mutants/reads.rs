@@ -157,12 +157,12 @@ impl Inspect for Mutant {
 
     async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
         self.called("delayed");
-        self.inner.delayed(&self.spelled(queue), limit).await
+        self.bent_delayed(&self.spelled(queue), limit).await
     }
 
     async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
         self.called("find");
-        self.inner.find(&self.spelled(queue), id).await
+        self.bent_find(&self.spelled(queue), id).await
     }
 
     async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {

@@ -1,6 +1,7 @@
 //! How the mutant takes the start of a run.
 
 use taskq_core::broker::{End, Results, Start};
+use taskq_core::clock::now_ms;
 use taskq_core::{Error, QueueName, Record, State};
 
 use super::Flaw;
@@ -28,7 +29,7 @@ impl MutantConsumer {
 
     /// The start as the broker gets it.
     async fn bend_start(&self, queue: &QueueName, run: &mut Start) -> Result<(), Error> {
-        self.broker.notes().begun.insert(run.receipt);
+        let first = self.broker.notes().begun.insert(run.receipt);
         let message = run.event.message.clone();
         let write = match self.broker.flaw {
             Flaw::WritesNoStart => {
@@ -45,6 +46,28 @@ impl MutantConsumer {
                 let held = notes.held.get(&run.receipt);
                 held.is_some_and(|d| d.lost.is_cancelled())
             }
+            Flaw::ForgetsProgress => {
+                run.record = run.record.take().map(|r| Record {
+                    progress: None,
+                    ..r
+                });
+                false
+            }
+            Flaw::KeepsTheFirstProgress => {
+                run.record = run.record.take().filter(|_| first);
+                false
+            }
+            Flaw::TellsOfProgress => {
+                run.event.started = Some(now_ms());
+                false
+            }
+            Flaw::RecordsLostProgress => {
+                let notes = self.broker.notes();
+                let held = notes.held.get(&run.receipt);
+                let progress = run.record.as_ref().is_some_and(|r| r.progress.is_some());
+                progress && held.is_some_and(|d| d.lost.is_cancelled())
+            }
+            Flaw::RecordsLateProgress => !self.broker.notes().held.contains_key(&run.receipt),
             Flaw::StartsOverwriteFinals => {
                 let stands = self.broker.inner.record(message.id, Some(queue)).await?;
                 stands.is_some_and(|r| r.state.is_final())

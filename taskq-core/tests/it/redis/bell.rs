@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// A block lasts this long if nothing ends it.
-const BLOCK_US: u64 = 1_000_000;
+pub(super) const BLOCK_US: u64 = 1_000_000;
 
 fn is_claim(request: &Request) -> bool {
     let key = |i: usize| request.words.get(i).map_or("", String::as_str);
@@ -23,7 +23,7 @@ fn is_enqueue(request: &Request) -> bool {
             .is_some_and(|k| k.contains(":producer:"))
 }
 
-fn is_wait(request: &Request) -> bool {
+pub(super) fn is_wait(request: &Request) -> bool {
     request.is("BZPOPMIN")
 }
 
@@ -42,7 +42,7 @@ fn wait_before<'a>(requests: &'a [Request], client: &str, at_us: u64) -> &'a Req
     waits.rfind(|r| r.at_us <= at_us).expect("a wait")
 }
 
-async fn blocked(server: &RedisServer, n: usize) {
+pub(super) async fn blocked(server: &RedisServer, n: usize) {
     let wanted = format!("blocked_clients:{n}\r");
     until(|| info(server, "clients").contains(&wanted)).await;
 }
@@ -65,7 +65,7 @@ fn info(server: &RedisServer, section: &str) -> String {
 }
 
 /// Claims one message, however long it takes.
-fn one(consumer: &Arc<dyn Consumer>) -> JoinHandle<Delivery> {
+pub(super) fn one(consumer: &Arc<dyn Consumer>) -> JoinHandle<Delivery> {
     let consumer = consumer.clone();
     tokio::spawn(async move { deliver(&consumer, 1).await.remove(0) })
 }

@@ -1,8 +1,11 @@
 //! What only Redis can do to us: keys of another type, forgotten scripts, an empty server, one that is gone.
 
+mod attach;
 mod bell;
+mod dead;
 mod questions;
 mod retention;
+mod revoke;
 mod trouble;
 mod watch;
 

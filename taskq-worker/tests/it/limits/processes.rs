@@ -141,7 +141,7 @@ async fn endless_tasks_on_all_threads_end_the_process_and_nothing_is_lost() {
     assert_eq!((record.state, record.crashes), (State::Queued, 0));
     let depth = stage.backend.depth(&queue).await.unwrap();
     let back = 1 + endless.len() as u64 - cut;
-    assert_eq!((depth.waiting, depth.in_flight), (back, 0));
+    assert_eq!((depth.waiting, depth.in_flight), (back, 0), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ use crate::periodo::Periodo;
 ///     almacen.sumar_dia(&mut reporte, dia)?;
 /// }
 /// assert_eq!((reporte.dias, reporte.entregas), (7, 0));
+/// assert_eq!(reporte.dias, reporte.dias_en_total());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -87,6 +88,13 @@ impl Reporte {
         // After the calendar's last day there is none.
         let dia = self.desde.checked_add(i64::from(self.dias).days()).ok()?;
         (dia <= self.hasta).then_some(dia)
+    }
+
+    /// How many days it has once all are in.
+    #[must_use]
+    pub fn dias_en_total(&self) -> u32 {
+        let entre = (self.hasta - self.desde).get_days();
+        u32::try_from(entre).map_or(0, |entre| entre + 1)
     }
 }
 

@@ -1,4 +1,4 @@
--- claim.lua: moves up to n messages into a session, once per number; due delayed ones first join their list.
+-- claim.lua: moves up to n messages into a session, once per number; due delayed ones first join their list. With n 0 it takes nothing and uses the number up: no late copy takes anything.
 -- KEYS[1] session hash  KEYS[2] delayed zset  KEYS[3] suspects list  KEYS[4] bell zset
 -- KEYS[5..14] ready, ready:1 … ready:9 lists  KEYS[15] meta hash
 -- ARGV[1] clock offset ms  ARGV[2] number of the claim  ARGV[3] n  ARGV[4] 1 if a suspect may come along  ARGV[5] bytes beyond the first message
@@ -18,6 +18,11 @@ if tonumber(claimed) == no then
   return out
 end
 if tonumber(claimed) ~= no - 1 then return {'LOST'} end
+if n == 0 then
+  redis.call('HDEL', KEYS[1], '~')
+  redis.call('HSET', KEYS[1], 'c', ARGV[2])
+  return {'OK', now, ''}
+end
 local state = redis.call('HMGET', KEYS[15], 'paused', 'revoked')
 if state[1] then return {'PAUSED', now} end
 
