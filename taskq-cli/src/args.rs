@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::value::RawValue;
 use taskq_core::{QueueName, TaskId};
 
+use crate::about;
 use crate::cmd::control::Control;
 use crate::cmd::dead::Dead;
+use crate::cmd::events::Events;
 use crate::cmd::purge::Purge;
 use crate::cmd::why::Why;
 use crate::quantity;
@@ -34,17 +36,8 @@ pub(crate) struct Cli {
     /// Answer with one line of JSON on stdout
     #[arg(short, long, global = true)]
     pub(crate) json: bool,
-    /// Celery's; answered with why it is not needed
-    #[arg(
-        short = 'A',
-        long = "app",
-        global = true,
-        hide = true,
-        value_name = "APP"
-    )]
-    pub(crate) app: Option<String>,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: about::Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +52,8 @@ pub(crate) enum Command {
     List,
     /// What lies in each queue
     Queues,
+    /// Show what happens, while it happens
+    Events(Events),
     /// Send a call of a task
     Call(Box<Call>),
     /// Show what is stored of a call

@@ -2,16 +2,21 @@
 
 use std::fmt;
 use std::io::{BufRead, ErrorKind, Read, Write};
+use std::pin::Pin;
 
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::paint::Look;
 use crate::table::Table;
 
 /// A line that is drawn again must not be broken: a terminal has at least so many columns.
 const WIDEST: usize = 79;
 /// An answer to a question is not read beyond this many bytes.
 const MOST_TYPED: u64 = 256;
+
+/// Comes when the operator has seen enough.
+type Interrupt<'a> = Pin<&'a mut dyn Future<Output = ()>>;
 
 /// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     terminal: bool,
+    look: Look,
+    interrupt: Option<Interrupt<'a>>,
     err_terminal: bool,
     person: Option<&'a mut dyn BufRead>,
     operator: String,
@@ -38,6 +45,8 @@ impl<'a> Console<'a> {
             out,
             err,
             terminal: false,
+            look: Look::default(),
+            interrupt: None,
             err_terminal: false,
             person: None,
             operator: "somebody".to_owned(),
@@ -59,11 +68,47 @@ impl<'a> Console<'a> {
         self
     }
 
-    /// Whether `out` is a terminal. Only there are wide cells of tables cut: what is piped on must be whole.
+    /// Whether `out` is a terminal.
     #[must_use]
     pub fn terminal(mut self, is_one: bool) -> Self {
         self.terminal = is_one;
         self
+    }
+
+    /// How many columns `out` has. Only with a width are tables and lines cut: what is piped on must be whole.
+    #[must_use]
+    pub fn width(mut self, columns: usize) -> Self {
+        self.look.width = Some(columns);
+        self
+    }
+
+    /// Whether states are shown in colours.
+    #[must_use]
+    pub fn colours(mut self, shown: bool) -> Self {
+        self.look.colours = shown;
+        self
+    }
+
+    /// What goes on for ever ends, with exit 0, when `interrupt` comes. It is polled by such commands alone.
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: Interrupt<'a>) -> Self {
+        self.interrupt = Some(interrupt);
+        self
+    }
+
+    /// How text is shown.
+    pub(crate) fn look(&self) -> Look {
+        self.look
+    }
+
+    /// What ends a command that goes on for ever, once.
+    pub(crate) fn take_interrupt(&mut self) -> Option<Interrupt<'a>> {
+        self.interrupt.take()
+    }
+
+    /// Whether nobody reads what is printed any more, or it can not be written.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.trouble.is_some()
     }
 
     /// Whether `err` is a terminal. Only there a wait shows how far it has got, in a line that is drawn again and again.
@@ -135,7 +180,7 @@ impl<'a> Console<'a> {
     /// Writes a table to stdout, unless it has no rows.
     pub(crate) fn table(&mut self, table: &Table) {
         if !table.is_empty() {
-            self.print(&table.render(self.terminal));
+            self.print(&table.render(self.look));
         }
     }
 

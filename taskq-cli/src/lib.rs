@@ -2,11 +2,13 @@
 //!
 //! It needs no user code, only the broker. docs/guides/cli.md is its manual.
 
+mod about;
 mod args;
 mod cmd;
 mod console;
 mod exit;
 mod follow;
+mod paint;
 mod quantity;
 mod reach;
 mod record_view;
@@ -17,7 +19,8 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::builder::Resettable;
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use taskq_core::broker::Backend;
 use taskq_core::{Error, ErrorKind};
 
@@ -28,6 +31,9 @@ use args::Cli;
 use exit::Stop;
 use reach::Reach;
 
+/// Celery's option that names an application.
+const APP: &str = "app";
+
 /// Runs one command line, the program's name first; `connect` makes a broker of a URL.
 pub async fn run<A, C, F>(args: A, console: &mut Console<'_>, connect: C) -> Exit
 where
@@ -35,17 +41,27 @@ where
     C: FnOnce(String) -> F,
     F: Future<Output = Result<Arc<dyn Backend>, Error>>,
 {
-    let line = without_empty_variables(Cli::command()).try_get_matches_from(args);
-    let cli = match line.and_then(|line| Cli::from_arg_matches(&line)) {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error, console),
+    let line = without_empty_variables(with_habits(Cli::command())).try_get_matches_from(args);
+    let read = line.and_then(|line| Ok((line.contains_id(APP), Cli::from_arg_matches(&line)?)));
+    let result = match read {
+        Ok((true, _)) => Err(Stop::new(
+            Exit::Usage,
+            "-A is not needed: taskq knows tasks by their name and needs no application; leave it out",
+        )),
+        Ok((false, cli)) => carry_out(cli, console, connect).await,
+        Err(error) => return refuse(error, console),
     };
-    let result = carry_out(cli, console, connect).await;
     let exit = result.unwrap_or_else(|stop| {
         console.notice(&stop.text);
         stop.exit
     });
     console.finish(exit)
+}
+
+/// What people type by habit, and what is answered with why it is not needed: neither help nor completions know it.
+fn with_habits(command: Command) -> Command {
+    let app = Arg::new(APP).short('A').long(APP).value_name("APP");
+    command.arg(app.global(true).hide(true))
 }
 
 /// A variable that is set to nothing counts as unset, as for the worker.
@@ -64,22 +80,22 @@ where
     C: FnOnce(String) -> F,
     F: Future<Output = Result<Arc<dyn Backend>, Error>>,
 {
-    if cli.app.is_some() {
-        return Err(Stop::new(
-            Exit::Usage,
-            "-A is not needed: taskq knows tasks by their name and needs no application; leave it out",
-        ));
+    match cli.command {
+        about::Command::About(about) => about::run(about, console),
+        about::Command::OfBroker(command) => {
+            let reach = Reach::connect(cli.broker, connect).await?;
+            cmd::run(command, cli.json, &reach, console).await
+        }
     }
-    let reach = Reach::connect(cli.broker, connect).await?;
-    cmd::run(cli.command, cli.json, &reach, console).await
 }
 
 /// Answers a command line that can not be carried out, or that asks for help.
-fn refuse(error: &clap::Error, console: &mut Console<'_>) -> Exit {
-    if let Some(sentence) = unbuilt::explain(error) {
+fn refuse(error: clap::Error, console: &mut Console<'_>) -> Exit {
+    if let Some(sentence) = unbuilt::explain(&error) {
         console.notice(&sentence);
         return console.finish(Exit::Usage);
     }
+    let error = without_hidden_tips(error);
     let text = error.render().to_string();
     if error.use_stderr() {
         console.complain(&text);
@@ -88,6 +104,18 @@ fn refuse(error: &clap::Error, console: &mut Console<'_>) -> Exit {
         console.print(&text);
         console.finish(Exit::Done)
     }
+}
+
+/// Takes away the advice to try an option that would be refused.
+fn without_hidden_tips(mut error: clap::Error) -> clap::Error {
+    let advised = match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(option)) => option.trim_start_matches('-') == APP,
+        _ => false,
+    };
+    if advised {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    error
 }
 
 impl From<Error> for Stop {

@@ -1,27 +1,82 @@
 //! `taskq`: see the library.
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use taskq_cli::{Console, run};
 use taskq_core::Error;
 use taskq_core::broker::Backend;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
     let mut input = std::io::stdin().lock();
+    let mut interrupt = pin!(interrupt());
     let has_person = input.is_terminal() && err_terminal;
     let mut console = Console::new(&mut out, &mut err)
         .terminal(out_terminal)
         .err_terminal(err_terminal)
+        .colours(out_terminal && !is_set("NO_COLOR"))
+        .interrupt(interrupt.as_mut())
         .operator(operator());
+    if let Some(columns) = columns().filter(|_| out_terminal) {
+        console = console.width(columns);
+    }
     if has_person {
         console = console.person(&mut input);
     }
     run(std::env::args_os(), &mut console, connect).await.into()
+}
+
+/// Whether a variable is there and not empty.
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// How wide the terminal is: as its user says, else as it says itself.
+fn columns() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok();
+    let said = said
+        .and_then(|columns| columns.parse().ok())
+        .filter(|&n| n > 0);
+    said.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()))
+}
+
+/// Ctrl-C, or the end of whoever reads the answers. Until this is first waited for, Ctrl-C ends the program as it ends
+/// any other.
+async fn interrupt() {
+    tokio::select! {
+        () = ctrl_c() => {}
+        () = reader_left() => {}
+    }
+}
+
+async fn ctrl_c() {
+    // Without a signal that could be heard, it ends the program as before.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A pipe that nobody reads any more would be noticed by the next write alone, which may never come.
+async fn reader_left() {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+    // Unchecked: the check would come with a mode that is not the one to write in.
+    let watched = stdout.and_then(Sender::from_owned_fd_unchecked);
+    // Files can not be watched, nor do they leave.
+    let left = match &watched {
+        Ok(stdout) => stdout.ready(Interest::ERROR).await.is_ok(),
+        Err(_) => false,
+    };
+    if !left {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Who types, as others know them: `ana@desk`.

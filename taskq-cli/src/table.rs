@@ -1,9 +1,20 @@
-//! Tables for people: columns as wide as their content, two spaces between.
+//! Tables for people: columns as wide as their content, two spaces between; on a terminal as wide as it is.
 
 use crate::console::plain;
+use crate::paint::{Look, cut};
 
-/// A cell on a terminal shows at most this many characters.
-const WIDEST: usize = 60;
+/// Between two columns.
+const GAP: usize = 2;
+
+/// A cell that is cut keeps so many characters, or those of its title if they are more.
+const NARROWEST: usize = 8;
+
+/// Columns that name things are cut after those that say something, ids last.
+const NAMES: &[&str] = &["WORKER", "TASK", "QUEUE", "QUEUES"];
+const IDS: &[&str] = &["ID"];
+
+/// Columns whose words have colours.
+const STATES: &[&str] = &["STATE", "STATUS"];
 
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -26,57 +37,185 @@ impl Table {
         self.rows.len() < 2
     }
 
-    /// Its lines; with `narrow`, wide cells are cut.
-    pub(crate) fn render(&self, narrow: bool) -> String {
-        let shown = |cell: &String| if narrow { cut(cell) } else { cell.clone() };
-        let rows: Vec<Vec<String>> = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(shown).collect())
-            .collect();
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+    /// Its lines. Where they are wider than there is room, the widest columns are cut until they fit.
+    pub(crate) fn render(&self, look: Look) -> String {
+        let widths = self.widths(look.width);
         let mut text = String::new();
-        for row in &rows {
-            let mut line = String::new();
-            for (cell, &width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
+        for (n, row) in self.rows.iter().enumerate() {
+            let last = row.len().saturating_sub(1);
+            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+                let shown = cut(cell, width);
+                let room = width.saturating_sub(length(&shown)) + GAP;
+                if n > 0 && STATES.contains(&self.title(column)) {
+                    text.push_str(&look.state(cell, &shown));
+                } else {
+                    text.push_str(&shown);
+                }
+                if column < last {
+                    text.extend(std::iter::repeat_n(' ', room));
+                }
             }
-            text.push_str(line.trim_end());
+            // The last cells of a line may be empty.
+            text.truncate(text.trim_end_matches(' ').len());
             text.push('\n');
         }
         text
     }
+
+    fn title(&self, column: usize) -> &str {
+        self.rows[0].get(column).map_or("", String::as_str)
+    }
+
+    /// How wide each column is shown.
+    fn widths(&self, room: Option<usize>) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widest = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| length(cell)).max().unwrap_or(0)
+        };
+        let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+        let Some(room) = room else { return widths };
+        let gaps = GAP * columns.saturating_sub(1);
+        let least = |column: usize| length(self.title(column)).max(NARROWEST);
+        for (column, width) in widths.iter_mut().enumerate() {
+            *width = (*width).min(room.max(least(column)));
+        }
+        for rank in 0..=2 {
+            // One character at a time from the widest, so that columns of a rank end alike.
+            while widths.iter().sum::<usize>() + gaps > room {
+                let widest = (0..columns)
+                    .filter(|&c| self.rank(c) == rank && widths[c] > least(c))
+                    .max_by_key(|&c| widths[c]);
+                match widest {
+                    Some(column) => widths[column] -= 1,
+                    None => break,
+                }
+            }
+        }
+        widths
+    }
+
+    /// When a column is cut, compared with the others.
+    fn rank(&self, column: usize) -> u8 {
+        let title = self.title(column);
+        if IDS.contains(&title) {
+            2
+        } else {
+            u8::from(NAMES.contains(&title))
+        }
+    }
 }
 
-fn cut(cell: &str) -> String {
-    match cell.char_indices().nth(WIDEST) {
-        Some(_) => cell.chars().take(WIDEST - 1).chain(['…']).collect(),
-        None => cell.to_owned(),
-    }
+fn length(text: &str) -> usize {
+    text.chars().count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ID: &str = "0198c0de-0000-7000-8000-000000000000";
+
+    fn wide(width: usize) -> Look {
+        Look {
+            width: Some(width),
+            ..Look::default()
+        }
+    }
+
+    fn running() -> Table {
+        let mut table = Table::new(&["WORKER", "ID", "ARGS", "FOR"]);
+        table.row([
+            "worker-with-a-name@bar".to_owned(),
+            ID.to_owned(),
+            "[\"a long text, and longer than the name\"]".to_owned(),
+            "0.4s".to_owned(),
+        ]);
+        table
+    }
+
+    /// The line of the row, and how wide it is.
+    fn shown(width: usize) -> (String, usize) {
+        let text = running().render(wide(width));
+        let line = text.lines().nth(1).unwrap_or_default().to_owned();
+        let widest = text.lines().map(length).max().unwrap_or(0);
+        (line, widest)
+    }
+
     #[test]
     fn columns_fit_and_what_comes_from_outside_stays_harmless() {
         let mut table = Table::new(&["A", "LONGER"]);
         table.row(["ñandú".to_owned(), "x".to_owned()]);
         table.row(["\u{1b}[31m\n".to_owned(), "y".repeat(100)]);
-        let wide = format!("{}…", "y".repeat(59));
+        table.row(["z".to_owned(), String::new()]);
+        let all = "y".repeat(100);
         let lines = [
             "A             LONGER",
             "ñandú         x",
-            &format!("\\u{{1b}}[31m\\n  {wide}"),
+            &format!("\\u{{1b}}[31m\\n  {all}"),
+            "z",
         ]
         .join("\n");
-        assert_eq!(table.render(true), lines + "\n");
-        assert!(table.render(false).contains(&"y".repeat(100)));
+        assert_eq!(table.render(Look::default()), lines + "\n");
+    }
+
+    #[test]
+    fn a_table_that_fits_is_whole() {
+        let whole = running().render(Look::default());
+        let width = whole.lines().map(length).max().unwrap_or(0);
+        assert_eq!(running().render(wide(width)), whole);
+        assert!(running().render(wide(width - 1)).contains('…'));
+    }
+
+    #[test]
+    fn texts_are_cut_before_names_and_names_before_ids() {
+        let (line, width) = shown(76);
+        assert_eq!(width, 76);
+        assert!(
+            line.contains("worker-with-a-name@bar") && line.contains(ID),
+            "{line}"
+        );
+        assert!(line.contains("[\"a lon…  0.4s"), "{line}");
+        let (line, width) = shown(66);
+        assert_eq!(width, 66);
+        assert!(
+            line.starts_with("worker-with…  ") && line.contains(ID),
+            "{line}"
+        );
+        let (line, width) = shown(50);
+        assert_eq!(width, 50);
+        assert!(line.contains("0198c0de-") && !line.contains(ID), "{line}");
+    }
+
+    #[test]
+    fn below_its_least_width_a_table_is_wider_than_the_terminal_and_not_nothing() {
+        assert_eq!(shown(1), shown(20));
+        assert!(shown(1).0.starts_with("worker-…"));
+    }
+
+    #[test]
+    fn states_have_colours_and_the_columns_behind_them_stay_in_place() {
+        let mut table = Table::new(&["WORKER", "STATUS", "UP"]);
+        for (word, up) in [("OK", "1.0s"), ("silent", "-")] {
+            table.row(["w1@bar", word, up].map(str::to_owned));
+        }
+        let painted = table.render(Look {
+            colours: true,
+            ..Look::default()
+        });
+        let bare = table.render(Look::default());
+        assert!(
+            painted.contains("\u{1b}[32mOK\u{1b}[0m      1.0s"),
+            "{painted}"
+        );
+        assert!(
+            painted.contains("\u{1b}[31msilent\u{1b}[0m  -"),
+            "{painted}"
+        );
+        let mut washed = painted;
+        for code in ["\u{1b}[32m", "\u{1b}[31m", "\u{1b}[0m"] {
+            washed = washed.replace(code, "");
+        }
+        assert_eq!(washed, bare);
     }
 }

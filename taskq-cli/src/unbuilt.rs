@@ -10,7 +10,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("amqp", "does not exist: taskq has no AMQP broker"),
     ("beat", LATER),
     ("doctor", LATER),
-    ("events", LATER),
     ("flower", LATER),
     ("graph", LATER),
     ("logtool", LATER),

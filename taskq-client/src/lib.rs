@@ -24,6 +24,7 @@ mod client;
 mod control;
 mod dead;
 mod ends;
+mod events;
 mod find;
 mod handle;
 mod inspect;
@@ -44,6 +45,7 @@ pub use wait::WaitError;
 
 pub use taskq_core::broker::{Depth, Found, Place, Totals};
 pub use taskq_core::control::Command;
+pub use taskq_core::event;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::revocation::Revocation;
 pub use taskq_core::{

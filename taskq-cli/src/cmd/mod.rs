@@ -5,6 +5,7 @@ mod call;
 mod check;
 pub(crate) mod control;
 pub(crate) mod dead;
+pub(crate) mod events;
 mod inspect;
 mod list;
 pub(crate) mod purge;
@@ -31,6 +32,7 @@ pub(crate) async fn run(
         Command::Status(status) => status::run(status, json, reach, console).await,
         Command::Queues => queues::run(json, reach, console).await,
         Command::List => list::run(json, reach, console).await,
+        Command::Events(events) => events::run(events, json, reach, console).await,
         Command::Call(call) => call::run(*call, json, reach, console).await,
         Command::Result(result) => result::run(result, json, reach, console).await,
         Command::Why(why) => why::run(why, json, reach, console).await,

@@ -141,7 +141,7 @@ mod tests {
         let name: QueueName = "geo".parse().expect("a name");
         let queues = BTreeMap::from([(name, Queue::new(&depth, 2))]);
         let json = serde_json::to_string(&queues).expect("plain fields");
-        (json, table(&queues).render(false))
+        (json, table(&queues).render(crate::paint::Look::default()))
     }
 
     #[test]

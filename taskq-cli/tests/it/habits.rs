@@ -20,6 +20,9 @@ async fn help_tells_all_there_is() {
         ("help_list", &["list", "--help"]),
         ("help_queues", &["queues", "--help"]),
         ("help_call", &["call", "--help"]),
+        ("help_events", &["events", "--help"]),
+        ("help_completions", &["completions", "--help"]),
+        ("help_man", &["man", "--help"]),
         ("help_result", &["result", "--help"]),
         ("help_why", &["why", "--help"]),
         ("help_dead_list", &["dead", "list", "--help"]),
@@ -38,7 +41,6 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     let mut sentences = String::new();
     for line in [
         &["replay"][..],
-        &["events", "--dump"],
         &["control", "rate_limit", "t", "10/m"],
         &["control", "autoscale", "10", "3"],
         &["control", "--json", "enable_events"],
@@ -61,7 +63,6 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     }
     assert_snapshot!(sentences, @r#"
     taskq: `taskq replay` is called `taskq dead replay`
-    taskq: `taskq events` is not built yet
     taskq: `taskq control rate_limit` is not built yet
     taskq: `taskq control autoscale` does not exist: a slot that has nothing to do costs nothing; `taskq control pool_grow` adds some
     taskq: `taskq control enable_events` does not exist: events are part of what is stored and always told
@@ -100,6 +101,23 @@ async fn an_unknown_word_is_answered_by_the_usage() {
 
     For more information, try '--help'.
     "#);
+}
+
+#[tokio::test]
+async fn a_tip_names_no_option_that_is_only_refused() {
+    let stage = Stage::new();
+    for line in [
+        &["--ap", "x", "queues"][..],
+        &["inspect", "ping", "--appp", "x"],
+    ] {
+        let said = stage.run(line).await;
+        assert_eq!(said.exit, Exit::Usage, "{said}");
+        assert!(said.err.contains("unexpected argument"), "{said}");
+        assert!(!said.err.contains("--app'"), "{said}");
+        assert!(!said.err.contains("tip:"), "{said}");
+    }
+    let said = stage.run(&["status", "--destinatio", "w1"]).await;
+    assert!(said.err.contains("'--destination'"), "{said}");
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! The command line over the memory broker: what it prints where, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
+mod about;
 mod calls;
 mod checking;
 mod climbing;
 mod control;
 mod dead;
 mod effects;
+mod events;
 mod fleet;
 mod following;
 mod habits;
@@ -19,4 +21,5 @@ mod revoking;
 mod stage;
 mod streams;
 mod unreachable;
+mod watching;
 mod why;

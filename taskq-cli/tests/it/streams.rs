@@ -50,22 +50,43 @@ async fn output_that_can_not_be_written_is_one() {
 }
 
 #[tokio::test]
-async fn wide_cells_are_cut_on_a_terminal_alone() {
+async fn tables_fit_a_terminal_alone() {
     let stage = Stage::new();
     let wide = "w".repeat(70);
     let answer = wide.clone();
     stage
         .answering("w1@bar", &["celery"], move |_| Some(json!([answer])))
         .await;
-    for terminal in [false, true] {
+    for width in [None, Some(40)] {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let backend: Arc<dyn Backend> = stage.0.clone();
-        let mut console = Console::new(&mut out, &mut err).terminal(terminal);
+        let mut console = Console::new(&mut out, &mut err);
+        if let Some(columns) = width {
+            console = console.width(columns);
+        }
         let line = words(&["inspect", "registered"]);
         let exit = run(line, &mut console, |_| async { Ok(backend) }).await;
         assert_eq!(exit, Exit::Done);
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.contains(&wide), !terminal, "{text}");
-        assert_eq!(text.contains('…'), terminal, "{text}");
+        assert_eq!(text.contains(&wide), width.is_none(), "{text}");
+        assert_eq!(text.contains('…'), width.is_some(), "{text}");
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert_eq!(widest, width.or(Some("w1@bar  ".len() + 70)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn states_have_colours_where_they_are_wanted() {
+    let stage = Stage::new();
+    stage.worker("w1@bar", Some(json!([]))).await;
+    for colours in [false, true] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let backend: Arc<dyn Backend> = stage.0.clone();
+        let mut console = Console::new(&mut out, &mut err).colours(colours);
+        let exit = run(words(&["status"]), &mut console, |_| async { Ok(backend) }).await;
+        assert_eq!(exit, Exit::Done);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.contains("\u{1b}[32mOK\u{1b}[0m"), colours, "{text}");
+        assert_eq!(text.contains('\u{1b}'), colours, "{text}");
     }
 }

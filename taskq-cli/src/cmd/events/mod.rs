@@ -1,0 +1,139 @@
+//! `taskq events`: what happens, while it happens.
+
+mod filter;
+mod line;
+
+use std::time::Duration;
+
+use clap::Args;
+use taskq_core::event::{EventPage, EventPosition};
+
+use crate::console::Console;
+use crate::exit::{Exit, Stop};
+use crate::quantity;
+use crate::reach::Reach;
+use filter::{Filter, Sieve};
+use line::Lines;
+
+/// One question waits so long for something to happen.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// A broker that is away is asked again after this long.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const FILTERS: &str = "\
+A filter is KEY=PATTERN; events that fit all filters are shown:
+  type    such as task-failed, or worker-*
+  task    the task's name, such as logistica.*
+  id      the call's id, or how it ends, as the lines show it
+  queue   the queue it happened at
+  worker  the node that tells it, or that it is about
+In a pattern * stands for any characters, ? for one, [ab] for one of these.";
+
+/// Show what happens at all queues and workers, until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = FILTERS)]
+pub(crate) struct Events {
+    /// Only events that fit, such as type=task-failed; several must all fit
+    #[arg(long, value_name = "KEY=PATTERN", num_args = 1.., value_parser = filter::read)]
+    filter: Vec<Filter>,
+    /// Only what these workers tell, or is told of them; give several with commas, or repeat it
+    #[arg(short, long, value_name = "NODE", value_delimiter = ',', value_parser = quantity::node)]
+    destination: Vec<String>,
+    /// Begin with the oldest event that is kept
+    #[arg(long)]
+    oldest: bool,
+    /// Begin with what happens from now on: that is so unless `--oldest` is given
+    #[arg(long, conflicts_with = "oldest")]
+    since_start: bool,
+}
+
+pub(crate) async fn run(
+    events: Events,
+    json: bool,
+    reach: &Reach,
+    console: &mut Console<'_>,
+) -> Result<Exit, Stop> {
+    let interrupt = console.take_interrupt();
+    let interrupted = async {
+        match interrupt {
+            Some(interrupt) => interrupt.await,
+            None => std::future::pending().await,
+        }
+    };
+    // Either is at rest at an await: what is printed are whole lines.
+    tokio::select! {
+        biased;
+        () = interrupted => Ok(Exit::Done),
+        end = follow(events, json, reach, console) => end,
+    }
+}
+
+/// Goes on until nobody reads it any more.
+async fn follow(
+    events: Events,
+    json: bool,
+    reach: &Reach,
+    console: &mut Console<'_>,
+) -> Result<Exit, Stop> {
+    let mut position = if events.oldest {
+        EventPosition::oldest()
+    } else {
+        EventPosition::newest()
+    };
+    let mut show = Show {
+        sieve: Sieve::new(events.filter, events.destination),
+        lines: Lines::new(console.look()),
+        json,
+    };
+    // The first one finds its place, or that there is no broker; whatever comes later is lived through.
+    let mut wait = Duration::ZERO;
+    let mut is_away = false;
+    while !console.is_closed() {
+        let asking = reach.client.events(&position, wait);
+        match reach.read_for(wait, asking).await {
+            Ok(page) => {
+                if std::mem::take(&mut is_away) {
+                    console.notice("the broker answers again");
+                }
+                show.page(&page, console);
+                position = page.next;
+                wait = AT_ONCE;
+            }
+            Err(stop) if stop.exit == Exit::Unreachable && !wait.is_zero() => {
+                if !std::mem::replace(&mut is_away, true) {
+                    let sentence = format!("{}; going on from here once it answers", stop.text);
+                    console.notice(&sentence);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What is shown, and how.
+struct Show {
+    sieve: Sieve,
+    lines: Lines,
+    json: bool,
+}
+
+impl Show {
+    fn page(&mut self, page: &EventPage, console: &mut Console<'_>) {
+        if page.missed {
+            console.notice(
+                "events were missed here: the broker dropped them before they were read, or was emptied",
+            );
+        }
+        for event in page.events.iter().filter(|event| self.sieve.keeps(event)) {
+            if self.json {
+                console.json(&event.to_json());
+            } else {
+                console.print(&self.lines.line(event));
+            }
+        }
+        console.flush();
+    }
+}
