@@ -106,10 +106,10 @@ impl Drop for Round {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use taskq_core::Message;
     use taskq_core::broker::memory::MemoryBroker;
     use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
-    use taskq_core::Message;
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;

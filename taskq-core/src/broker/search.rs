@@ -56,7 +56,7 @@ impl Needle {
 /// The parts of a place with `length` messages that are looked at, from one end to the other; and whether that is all.
 pub(super) fn windows(length: usize) -> (Vec<Range<usize>>, bool) {
     if length <= MAX_SEARCHED {
-        return (vec![0..length], true);
+        return (Vec::from([0..length]), true);
     }
     let half = MAX_SEARCHED / 2;
     (vec![0..half, length - half..length], false)

@@ -279,15 +279,14 @@ impl Pace {
     }
 
     fn took<'a>(&mut self, read: impl IntoIterator<Item = &'a Vec<u8>>) {
-        let (mut messages, mut size) = (0, 0);
+        let (mut messages, mut size) = (0_usize, 0_usize);
         for one in read {
             messages += 1;
             size += one.len();
         }
         self.left = self.left.saturating_sub(size);
-        if messages > 0 {
-            let mean = (size / messages).max(1);
-            self.step = (MAX_BYTES / mean).clamp(1, MOST);
+        if let Some(mean) = size.checked_div(messages) {
+            self.step = (MAX_BYTES / mean.max(1)).clamp(1, MOST);
         }
     }
 }
