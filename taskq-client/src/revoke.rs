@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
+use taskq_core::broker::Wanted;
 use taskq_core::control::Command;
 use taskq_core::fleet::WorkerCard;
 use taskq_core::revocation::Revocation;
@@ -17,6 +18,10 @@ use crate::inspect::Answers;
 const AT_ONCE: usize = 999;
 /// So many records are read beside each other.
 const READS: usize = 32;
+/// So long is waited until those that were cut off read REVOKED: code that does not await is given up after 500 ms.
+const SETTLED: Duration = Duration::from_secs(1);
+/// So many are waited for at most.
+const AWAITED: usize = 10_000;
 
 /// How calls are revoked.
 #[derive(Debug, Clone)]
@@ -48,7 +53,7 @@ pub struct Revoked {
     pub marked: Vec<TaskId>,
     /// Those that run and go on.
     pub running: Vec<TaskId>,
-    /// Those that ran and are cut off.
+    /// Those that ran and are cut off: those with a record read REVOKED, unless their worker took more than a second.
     pub terminated: Vec<TaskId>,
     /// Those that had ended before, and how.
     pub over: BTreeMap<TaskId, State>,
@@ -122,6 +127,18 @@ impl Client {
             .chain(&revoked.terminated)
             .copied()
             .collect();
+        let cut_off: Vec<Wanted> = revoked
+            .terminated
+            .iter()
+            .filter_map(|id| {
+                let queue = homes.get(id)?.queue.clone();
+                Some(Wanted {
+                    id: *id,
+                    queue: Some(queue),
+                })
+            })
+            .take(AWAITED)
+            .collect();
         let mut idle: BTreeMap<QueueName, Vec<TaskId>> = BTreeMap::new();
         for (id, home) in homes {
             if home.state.is_final() {
@@ -147,6 +164,11 @@ impl Client {
             }
         }
         revoked.marked.sort_unstable();
+        if !cut_off.is_empty() {
+            // Their workers write it: who asks next shall not read that they wait.
+            let mut ends = self.backend.watch(cut_off, SETTLED).await?;
+            while ends.next().await?.is_some() {}
+        }
         Ok(revoked)
     }
 

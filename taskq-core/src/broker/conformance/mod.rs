@@ -412,6 +412,7 @@ macro_rules! __conformance_cases {
                 what_is_marked_reads_revoked_at_once
                 what_is_marked_reads_revoked_until_its_time
                 only_what_is_not_final_is_marked
+                what_is_not_revoked_is_not_marked
                 a_mark_wakes_a_watch
                 what_was_marked_is_known_as_told
                 a_revoked_task_is_told_once

@@ -302,6 +302,14 @@ pub async fn only_what_is_not_final_is_marked(bench: Bench) -> Result<(), Error>
     Ok(())
 }
 
+/// What is not revoked, or not any more, is not marked: it runs.
+pub async fn what_is_not_revoked_is_not_marked(bench: Bench) -> Result<(), Error> {
+    let sent = bench.send(1).await?;
+    assert!(bench.mark(&sent).await?.is_empty());
+    assert_eq!(bench.state(sent[0]).await?, Some(State::Queued));
+    Ok(())
+}
+
 /// Who waits for it is woken by the mark.
 pub async fn a_mark_wakes_a_watch(bench: Bench) -> Result<(), Error> {
     let sent = bench.send(1).await?;

@@ -135,6 +135,10 @@ impl Store {
         };
         at.queue.records.expire(now);
         for &id in ids {
+            // One that is not revoked any more was put back by a replay meanwhile: it runs.
+            if !at.queue.revoked.kept.contains_key(&Revocation::Id(id)) {
+                continue;
+            }
             let stands = at.queue.records.written(id).cloned();
             let Some(stands) = stands.filter(|r| !r.state.is_final()) else {
                 continue;

@@ -1,5 +1,6 @@
 //! Messages out: numbered claims over all queues of a process, and the wait on their bells.
 
+mod inform;
 mod part;
 mod plan;
 
@@ -16,7 +17,6 @@ use super::bell::{self, Bells};
 use super::delivery::deliveries;
 use super::endpoint::Endpoint;
 use super::link::{Answer, Link};
-use super::revoked;
 use super::session::{At, Seat};
 use super::value::{array, bytes, number, text};
 use crate::broker::shares::{self, Turn};
@@ -164,48 +164,6 @@ impl Claimer {
         self.informed(endpoint, seats, got).await
     }
 
-    /// Deliveries with what is revoked at their queues, which is read where it has changed. Those of a queue where it can
-    /// not be read wait for a later call.
-    async fn informed(
-        &mut self,
-        endpoint: &Endpoint,
-        seats: &[Arc<Seat>],
-        deliveries: Vec<Delivery>,
-    ) -> Result<Vec<Delivery>, Error> {
-        let stale: Vec<&Arc<Seat>> = seats
-            .iter()
-            .filter(|seat| seat.revoked.all().is_none())
-            .filter(|seat| deliveries.iter().any(|d| d.queue == seat.queue))
-            .collect();
-        if stale.is_empty() {
-            return Ok(deliveries);
-        }
-        // Our caller may drop us here: what is claimed is kept for its next call.
-        let n = deliveries.len();
-        let later = std::mem::replace(&mut self.left, deliveries.into());
-        self.left.extend(later);
-        let asked = stale.iter().map(|seat| (&seat.keys, &seat.revoked));
-        let answers = revoked::read(endpoint, &mut self.link, asked).await?;
-        for (seat, answer) in stale.iter().zip(answers) {
-            if let Err(error) = answer {
-                seat.troubled(At::Claim, &error);
-            }
-        }
-        let mut informed = Vec::with_capacity(n);
-        for mut delivery in self.left.drain(..n).collect::<Vec<_>>() {
-            let seat = stale.iter().find(|seat| seat.queue == delivery.queue);
-            match seat.map(|seat| seat.revoked.all()) {
-                None => informed.push(delivery),
-                Some(Some(all)) => {
-                    delivery.revoked = all;
-                    informed.push(delivery);
-                }
-                Some(None) => self.left.push_back(delivery),
-            }
-        }
-        Ok(informed)
-    }
-
     async fn claim_anew(
         &mut self,
         endpoint: &Endpoint,
@@ -216,10 +174,14 @@ impl Claimer {
     ) -> Result<Vec<Delivery>, Error> {
         self.know(seats);
         self.prepare(endpoint, seats, retired).await?;
+        let waiting = self.left.len();
         self.part(endpoint, seats).await?;
-        let left = self.leftovers(max);
-        if !left.is_empty() {
-            return Ok(left);
+        // What queues that were left still gave. What waits for its revocations to be read goes on waiting.
+        let mut gave = self.left.split_off(waiting);
+        if !gave.is_empty() {
+            let beyond = gave.split_off(max.min(gave.len()));
+            self.left.extend(beyond);
+            return Ok(gave.into());
         }
         // Whatever becomes of this call: only an answer makes a queue quiet again.
         let quiet = self
@@ -314,7 +276,10 @@ impl Claimer {
             let room = max.saturating_sub(round.deliveries.len());
             let plan = self.plan(endpoint, seats, room, &mut which, first);
             let calls: Vec<Cmd> = plan.iter().map(|p| p.call.clone()).collect();
+            // Our caller may drop us here, and the call may fail: what is claimed is kept for its next call.
+            let waiting = self.keep(round);
             let answers = self.link.all(&calls, Duration::ZERO).await?;
+            round.deliveries = self.left.split_off(waiting).into();
             self.read(seats, &plan, answers, max, round);
             let enough = match self.order {
                 Order::Weighted => !round.deliveries.is_empty(),
@@ -449,10 +414,17 @@ impl Claimer {
             return;
         }
         // Our caller may drop us here: what is claimed is kept for its next call.
-        self.left.extend(round.deliveries.drain(..));
+        let waiting = self.keep(round);
         // A ring that is lost costs others the second after which they ask by themselves.
         drop(self.link.all(&rings, Duration::ZERO).await);
-        round.deliveries = self.leftovers(max);
+        round.deliveries = self.left.split_off(waiting).into();
+    }
+
+    /// Puts the round's deliveries behind those that wait already; from where on they stand there.
+    fn keep(&mut self, round: &mut Round) -> usize {
+        let waiting = self.left.len();
+        self.left.extend(round.deliveries.drain(..));
+        waiting
     }
 
     async fn prepare(
@@ -482,6 +454,11 @@ impl Claimer {
         max: usize,
         round: &mut Round,
     ) {
+        // Who can not be asked takes part in nothing, so it saves up no turns.
+        let able = self.able(seats);
+        for (i, mood) in self.moods.iter_mut().enumerate() {
+            mood.hungry &= able.contains(&i);
+        }
         let hungry: Vec<bool> = self.moods.iter().map(|mood| mood.hungry).collect();
         let mut got = vec![None; seats.len()];
         for (planned, answer) in plan.iter().zip(answers) {

@@ -7,7 +7,7 @@ use redis::{Cmd, Value};
 use super::RedisBroker;
 use super::dead;
 use super::keys::QueueKeys;
-use super::records::{RETENTION_S, encode};
+use super::records::{RETENTION_S, encode, server_ms};
 use super::scripts;
 use super::value::number;
 use crate::broker::DeadHandle;
@@ -30,7 +30,9 @@ pub(super) async fn replay(
     dead: &[DeadHandle],
 ) -> Result<usize, Error> {
     check_number(dead)?;
-    let now = now_ms().saturating_add_signed(broker.endpoint.offset_ms());
+    // By the server's clock, as what is revoked: a replay counts as sent after whatever was revoked before it.
+    let time = broker.short.call(&redis::cmd("TIME")).await?;
+    let now = server_ms(Some(time), broker.endpoint.offset_ms());
     // All are read before one is moved: what can not be is refused with the others.
     let mut leaving: Vec<Leaving<'_>> = Vec::with_capacity(dead.len());
     let mut seen = BTreeSet::new();

@@ -400,6 +400,8 @@ flaws! {
     [revoke mark_revoked] {
         /// A revocation is no revocation.
         RevokesNothing,
+        /// What nobody revoked is marked.
+        MarksWhatIsNotRevoked,
         /// A revocation counts at every queue.
         RevokesEveryQueue,
         /// What is delayed or failed is not revoked.

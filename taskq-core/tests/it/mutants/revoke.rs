@@ -61,6 +61,10 @@ impl Mutant {
         if self.flaw == Flaw::MarksNothing {
             return Ok(ids.to_vec());
         }
+        if self.flaw == Flaw::MarksWhatIsNotRevoked {
+            let all: Vec<_> = ids.iter().copied().map(Revocation::Id).collect();
+            self.inner.revoke(queue, &all).await?;
+        }
         let marked = self.inner.mark_revoked(queue, ids).await?;
         for &id in ids {
             let stands = self.inner.record(id, Some(queue)).await?;

@@ -6,6 +6,7 @@ mod dead;
 mod questions;
 mod retention;
 mod revoke;
+mod strict;
 mod trouble;
 mod watch;
 

@@ -13,7 +13,10 @@ for i = 0, (#ARGV - 3) / 4 - 1 do
   local id, record, revoked = ARGV[a], ARGV[a + 1], 'i' .. ARGV[a]
   local there = not mistyped(bucket, bucket, 'hash') and redis.call('HGET', KEYS[bucket], id)
   local apart = not mistyped(own, own, 'string') and redis.call('GET', KEYS[own])
-  if (there or apart) and not final(there) and not final(apart) then
+  local until_ = redis.call('ZSCORE', KEYS[2], revoked)
+  -- One that is not revoked any more was put back by a replay meanwhile: it runs.
+  local stands = until_ or redis.call('ZSCORE', KEYS[2], 'm' .. id)
+  if stands and (there or apart) and not final(there) and not final(apart) then
     if there then
       redis.call('HSET', KEYS[bucket], id, record)
       keep(KEYS[1], KEYS[bucket], ARGV[a + 2], tonumber(ARGV[2]))
@@ -22,7 +25,6 @@ for i = 0, (#ARGV - 3) / 4 - 1 do
     marked[#marked + 1] = id
     records[#records + 1] = record
     rows[#rows + 1] = ARGV[a + 3]
-    local until_ = redis.call('ZSCORE', KEYS[2], revoked)
     if until_ then
       redis.call('ZADD', KEYS[2], until_, 'm' .. id)
       redis.call('ZREM', KEYS[2], revoked)
