@@ -10,14 +10,14 @@ use taskq_core::dispatch::Dispatcher;
 use taskq_core::task::{
     Arguments, BadSignature, Registry, Running, State, Surroundings, TaskDef, TaskResult,
 };
-use taskq_core::{Context, Failure, Message, Outcome, clock};
+use taskq_core::{Context, Failure, Message, Outcome, State as TaskState, clock};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::cutoff::Leash;
 use crate::ledger::{Held, Run, Settlement};
-use crate::limits::{Limits, TimeLimits};
+use crate::limits::Limits;
 use crate::middleware::Chain;
 use crate::report;
 use crate::supervisor::last_words;
@@ -88,6 +88,13 @@ impl Executor {
             .await;
         let settlement = match end {
             Ok(ending) => settle(held, call, ending),
+            // Revoked since it was claimed: nobody wants it, whatever else is wrong with it.
+            Err(Cut::Ends(ending))
+                if ending.state == TaskState::Dead && held.is_revoked(&message) =>
+            {
+                let revoked = call.revoked(false);
+                settle(held, call, revoked)
+            }
             Err(Cut::Ends(ending)) => settle(held, call, *ending),
             Err(Cut::Back | Cut::Off) => {
                 let ending = call.cut();
@@ -162,7 +169,7 @@ impl Executor {
                     }
                     return Err(Cut::Back);
                 }
-                match perform(running, held.cancelled(), limits).await {
+                match perform(running, held.cancelled()).await {
                     Err(Cut::Off) => {
                         // A lost lease and a stop cut off as well, and leave no word.
                         let why = held.cutoff().ok_or(Cut::Back)?;
@@ -280,11 +287,7 @@ fn start(
 }
 
 /// Runs the function; what no longer counts is dropped where that is possible.
-async fn perform(
-    running: Running,
-    cancelled: &CancellationToken,
-    limits: TimeLimits,
-) -> Result<TaskResult, Cut> {
+async fn perform(running: Running, cancelled: &CancellationToken) -> Result<TaskResult, Cut> {
     match running {
         Running::Async(future) => {
             let mut guarded = AssertUnwindSafe(future).catch_unwind();
@@ -303,10 +306,10 @@ async fn perform(
         }
         Running::Blocking(function) => {
             let span = tracing::Span::current();
-            let cut = limits.hard.map(|_| cancelled.clone());
+            let cut = cancelled.clone();
             let guarded = move || {
-                // Its time may be over before a thread was free.
-                if cut.is_some_and(|cut| cut.is_cancelled()) {
+                // It may be over before a thread was free: its time, or all of it by an order or by the stop.
+                if cut.is_cancelled() {
                     return None;
                 }
                 Some(span.in_scope(|| catch_unwind(AssertUnwindSafe(function))))

@@ -150,7 +150,11 @@ impl Next<'_> {
                 AssertUnwindSafe(around).catch_unwind().await
             }
             (None, Running::Async(future)) => AssertUnwindSafe(future).catch_unwind().await,
-            (None, Running::Blocking(function)) => catch_unwind(AssertUnwindSafe(function)),
+            (None, Running::Blocking(function)) => {
+                // Its thread polls the middleware: without this, a function that blocks on a future of its own would panic.
+                let function = || tokio::task::block_in_place(function);
+                catch_unwind(AssertUnwindSafe(function))
+            }
         };
         ended.unwrap_or_else(|panic| panicked(&*panic))
     }

@@ -106,10 +106,11 @@ impl Drop for Round {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use taskq_core::Message;
     use taskq_core::broker::memory::MemoryBroker;
     use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
+    use taskq_core::task::Surroundings;
+    use taskq_core::{Context, Message};
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
@@ -146,7 +147,10 @@ mod tests {
         let room = ledger.room().some(1);
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();
         let held = ledger.enter(&deliveries[0], room.expect("room"), slot.expect("a slot"));
-        let run = Run::of(message, TimeLimits::default());
+        let mut run = Run::of(message, TimeLimits::default());
+        let mut around = Surroundings::new(run.queue.clone(), "w@test");
+        around.heard = Some(held.heard());
+        run.leash.context = Context::new(&run.message, around);
         assert!(held.runs(run.clone()));
         Scene {
             ledger,

@@ -72,10 +72,15 @@ impl Serving {
         before
     }
 
-    /// Takes note of a queue that was left.
-    pub(crate) fn remove(&self, queue: &QueueName) {
-        self.all().retain(|s| s.queue != *queue);
+    /// Takes note of a queue that was left. Whether it was there.
+    pub(crate) fn remove(&self, queue: &QueueName) -> bool {
+        let mut all = self.all();
+        let before = all.len();
+        all.retain(|s| s.queue != *queue);
+        let there = all.len() < before;
+        drop(all);
         self.changed.notify_one();
+        there
     }
 
     /// Changes the number of slots.

@@ -1,8 +1,10 @@
 //! The warm stop: nothing new starts, what runs may finish, the rest goes back.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use taskq_core::broker::Consumer;
 
 use crate::deadline::{CALL, within};
@@ -30,8 +32,13 @@ pub(crate) struct Shutdown {
 impl Shutdown {
     /// Lets running tasks finish for up to the grace, gives back the rest, and closes the sessions.
     ///
-    /// `fetcher` is the fetcher's end: it settles the claim under way first.
-    pub(crate) async fn run(self, fetcher: impl Future<Output = ()>) -> Result<(), RunError> {
+    /// `fetcher` is the fetcher's end: it settles the claim under way first. `stuck` ends the grace, and is what comes of
+    /// the stop then: nothing may be able to run beside what is stuck.
+    pub(crate) async fn run(
+        self,
+        fetcher: impl Future<Output = ()>,
+        stuck: impl Future<Output = RunError>,
+    ) -> Result<(), RunError> {
         tracing::info!(
             "stopping: {} tasks run, they have {:.0?} to finish; a second signal ends at once",
             self.ledger.running().len(),
@@ -44,13 +51,31 @@ impl Shutdown {
         // From the first moment on no crash is charged, whatever happens to this process.
         let retired = retire(&*self.consumer);
         let both = async { tokio::join!(retired, finished) };
-        if tokio::time::timeout(self.grace, both).await.is_err() {
-            self.give_back().await;
+        let stuck = stuck.inspect(|error| tracing::error!("{error}"));
+        let mut stuck = pin!(stuck);
+        let (finished, mut why) = tokio::select! {
+            biased;
+            error = &mut stuck => (false, Some(error)),
+            both = tokio::time::timeout(self.grace, both) => (both.is_ok(), None),
+        };
+        if !finished {
+            let mut back = pin!(self.give_back());
+            tokio::select! {
+                biased;
+                error = &mut stuck, if why.is_none() => {
+                    why = Some(error);
+                    back.await;
+                }
+                () = &mut back => {}
+            }
         }
         let unsettled = self.ledger.unsettled();
         let closed = within(CLOSE, "close", self.consumer.close()).await;
         if let Err(e) = &closed {
             tracing::warn!("the sessions could not be closed: {e}; they lapse with their lease");
+        }
+        if let Some(error) = why {
+            return Err(error);
         }
         if unsettled > 0 && closed.is_err() {
             return Err(RunError::Unsettled(unsettled));
@@ -88,7 +113,9 @@ impl Shutdown {
             self.ledger.return_all();
         }
         // What is not acknowledged by then goes back, uncharged, when the sessions close.
-        drop(tokio::time::timeout(LAST_VERDICTS, self.all_back()).await);
+        // The stop was announced within the grace; a grace of zero has dropped that half way.
+        let last = async { tokio::join!(retire(&*self.consumer), self.all_back()) };
+        drop(tokio::time::timeout(LAST_VERDICTS, last).await);
     }
 }
 

@@ -428,6 +428,7 @@ async fn consume(
             ledger: Arc::clone(&ledger),
             serving: Arc::clone(&serving),
             opened,
+            turn: Arc::default(),
             stopping: stopping.clone(),
         },
         stopping: stopping.clone(),
@@ -461,6 +462,7 @@ async fn consume(
     }
     banner(config);
 
+    let mut watches = true;
     let died = loop {
         tokio::select! {
             biased;
@@ -474,7 +476,10 @@ async fn consume(
             end = fetcher.join_next() => break died("fetcher", end),
             end = finishers.join_next() => break died("finisher", end),
             end = &mut beats => break died("heartbeat", Some(Ok(end))),
-            end = &mut watchdog => break died("watchdog", Some(Ok(end))),
+            end = &mut watchdog => {
+                watches = false;
+                break died("watchdog", Some(Ok(end)));
+            }
         }
     };
     // A queue that came in addition just now may have given something already.
@@ -495,8 +500,22 @@ async fn consume(
             _ => config.grace,
         },
     };
+    // A run that was cut off may turn out to be stuck during the stop as well.
+    let stuck = async {
+        match watches {
+            true => match watchdog.await {
+                Err(error) => error,
+                // It ends by itself once it is told, which is after the stop.
+                Ok(()) => std::future::pending().await,
+            },
+            false => std::future::pending().await,
+        }
+    };
     let stopped = shutdown
-        .run(async { while fetcher.join_next().await.is_some() {} })
+        .run(
+            async { while fetcher.join_next().await.is_some() {} },
+            stuck,
+        )
         .await;
     // The registration must not be renewed after it is withdrawn.
     beats_end.cancel();

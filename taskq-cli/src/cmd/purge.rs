@@ -33,12 +33,15 @@ pub(crate) async fn run(
     let Purge { queue, yes } = purge;
     let depth = reach.read(reach.client.depth(&queue)).await?;
     let there = depth.waiting + depth.suspects + depth.delayed;
-    if there > 0 {
+    let purged = if there > 0 {
         let messages = counted(there, "message");
         let what = format!("drop {messages} of the queue {queue} as REVOKED");
         sure(&what, yes, console)?;
-    }
-    let purged = reach.read_for(LONG, reach.client.purge(&queue)).await?;
+        reach.read_for(LONG, reach.client.purge(&queue)).await?
+    } else {
+        // What comes from here on nobody was asked about.
+        0
+    };
     if json {
         console.json(&json!({"purged": purged}));
     } else {

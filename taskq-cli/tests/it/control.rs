@@ -185,7 +185,11 @@ async fn an_order_that_makes_no_sense_is_usage() {
         (&["pool_shrink", "-1"], "-1"),
         (
             &["time_limit", "math.add", "10", "5"],
-            "shorter than the soft",
+            "not longer than the soft",
+        ),
+        (
+            &["time_limit", "math.add", "5", "5"],
+            "not longer than the soft",
         ),
         (&["time_limit", "math.add", "0"], "no run ends in no time"),
         (&["time_limit", "math.add", "soon"], "no unit of time"),

@@ -209,7 +209,7 @@ async fn what_is_dropped_is_gone() {
     {"dropped":1}
     --- stderr
     "#);
-    assert_snapshot!(stage.run(&["dead", "drop", MAIL]).await, @r#"
+    assert_snapshot!(stage.run(&["dead", "drop", MAIL, "--yes"]).await, @r#"
     exit 0
     --- stdout
     1 message dropped
@@ -232,7 +232,7 @@ async fn who_is_meant_must_be_said_in_one_way() {
     for line in [
         &["dead", "replay"][..],
         &["dead", "drop", MAIL, "--all"],
-        &["dead", "drop", MAIL, "--task", "x"],
+        &["dead", "drop", MAIL, "--task", "x", "--yes"],
         &["dead", "replay", "7"],
         &["dead", "list", "--older-than", "1w"],
         &["dead"],

@@ -156,3 +156,14 @@ async fn a_revocation_of_nothing_or_of_one_worker_is_usage() {
         );
     }
 }
+
+#[tokio::test]
+async fn where_no_queue_is_known_there_is_nothing_to_revoke() {
+    let stage = Stage::new();
+    assert_snapshot!(stage.run(&["control", "revoke", UNKNOWN]).await, @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    taskq: no queue is known at this broker, so there is nothing to revoke: name the queue with --queue
+    "#);
+}

@@ -165,9 +165,10 @@ impl Queues {
 
     fn set(&self, facts: Option<Vec<(QueueName, Depth, Totals)>>) {
         self.up.set(facts.is_some().into());
+        // A queue that it takes from no more is not asked of any more: what was told of it would stay.
         self.oldest.reset();
+        self.gauges.iter().for_each(|(gauge, _)| gauge.reset());
         if facts.is_none() {
-            self.gauges.iter().for_each(|(gauge, _)| gauge.reset());
             self.counters
                 .iter()
                 .for_each(|(counter, _)| counter.reset());

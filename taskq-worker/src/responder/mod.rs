@@ -33,8 +33,9 @@ use crate::trouble::Trouble;
 
 /// So many commands are answered beside each other; those behind them wait.
 const AT_ONCE: usize = 32;
-/// How long the answer to a command may take, what it asks of the broker included.
-const ANSWER: Duration = Duration::from_secs(4);
+/// How long the answer to a command may take, what it asks of the broker included: longer than a call of the broker, so
+/// that what came of the call can be said.
+const ANSWER: Duration = Duration::from_secs(7);
 
 /// Answers for one worker.
 #[derive(Debug, Clone)]

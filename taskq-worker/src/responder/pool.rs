@@ -1,10 +1,12 @@
 //! Orders that change what the worker takes from, and how many tasks it runs at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use taskq_core::QueueName;
 use taskq_core::broker::{Consumer, Order, Served};
 use taskq_core::control::Done;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{MOST_SLOTS, WEIGHTS};
@@ -15,6 +17,8 @@ use crate::serving::{Serving, shown};
 
 /// A worker may have taken from so many queues: each has a finisher of its own from then on.
 const MOST_QUEUES: usize = 1_000;
+/// How long an order waits for the one before it: with the call that it makes then, less than an answer may take.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Carries them out for one worker.
 #[derive(Debug, Clone)]
@@ -23,6 +27,8 @@ pub(crate) struct Pool {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) serving: Arc<Serving>,
     pub(crate) opened: Opened,
+    /// Held by who changes the queues: what the consumer does and what is noted of it change as one.
+    pub(crate) turn: Arc<Mutex<()>>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -44,6 +50,9 @@ impl Pool {
                 "this worker serves its queues in strict order, a weight says nothing to it: add {queue} without one, it comes last"
             ));
         }
+        let Some(_turn) = self.turn().await else {
+            return busy(queue);
+        };
         // Before the first message comes, there is somebody to tell what became of it.
         if let Some(verdicts) = self.ledger.admit(queue) {
             if self.ledger.queues() > MOST_QUEUES {
@@ -84,23 +93,32 @@ impl Pool {
         if self.stopping.is_cancelled() {
             return stops();
         }
-        let took = match within(CALL, "detach", self.consumer.detach(queue)).await {
-            Ok(took) => took,
-            Err(error) => return Done::Error(format!("{queue} is still taken from: {error}")),
+        let Some(_turn) = self.turn().await else {
+            return busy(queue);
         };
         let from = |served: &[Served]| match served {
             [] => "it takes from no queue at all now".to_owned(),
             some => format!("it takes from {}", shown(some)),
         };
-        if !took {
+        let left = within(CALL, "detach", self.consumer.detach(queue)).await;
+        // One whose consumer had left it before is noted here all the same, when the answer to that came too late.
+        if !self.serving.remove(queue) && matches!(left, Ok(false)) {
             let all = from(&self.serving.queues());
             return Done::Error(format!("it did not take from {queue}: {all}"));
         }
-        self.serving.remove(queue);
         let all = from(&self.serving.queues());
-        let said = format!("takes nothing more from {queue}, what it holds of it runs on: {all}");
+        let mut said =
+            format!("takes nothing more from {queue}, what it holds of it runs on: {all}");
+        // It is left from the call on, whatever comes back.
+        if let Err(error) = left {
+            said.push_str(&format!("; its session there is closed later: {error}"));
+        }
         tracing::info!("{said}, as was asked of it");
         Done::Ok(said)
+    }
+
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        tokio::time::timeout(TURN, self.turn.lock()).await.ok()
     }
 
     /// Runs so many more tasks at once.
@@ -153,6 +171,12 @@ impl Pool {
 
 fn stops() -> Done {
     Done::Error("this worker has begun to stop: ask one that goes on".to_owned())
+}
+
+fn busy(queue: &QueueName) -> Done {
+    Done::Error(format!(
+        "another order that changes its queues is still under way, nothing was done about {queue}: ask again"
+    ))
 }
 
 fn nothing(slots: usize) -> Done {

@@ -243,8 +243,10 @@ impl Consumer for FlakyConsumer {
     }
 
     async fn detach(&self, queue: &QueueName) -> Result<bool, Error> {
+        // It is left, the answer gets lost.
+        let took = self.inner.detach(queue).await?;
         self.faults.reach_queues()?;
-        self.inner.detach(queue).await
+        Ok(took)
     }
 
     fn lease(&self) -> Duration {

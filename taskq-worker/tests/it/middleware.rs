@@ -232,3 +232,29 @@ async fn a_plain_function_stays_on_a_thread_of_its_own() {
     }
     assert_eq!(notes.take().len(), 4);
 }
+
+/// Waits for async code by itself, as one does from a thread of its own.
+static BLOCKS_ON: TaskDef = TaskDef::new("blocks_on", &[], |_, _| {
+    Ok(Running::Blocking(Box::new(|| {
+        let n = tokio::runtime::Handle::current().block_on(async {
+            tokio::task::yield_now().await;
+            7
+        });
+        Outcome::Done(json(json!(n)))
+    })))
+})
+.max_retries(0);
+
+#[tokio::test]
+async fn a_plain_function_behind_it_may_block_on_a_future() {
+    let outer = Noting("outer", Seen::default());
+    let inner = Noting("inner", Seen::default());
+    let bench = Bench::with(MemoryBroker::new(), &[&BLOCKS_ON], |b| {
+        b.middleware(outer).middleware(inner)
+    });
+    let record = bench
+        .end_of(bench.send(Message::new("blocks_on")).await)
+        .await;
+    assert_eq!(record.state, State::Success, "{record:?}");
+    assert_eq!(record.result.unwrap().get(), "7");
+}

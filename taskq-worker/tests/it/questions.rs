@@ -109,6 +109,7 @@ async fn settings_are_told_by_the_names_of_their_flags() {
             "max-tasks": null,
             "queues": ["celery"],
             "soft-time-limit": null,
+            "strict": false,
             "time-limit": 1.5,
         })
     );
@@ -157,5 +158,5 @@ async fn a_question_that_the_broker_does_not_answer_holds_up_no_other_and_ends_i
     );
     let said = slow.next().await.unwrap();
     let sentence = said.body["error"].as_str().unwrap();
-    assert!(sentence.contains("longer than 4 s"), "{sentence}");
+    assert!(sentence.contains("longer than 7 s"), "{sentence}");
 }

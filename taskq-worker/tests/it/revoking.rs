@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::bench::{Bench, celery, error_of, send, until};
 use crate::flaky::Flaky;
-use crate::gate::{Gate, HELD};
+use crate::gate::{Gate, HELD, HELD_BLOCKING};
 
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 static FAIL: Semaphore = Semaphore::const_new(0);
@@ -169,4 +169,40 @@ async fn what_failed_meanwhile_is_not_run_again() {
     let record = bench.end_of(id).await;
     assert_eq!((record.state, record.attempts), (State::Revoked, 1));
     assert_eq!(BEGUN.load(Ordering::SeqCst), 1);
+}
+
+/// The runtime has one thread for plain functions.
+#[test]
+fn what_is_cut_off_before_its_thread_is_free_does_not_run() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let gate = Gate::default();
+        let bench = Bench::with(MemoryBroker::new(), &[&HELD_BLOCKING], |b| {
+            b.state(gate.clone())
+        });
+        let first = bench.send(Message::new("held_blocking")).await;
+        gate.runs(1).await;
+        let waits = bench.send(Message::new("held_blocking")).await;
+        until(async || {
+            let active = tell(&bench.broker, Command::Active).await;
+            active
+                .to_string()
+                .contains(&waits.to_string())
+                .then_some(())
+        })
+        .await;
+        let answer = tell(&bench.broker, order(waits, true)).await;
+        assert_eq!(answer["terminated"], json!([waits]));
+        assert_eq!(bench.end_of(waits).await.state, State::Revoked);
+        let last = bench.send(Message::new("held_blocking")).await;
+        gate.let_go(3);
+        for id in [first, last] {
+            assert_eq!(bench.end_of(id).await.state, State::Success);
+        }
+        assert_eq!(gate.begun(), 2);
+    });
 }

@@ -133,11 +133,11 @@ async fn agreed(whom: &Whom, reach: &Reach, console: &mut Console<'_>) -> Result
 fn time_limit(task: String, soft: Limit, hard: Option<Limit>) -> Result<Command, Stop> {
     let (soft_ms, hard_ms) = (soft.0, hard.and_then(|hard| hard.0));
     if let (Some(soft), Some(hard)) = (soft_ms, hard_ms)
-        && hard < soft
+        && hard <= soft
     {
         return Err(Stop::new(
             Exit::Usage,
-            "the hard limit is shorter than the soft one, which would never come: give the longer one last",
+            "the hard limit is not longer than the soft one, which would never come: give the longer one last",
         ));
     }
     Ok(Command::TimeLimit {

@@ -69,6 +69,13 @@ impl Revoke {
                 "what is revoked is revoked for all workers: leave -d out; --queue names the queue",
             ));
         }
+        // The command line is right, there is just nothing that it could be about.
+        if self.queue.is_none() && reach.read(reach.client.queues()).await?.is_empty() {
+            return Err(Stop::new(
+                Exit::Failed,
+                "no queue is known at this broker, so there is nothing to revoke: name the queue with --queue",
+            ));
+        }
         let options = RevokeOptions {
             queue: self.queue,
             terminate: self.terminate,

@@ -57,7 +57,7 @@ struct Show {
 #[derive(Debug, Args)]
 struct Leave {
     /// The calls' ids
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with_all = ["all", "task", "reason", "older_than", "newer_than", "yes"])]
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with_all = ["all", "task", "reason", "older_than", "newer_than"])]
     ids: Vec<TaskId>,
     /// All that fit the filters; tells how many, and asks
     #[arg(long)]

@@ -84,7 +84,7 @@ fn running(facts: &Facts) -> Option<Answer> {
             let age = facts.now as f64 / 1e3 - held.time_claimed;
             let age = span(age);
             let words = format!(
-                "claimed by {node} {age} ago and not started: the worker has no slot free for it yet"
+                "claimed by {node} {age} ago and not started: it waits for a thread, or for another that may crash the worker to end"
             );
             Answer::new("claimed", [words])
         }

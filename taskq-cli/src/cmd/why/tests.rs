@@ -322,7 +322,9 @@ fn a_run_is_told_by_its_worker() {
     says(
         &facts,
         "claimed",
-        &["claimed by w1@bar 2.0s ago and not started: the worker has no slot free for it yet"],
+        &[
+            "claimed by w1@bar 2.0s ago and not started: it waits for a thread, or for another that may crash the worker to end",
+        ],
     );
 }
 
