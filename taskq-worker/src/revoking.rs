@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use taskq_core::revocation::{Revocation, Revocations};
-use taskq_core::{QueueName, TaskId};
+use taskq_core::{QueueName, TaskId, clock};
 
 use crate::book::{Book, Entry};
 use crate::ledger::{Ledger, Run};
@@ -39,7 +39,15 @@ impl Book {
 
     /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
     /// so much was revoked meanwhile that no more can be kept, and nothing was.
-    pub(crate) fn revoke(&mut self, queue: Option<&QueueName>, what: &Arc<Revocations>) -> bool {
+    ///
+    /// `coming` is the same for what comes: tasks and headers count for what was sent before now, for the claim may wait
+    /// and bring what was not sent yet.
+    pub(crate) fn revoke(
+        &mut self,
+        queue: Option<&QueueName>,
+        what: &Arc<Revocations>,
+        coming: Revocations,
+    ) -> bool {
         let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
         let entries = self.places.iter_mut().flatten();
         let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
@@ -54,7 +62,7 @@ impl Book {
             entry.late.push(Arc::clone(what));
         }
         if let Some(late) = &mut self.late {
-            late.push((queue.cloned(), Arc::clone(what)));
+            late.push((queue.cloned(), Arc::new(coming)));
         }
         true
     }
@@ -75,17 +83,19 @@ impl Ledger {
         queue: Option<&QueueName>,
         terminate: bool,
     ) -> Option<Met> {
-        let mut revoked = Revocations::default();
+        let (mut revoked, mut coming) = (Revocations::default(), Revocations::default());
+        let now = clock::now_ms();
         for one in what {
             // Whatever is held here was sent before.
             revoked.add(one.clone(), u64::MAX);
+            coming.add(one.clone(), now);
         }
         let revoked = Arc::new(revoked);
         let is_meant = |run: &Run| {
             queue.is_none_or(|queue| *queue == run.queue) && revoked.covers(&run.message)
         };
         let mut book = self.book();
-        if !book.revoke(queue, &revoked) {
+        if !book.revoke(queue, &revoked, coming) {
             return None;
         }
         // From here on none begins: these are all that run.
@@ -173,6 +183,23 @@ mod tests {
         let held = scene.enter().await;
         drop(under_way);
         assert!(!scene.begins(&held) && held.is_revoked(&scene.message));
+    }
+
+    /// A claim waits for what may be sent after its task was revoked.
+    #[tokio::test]
+    async fn what_was_sent_after_its_task_was_revoked_begins() {
+        for (sent, begins) in [(-60_000, false), (60_000, true)] {
+            let mut scene = Scene::new().await;
+            scene.message.enqueued_at = clock::now_ms().checked_add_signed(sent);
+            let _under_way = scene.ledger.claims();
+            let what = [Revocation::Task("t".to_owned())];
+            assert_eq!(
+                scene.ledger.revoke(&what, None, false),
+                Some(Met::default())
+            );
+            let held = scene.enter().await;
+            assert_eq!(scene.begins(&held), begins, "{sent}");
+        }
     }
 
     #[tokio::test]

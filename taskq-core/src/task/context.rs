@@ -156,13 +156,15 @@ impl Context {
     /// }
     ///
     /// // As a unit test runs it, without a worker:
+    /// # fn main() -> Result<(), taskq_core::Error> {
     /// let around = Surroundings::new("celery".parse()?, "w1@here");
     /// let ctx = Context::new(&Message::new("index"), around);
     /// index(ctx.clone(), vec!["a".into(), "b".into()]);
     /// let last = ctx.last_progress().expect("it told of its progress");
     /// assert_eq!((last.done, last.total), (1, 2));
     /// assert_eq!(last.note.as_deref(), Some("reading b"));
-    /// # Ok::<(), taskq_core::Error>(())
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn progress(&self, done: u64, total: u64, note: &str) {
         if self.call.said.say(done, total, note)
