@@ -244,5 +244,6 @@ fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {
         version: "0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     }
 }

@@ -179,6 +179,7 @@ pub(crate) fn card(node: &str) -> WorkerCard {
         version: "0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     }
 }
 
