@@ -125,6 +125,7 @@ impl Stage {
                     id: request.id.clone(),
                     node: node.clone(),
                     body,
+                    notices: Vec::new(),
                 };
                 broker.reply(&request, reply).await.unwrap();
             }

@@ -155,6 +155,7 @@ impl Stage {
                         id: request.id.clone(),
                         node: node.clone(),
                         body: says,
+                        notices: Vec::new(),
                     };
                     stage.reply(&request, reply).await.unwrap();
                 }
