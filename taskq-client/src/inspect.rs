@@ -23,6 +23,8 @@ pub struct Answers {
     pub replies: BTreeMap<String, Value>,
     /// The nodes that should have answered and did not, by name.
     pub silent: Vec<String>,
+    /// What they say beside their answers, by node name: what these leave out, and why.
+    pub notices: BTreeMap<String, Vec<String>>,
 }
 
 impl Client {
@@ -71,7 +73,7 @@ impl Client {
         } else {
             destinations.iter().cloned().collect()
         };
-        let mut replies = BTreeMap::new();
+        let (mut replies, mut notices) = (BTreeMap::new(), BTreeMap::new());
         if awaited.is_empty() {
             return Ok(Answers::default());
         }
@@ -91,12 +93,16 @@ impl Client {
             let reply = answer?;
             if reply.id == id {
                 awaited.remove(&reply.node);
+                if !reply.notices.is_empty() {
+                    notices.insert(reply.node.clone(), reply.notices);
+                }
                 replies.insert(reply.node, reply.body);
             }
         }
         Ok(Answers {
             replies,
             silent: awaited.into_iter().collect(),
+            notices,
         })
     }
 }

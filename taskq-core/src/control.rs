@@ -238,6 +238,9 @@ pub struct Reply {
     pub node: String,
     /// The answer, in the shape of the command.
     pub body: serde_json::Value,
+    /// What is to be said beside it: what the answer leaves out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// A task that a worker runs right now. Field names are Celery's where it has them.

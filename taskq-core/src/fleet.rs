@@ -43,6 +43,17 @@ pub struct WorkerCard {
     /// How many runs of functions had ended by then, those that were cut off included.
     #[serde(default)]
     pub processed: u64,
+    /// It has begun to stop: it ends what it holds and claims nothing more.
+    #[serde(default)]
+    pub stopping: bool,
+}
+
+impl WorkerCard {
+    /// Whether it claims from `queue`: one that has begun to stop takes from none.
+    #[must_use]
+    pub fn takes_from(&self, queue: &QueueName) -> bool {
+        !self.stopping && self.queues.contains(queue)
+    }
 }
 
 /// The lease of a worker that does not tell it: 10 s, the default.

@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     step: Option<Instant>,
     /// What was revoked since it was claimed, while it had not begun.
     pub(crate) late: Vec<Arc<Revocations>>,
+    /// It must not begin any more: its pipeline has given it up.
+    given_up: bool,
     links: Option<Links>,
     /// Before then its progress is not told again.
     paced_until: Option<Instant>,
@@ -94,6 +96,7 @@ impl Entry {
             cutoff: None,
             step: None,
             late: Vec::new(),
+            given_up: false,
             links: None,
             paced_until: None,
         }
@@ -272,10 +275,10 @@ impl Book {
     }
 
     /// A function begins. Answers whether the teller is to be rung: a short run wakes it only if it has nothing to wait for.
-    /// `None`: its entry was taken out, or it was revoked: it must not begin.
+    /// `None`: its entry was taken out, or it was given up, lost or revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
         let entry = self.get_mut(key)?;
-        if entry.is_revoked(&run.message) {
+        if entry.given_up || entry.cancelled.is_cancelled() || entry.is_revoked(&run.message) {
             return None;
         }
         (entry.run, entry.claim) = (Some(run), None);
@@ -284,6 +287,15 @@ impl Book {
         let first = self.list(when).first.is_none();
         self.link(key.place, when);
         Some(idle || (first && when == When::AtOnce))
+    }
+
+    /// A function that has not begun never does; false: it has.
+    pub(crate) fn never_begins(&mut self, key: Key) -> bool {
+        let Some(entry) = self.get_mut(key) else {
+            return true;
+        };
+        entry.given_up |= entry.run.is_none();
+        entry.given_up
     }
 
     /// A function has ended.

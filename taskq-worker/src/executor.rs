@@ -1,6 +1,7 @@
 //! The executor: from a delivery to its verdict, one straight pipeline without I/O of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,6 @@ pub(crate) struct Executor {
 enum Cut {
     /// The worker stops, or the delivery is lost: whoever claims it next runs it.
     Back,
-    /// Its run was cut off.
-    Off,
     /// It ends without a run.
     Ends(Box<Ending>),
 }
@@ -96,7 +95,7 @@ impl Executor {
                 settle(held, call, revoked)
             }
             Err(Cut::Ends(ending)) => settle(held, call, *ending),
-            Err(Cut::Back | Cut::Off) => {
+            Err(Cut::Back) => {
                 let ending = call.cut();
                 if ending.error.is_some() {
                     settle(held, call, ending)
@@ -149,7 +148,7 @@ impl Executor {
         call.began = Some(began);
         let outcome = match start(def, context.clone(), call.message, &self.middleware) {
             Ok(Ok(running)) => {
-                let begins = held.runs(Run {
+                let run = Run {
                     message: Arc::clone(call.message),
                     queue: delivery.queue.clone(),
                     crashes: delivery.crashes,
@@ -161,21 +160,31 @@ impl Executor {
                         limits,
                         droppable: matches!(running, Running::Async(_)),
                     },
-                });
-                if !begins {
-                    if held.is_revoked(call.message) {
+                };
+                let performed = match running {
+                    Running::Async(future) => polled(future, run, held).await,
+                    Running::Blocking(function) => {
+                        // A thread may be free much later, or never.
                         call.began = None;
-                        return Err(call.revoked(false).into());
+                        let (began, end) = on_a_thread(function, run, held, &self.stopping).await;
+                        call.began = began;
+                        end
                     }
-                    return Err(Cut::Back);
-                }
-                match perform(running, held.cancelled()).await {
-                    Err(Cut::Off) => {
+                };
+                match performed {
+                    Ok(outcome) => outcome,
+                    Err(Unended::NotBegun) => {
+                        call.began = None;
+                        if held.is_revoked(call.message) {
+                            return Err(call.revoked(false).into());
+                        }
+                        return Err(Cut::Back);
+                    }
+                    Err(Unended::Cut) => {
                         // A lost lease and a stop cut off as well, and leave no word.
                         let why = held.cutoff().ok_or(Cut::Back)?;
                         return Ok(why.ending(*call, def));
                     }
-                    end => end?,
                 }
             }
             Ok(Err(bad)) => {
@@ -286,42 +295,83 @@ fn start(
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
 }
 
-/// Runs the function; what no longer counts is dropped where that is possible.
-async fn perform(running: Running, cancelled: &CancellationToken) -> Result<TaskResult, Cut> {
-    match running {
-        Running::Async(future) => {
-            let mut guarded = AssertUnwindSafe(future).catch_unwind();
-            let end = tokio::select! {
-                biased;
-                end = &mut guarded => Some(end),
-                () = cancelled.cancelled() => None,
-            };
-            // Dropping runs the task's code as well.
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(guarded)));
-            match (end, dropped) {
-                (Some(Ok(outcome)), Ok(())) => Ok(outcome),
-                (Some(Err(panic)), _) | (Some(Ok(_)), Err(panic)) => Ok(panicked(&*panic)),
-                (None, _) => Err(Cut::Off),
-            }
+/// Why a function has no outcome.
+enum Unended {
+    /// It must not begin any more, or no thread was free for it before the end of the runtime.
+    NotBegun,
+    /// It no longer counts, and was dropped.
+    Cut,
+}
+
+/// Runs an async function from now on; it is dropped when it no longer counts.
+async fn polled(
+    future: Pin<Box<dyn Future<Output = TaskResult> + Send>>,
+    run: Run,
+    held: &Held,
+) -> Result<TaskResult, Unended> {
+    if !held.runs(run) {
+        return Err(Unended::NotBegun);
+    }
+    let mut guarded = AssertUnwindSafe(future).catch_unwind();
+    let end = tokio::select! {
+        biased;
+        end = &mut guarded => Some(end),
+        () = held.cancelled().cancelled() => None,
+    };
+    // Dropping runs the task's code as well.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(guarded)));
+    match (end, dropped) {
+        (Some(Ok(outcome)), Ok(())) => Ok(outcome),
+        (Some(Err(panic)), _) | (Some(Ok(_)), Err(panic)) => Ok(panicked(&*panic)),
+        (None, _) => Err(Unended::Cut),
+    }
+}
+
+/// Runs a plain function once a thread is free for it: until then it has not begun, and none of its time has passed. Says
+/// when it began.
+async fn on_a_thread(
+    function: Box<dyn FnOnce() -> TaskResult + Send>,
+    mut run: Run,
+    held: &Held,
+    stopping: &CancellationToken,
+) -> (Option<Began>, Result<TaskResult, Unended>) {
+    let (starter, message) = (held.starter(), Arc::clone(&run.message));
+    let span = tracing::Span::current();
+    let guarded = move || {
+        let began = Began::now();
+        run.began = began;
+        if !starter.runs(run) {
+            return None;
         }
-        Running::Blocking(function) => {
-            let span = tracing::Span::current();
-            let cut = cancelled.clone();
-            let guarded = move || {
-                // It may be over before a thread was free: its time, or all of it by an order or by the stop.
-                if cut.is_cancelled() {
-                    return None;
-                }
-                Some(span.in_scope(|| catch_unwind(AssertUnwindSafe(function))))
-            };
-            match tokio::task::spawn_blocking(guarded).await {
-                Ok(Some(Ok(outcome))) => Ok(outcome),
-                Ok(Some(Err(panic))) => Ok(panicked(&*panic)),
-                Ok(None) => Err(Cut::Off),
-                // The runtime ends before the function began.
-                Err(_) => Err(Cut::Back),
-            }
+        let end = span.in_scope(|| catch_unwind(AssertUnwindSafe(function)));
+        Some((began, end))
+    };
+    let mut thread = tokio::task::spawn_blocking(guarded);
+    let unwanted = async {
+        tokio::select! {
+            () = held.cancelled().cancelled() => {}
+            // Of what a stopping worker has not begun it begins nothing.
+            () = stopping.cancelled() => {}
+            () = held.turns_out_revoked(&message) => {}
         }
+    };
+    let end = tokio::select! {
+        biased;
+        end = &mut thread => end,
+        () = unwanted => {
+            if held.never_runs() {
+                // No thread need be free for that.
+                thread.abort();
+                return (None, Err(Unended::NotBegun));
+            }
+            thread.await
+        }
+    };
+    match end {
+        Ok(Some((began, Ok(outcome)))) => (Some(began), Ok(outcome)),
+        Ok(Some((began, Err(panic)))) => (Some(began), Ok(panicked(&*panic))),
+        // Or the runtime ends before the function began.
+        Ok(None) | Err(_) => (None, Err(Unended::NotBegun)),
     }
 }
 

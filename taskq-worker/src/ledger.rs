@@ -1,5 +1,7 @@
 //! The ledger: every delivery this process holds, from its claim until the broker has acknowledged its verdict.
 
+mod starter;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -12,7 +14,7 @@ use taskq_core::{Message, Progress, QueueName, Record};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Book, Claim, Entry, Key, Next, Telling, When};
+use crate::book::{Book, Claim, Entry, Key, Next, Telling};
 use crate::config::MOST_SLOTS;
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::permits::Permits;
@@ -37,6 +39,8 @@ pub(crate) struct Ledger {
     begun: Notify,
     /// Rings for the watchdog.
     sooner: Notify,
+    /// Rings when something was revoked.
+    pub(crate) revoked: Notify,
     room: Permits,
     /// Of each queue that it ever took from.
     finishers: RwLock<HashMap<QueueName, mpsc::Sender<Settled>>>,
@@ -140,6 +144,7 @@ impl Ledger {
             book: Mutex::default(),
             begun: Notify::new(),
             sooner: Notify::new(),
+            revoked: Notify::new(),
             room: Permits::new(slots + UNACKNOWLEDGED),
             finishers: RwLock::default(),
             lost: AtomicU64::new(0),
@@ -498,32 +503,6 @@ impl Held {
             by: Arc::clone(&self.ledger) as Arc<dyn ProgressSink>,
             as_of: self.key.into(),
         }
-    }
-
-    /// The task's function starts. False, and it must not: the stop has given its message back already.
-    #[must_use]
-    pub(crate) fn runs(&self, run: Run) -> bool {
-        let message = Arc::clone(&run.message);
-        let when = if run.says_started() {
-            When::AtOnce
-        } else {
-            When::IfLong
-        };
-        let first = run.first_step();
-        let mut book = self.ledger.book();
-        let Some(ring) = book.begins(self.key, run, when) else {
-            return false;
-        };
-        let sooner = first.is_some_and(|(at, step)| book.step_at(self.key, at, step));
-        drop(book);
-        if sooner {
-            self.ledger.ring_watchdog();
-        }
-        self.ledger.tally.begins(&message.task);
-        if ring {
-            self.ledger.begun.notify_one();
-        }
-        true
     }
 
     pub(crate) fn receipt(&self) -> Receipt {

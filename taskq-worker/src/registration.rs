@@ -51,6 +51,7 @@ impl Registration {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             active: 0,
             processed: 0,
+            stopping: false,
         };
         Self {
             backend,
@@ -123,7 +124,7 @@ impl Registration {
     }
 
     /// Renews it until dropped, for as long as the lease in force: twice per lease, sooner after a failure, and at once when
-    /// its queues or slots have changed.
+    /// its queues or slots have changed, or the stop begins.
     pub(crate) async fn run(mut self, consumer: Arc<dyn Consumer>, ledger: Arc<Ledger>) {
         let mut trouble = Trouble::new("renewing the registration");
         let mut published = Instant::now();
@@ -133,6 +134,7 @@ impl Registration {
             (self.card.active, self.card.processed) = ledger.load();
             self.card.queues = self.serving.names();
             self.card.slots = self.serving.slots().total();
+            self.card.stopping = self.serving.stops();
             let began = Instant::now();
             let publish = published.elapsed() >= PUBLISH;
             let tasks: &[PublishedTask] = if publish { &self.tasks } else { &[] };

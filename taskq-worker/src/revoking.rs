@@ -102,6 +102,7 @@ impl Ledger {
         let mut running: BTreeSet<TaskId> =
             book.runs(is_meant).into_iter().map(|(_, id)| id).collect();
         drop(book);
+        self.revoked.notify_waiters();
         let mut terminated = BTreeSet::new();
         if terminate {
             terminated.extend(self.terminate(is_meant));

@@ -1,5 +1,6 @@
 //! What the worker takes from, and how many tasks it runs at once: both may change while it runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use taskq_core::QueueName;
@@ -17,6 +18,8 @@ pub(crate) struct Serving {
     slots: Permits,
     /// So many plain functions run at once at most, where that is known.
     threads: Option<usize>,
+    /// The stop has begun: nothing is taken any more.
+    stops: AtomicBool,
     /// Rings for the registration.
     changed: Notify,
 }
@@ -28,6 +31,7 @@ impl Serving {
             order: config.order,
             slots: Permits::new(config.slots),
             threads: config.threads,
+            stops: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
@@ -87,6 +91,17 @@ impl Serving {
     pub(crate) fn resize(&self, slots: usize) {
         self.slots.resize(slots);
         self.changed.notify_one();
+    }
+
+    /// Takes note that the stop has begun.
+    pub(crate) fn stop(&self) {
+        self.stops.store(true, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
+    /// Whether the stop has begun.
+    pub(crate) fn stops(&self) -> bool {
+        self.stops.load(Ordering::SeqCst)
     }
 
     /// Returns when something has changed since the last time.

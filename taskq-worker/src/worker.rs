@@ -491,6 +491,7 @@ async fn consume(
         tracing::error!("{e}");
     }
     stopping.cancel();
+    serving.stop();
     let shutdown = Shutdown {
         consumer: Arc::clone(consumer),
         ledger: Arc::clone(&ledger),

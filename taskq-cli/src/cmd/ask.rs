@@ -39,10 +39,14 @@ pub(super) async fn ask(command: Command, whom: Whom, reach: &Reach) -> Result<H
         missing(&answers, !named.is_empty(), reach.address())
     };
     let unknown = strangers.map(|sentence| (Exit::Unreachable, sentence));
+    let beside = answers.notices.iter().flat_map(|(node, notices)| {
+        let said = move |notice| (Exit::Done, format!("{node}: {notice}"));
+        notices.iter().map(said)
+    });
     Ok(Heard {
         replies: answers.replies,
         silent: answers.silent,
-        said: unknown.into_iter().chain(silent).collect(),
+        said: unknown.into_iter().chain(silent).chain(beside).collect(),
     })
 }
 

@@ -108,7 +108,7 @@ async fn read(client: &Client) -> Result<(BTreeMap<QueueName, Queue>, Vec<String
             }
             Err(error) => return Err(error),
         };
-        let there = workers.iter().filter(|w| w.queues.contains(&name)).count();
+        let there = workers.iter().filter(|w| w.takes_from(&name)).count();
         queues.insert(name, Queue::new(&depth, there));
     }
 }

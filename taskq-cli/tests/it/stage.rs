@@ -125,6 +125,7 @@ impl Stage {
                     id: request.id.clone(),
                     node: node.clone(),
                     body,
+                    notices: Vec::new(),
                 };
                 broker.reply(&request, reply).await.unwrap();
             }
@@ -244,5 +245,6 @@ fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {
         version: "0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     }
 }

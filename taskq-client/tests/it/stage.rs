@@ -155,6 +155,7 @@ impl Stage {
                         id: request.id.clone(),
                         node: node.clone(),
                         body: says,
+                        notices: Vec::new(),
                     };
                     stage.reply(&request, reply).await.unwrap();
                 }
@@ -179,6 +180,7 @@ pub(crate) fn card(node: &str) -> WorkerCard {
         version: "0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     }
 }
 

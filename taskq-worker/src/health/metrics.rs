@@ -205,8 +205,11 @@ impl TaskMetrics {
     /// A delivery ends so.
     pub(crate) fn ends(&self, verdict: &Verdict) {
         let event = verdict.event.as_ref();
-        let series = event
-            .and_then(|e| self.of.get(&*e.message.task))
+        // Of one that somebody else has told the end there is no event, and a record.
+        let task = event.map(|e| &*e.message.task);
+        let task = task.or(verdict.record.as_ref().map(|r| &*r.task));
+        let series = task
+            .and_then(|task| self.of.get(task))
             .unwrap_or(&self.unknown);
         series.ends[place(&verdict.end)].inc();
         let Some(event) = event else { return };

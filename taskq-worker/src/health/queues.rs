@@ -1,23 +1,29 @@
 //! Metrics of the queues, asked from the broker when somebody looks.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, Opts, Registry};
 use taskq_core::broker::{Backend, Depth, Totals};
-use taskq_core::{Error, QueueName};
+use taskq_core::{Error, ErrorKind, QueueName};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::metrics::count_up_to;
+use crate::deadline::within;
 use crate::serving::Serving;
 
 /// The broker is asked so often at most, however many look.
 const APART: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How much longer those that ask may take than what they ask.
+const GRACE: Duration = Duration::from_millis(500);
+const UNASKED: &str = "the loop of the worker's calls is stuck";
 
 type Read<T> = fn(&T) -> u64;
 
@@ -91,12 +97,24 @@ pub(super) struct Queues {
     source: OnceLock<(Arc<dyn Backend>, Arc<Serving>)>,
     /// Where calls to the broker are made.
     calls: Handle,
-    asked: Mutex<Option<Instant>>,
+    last: Mutex<Last>,
     up: IntGauge,
+    readable: GaugeVec,
     oldest: GaugeVec,
     gauges: Vec<(GaugeVec, Read<Depth>)>,
     counters: Vec<(IntCounterVec, Read<Totals>)>,
 }
+
+/// What the broker was asked last.
+#[derive(Debug, Default)]
+struct Last {
+    at: Option<Instant>,
+    /// The queues, and whether they could be read.
+    readable: BTreeMap<QueueName, bool>,
+}
+
+/// What was read of one queue.
+type Facts = (QueueName, Result<(Depth, Totals), Error>);
 
 impl Queues {
     pub(super) fn new(registry: &Registry, calls: Handle) -> prometheus::Result<Self> {
@@ -112,14 +130,18 @@ impl Queues {
         };
         let up = IntGauge::new(
             "taskq_broker_up",
-            "Whether the broker answered for the metrics of the queues; without, there are none.",
+            "Whether the broker answered for the metrics of a queue; without, there are none.",
         )?;
         registry.register(Box::new(up.clone()))?;
         Ok(Self {
             source: OnceLock::new(),
             calls,
-            asked: Mutex::default(),
+            last: Mutex::default(),
             up,
+            readable: gauge(
+                "taskq_queue_readable",
+                "Whether the queue could be read; if not, there are no other metrics of it, and the log says why.",
+            )?,
             oldest: gauge(
                 "taskq_queue_oldest_age_seconds",
                 "For how long the oldest message that waits has existed; 0 when none waits.",
@@ -146,35 +168,60 @@ impl Queues {
         let Some((backend, serving)) = self.source.get() else {
             return;
         };
-        let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|at| at.elapsed() < APART) {
+        let mut last = self.last.lock().await;
+        if last.at.is_some_and(|at| at.elapsed() < APART) {
             return;
         }
         // Noted before as well: who goes away half way shall not make it asked sooner.
-        *asked = Some(Instant::now());
+        last.at = Some(Instant::now());
         let (backend, names) = (Arc::clone(backend), serving.names());
         // Connections live where they were opened: with the calls, which go on as long as the worker.
-        let answer = AbortOnDropHandle::new(self.calls.spawn(ask(backend, names)));
-        let facts = match tokio::time::timeout(DEADLINE, answer).await {
-            Ok(Ok(Ok(facts))) => Some(facts),
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
+        let answer = AbortOnDropHandle::new(self.calls.spawn(ask(backend, names.clone())));
+        // The loop of the calls may be stuck itself.
+        let facts = match tokio::time::timeout(DEADLINE + GRACE, answer).await {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(_)) | Err(_) => {
+                let unasked = |queue| (queue, Err(Error::new(ErrorKind::Unreachable, UNASKED)));
+                names.into_iter().map(unasked).collect()
+            }
         };
-        *asked = Some(Instant::now());
-        self.set(facts);
+        last.at = Some(Instant::now());
+        self.set(facts, &mut last.readable);
     }
 
-    fn set(&self, facts: Option<Vec<(QueueName, Depth, Totals)>>) {
-        self.up.set(facts.is_some().into());
+    fn set(&self, facts: Vec<Facts>, readable: &mut BTreeMap<QueueName, bool>) {
+        let answered = |facts: &Facts| !matches!(&facts.1, Err(e) if e.is_transient());
+        self.up
+            .set((facts.is_empty() || facts.iter().any(answered)).into());
         // A queue that it takes from no more is not asked of any more: what was told of it would stay.
         self.oldest.reset();
+        self.readable.reset();
         self.gauges.iter().for_each(|(gauge, _)| gauge.reset());
-        if facts.is_none() {
-            self.counters
-                .iter()
-                .for_each(|(counter, _)| counter.reset());
+        let before = std::mem::take(readable);
+        let read = |queue: &QueueName| facts.iter().any(|(q, read)| q == queue && read.is_ok());
+        for queue in before.keys().filter(|queue| !read(queue)) {
+            for (counter, _) in &self.counters {
+                // One that was never counted is not there.
+                drop(counter.remove_label_values(&[queue.as_str()]));
+            }
         }
-        for (queue, depth, totals) in facts.unwrap_or_default() {
+        for (queue, read) in facts {
             let label = [queue.as_str()];
+            self.readable
+                .with_label_values(&label)
+                .set(u8::from(read.is_ok()).into());
+            let was = before.get(&queue).copied();
+            match &read {
+                Err(error) if was != Some(false) => {
+                    tracing::warn!(%queue, "the metrics of the queue can not be read: {error}");
+                }
+                Ok(_) if was == Some(false) => {
+                    tracing::info!(%queue, "the metrics of the queue can be read again");
+                }
+                _ => {}
+            }
+            readable.insert(queue.clone(), read.is_ok());
+            let Ok((depth, totals)) = read else { continue };
             for (gauge, read) in &self.gauges {
                 gauge.with_label_values(&label).set(read(&depth) as f64);
             }
@@ -194,16 +241,15 @@ impl Queues {
     }
 }
 
-async fn ask(
-    backend: Arc<dyn Backend>,
-    names: Vec<QueueName>,
-) -> Result<Vec<(QueueName, Depth, Totals)>, Error> {
+/// Each with its answer: what is wrong with one queue is not wrong with the others.
+async fn ask(backend: Arc<dyn Backend>, names: Vec<QueueName>) -> Vec<Facts> {
     let one = |queue: QueueName| {
         let backend = Arc::clone(&backend);
         async move {
-            let (depth, totals) = tokio::try_join!(backend.depth(&queue), backend.totals(&queue))?;
-            Ok((queue, depth, totals))
+            let both = async { tokio::try_join!(backend.depth(&queue), backend.totals(&queue)) };
+            let read = within(DEADLINE, "depth and totals", both).await;
+            (queue, read)
         }
     };
-    try_join_all(names.into_iter().map(one)).await
+    join_all(names.into_iter().map(one)).await
 }

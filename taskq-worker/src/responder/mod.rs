@@ -91,10 +91,12 @@ impl Responder {
     }
 
     async fn respond(&self, request: &Request) {
+        let mut notices = Vec::new();
         let reply = Reply {
             id: request.id.clone(),
             node: self.node.to_string(),
-            body: self.body(&request.command).await,
+            body: self.body(&request.command, &mut notices).await,
+            notices,
         };
         // Who asked may be gone: the next question is none the worse for it.
         if let Err(e) = within(CALL, "reply", self.backend.reply(request, reply)).await {
@@ -110,8 +112,8 @@ impl Responder {
     }
 
     /// The answer, whatever happens: an error, a panic and the end of patience are answers too.
-    async fn body(&self, command: &Command) -> Value {
-        let answer = AssertUnwindSafe(self.answer(command)).catch_unwind();
+    async fn body(&self, command: &Command, notices: &mut Vec<String>) -> Value {
+        let answer = AssertUnwindSafe(self.answer(command, notices)).catch_unwind();
         match tokio::time::timeout(ANSWER, answer).await {
             Ok(Ok(Ok(body))) => body,
             Ok(Ok(Err(error))) => refused(error.to_string()),
@@ -127,20 +129,21 @@ impl Responder {
         }
     }
 
-    async fn answer(&self, command: &Command) -> Result<Value, Error> {
+    /// What it leaves out is said in `notices`.
+    async fn answer(&self, command: &Command, notices: &mut Vec<String>) -> Result<Value, Error> {
         match command {
             Command::Ping => Ok(json!({"ok": "pong"})),
-            Command::Active => questions::active(self),
+            Command::Active => questions::active(self, notices).await,
             Command::Registered => Ok(json!(self.about.registered)),
             Command::Stats => questions::stats(self),
-            Command::Reserved => questions::reserved(self).await,
-            Command::QueryTask { ids } => questions::query_task(self, ids).await,
+            Command::Reserved => questions::reserved(self, notices).await,
+            Command::QueryTask { ids } => questions::query_task(self, ids, notices).await,
             Command::Conf => Ok(Value::Object(self.about.conf())),
             Command::Report => Ok(report::report(self).await),
 
-            Command::Scheduled => queues::scheduled(self).await,
-            Command::Revoked => queues::revoked(self).await,
-            Command::ActiveQueues => queues::active_queues(self).await,
+            Command::Scheduled => queues::scheduled(self, notices).await,
+            Command::Revoked => queues::revoked(self, notices).await,
+            Command::ActiveQueues => queues::active_queues(self, notices).await,
 
             Command::Revoke {
                 what,

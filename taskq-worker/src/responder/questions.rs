@@ -10,11 +10,26 @@ use super::{Responder, body, shown};
 use crate::book::Claim;
 use crate::ledger::Run;
 
-/// An answer tells of no more messages that have not started.
-const MOST_RESERVED: usize = 1_000;
+/// An answer tells of no more runs, and of no more messages that have not started.
+const MOST: usize = 1_000;
 
-pub(super) fn active(responder: &Responder) -> Result<Value, Error> {
-    let tasks: Vec<_> = responder.ledger.running().iter().map(running).collect();
+/// Those that run longest.
+pub(super) async fn active(
+    responder: &Responder,
+    notices: &mut Vec<String>,
+) -> Result<Value, Error> {
+    let runs = responder.ledger.running();
+    if runs.len() > MOST {
+        let n = runs.len();
+        notices.push(format!(
+            "{n} tasks run: told are the {MOST} that run longest"
+        ));
+    }
+    let mut tasks = Vec::with_capacity(runs.len().min(MOST));
+    for run in runs.iter().take(MOST) {
+        tasks.push(running(run));
+        breathe().await;
+    }
     body(serde_json::to_value(tasks))
 }
 
@@ -24,40 +39,65 @@ pub(super) fn stats(responder: &Responder) -> Result<Value, Error> {
     ))
 }
 
-pub(super) async fn reserved(responder: &Responder) -> Result<Value, Error> {
-    body(serde_json::to_value(unstarted(responder).await))
+pub(super) async fn reserved(
+    responder: &Responder,
+    notices: &mut Vec<String>,
+) -> Result<Value, Error> {
+    body(serde_json::to_value(unstarted(responder, notices).await))
 }
 
 /// Of the calls that are asked for, those that this worker holds.
-pub(super) async fn query_task(responder: &Responder, ids: &[TaskId]) -> Result<Value, Error> {
-    let asked: HashSet<String> = ids.iter().map(ToString::to_string).collect();
+pub(super) async fn query_task(
+    responder: &Responder,
+    ids: &[TaskId],
+    notices: &mut Vec<String>,
+) -> Result<Value, Error> {
+    let asked: HashSet<TaskId> = ids.iter().copied().collect();
     let mut held = Map::new();
-    for task in unstarted(responder).await {
-        if let Some(id) = task.id.clone().filter(|id| asked.contains(id)) {
-            held.insert(id, json!(["reserved", body(serde_json::to_value(task))?]));
+    for task in unstarted(responder, notices).await {
+        let id = task.id.as_ref().and_then(|id| id.parse().ok());
+        if let Some(id) = id.filter(|id| asked.contains(id)) {
+            let told = json!(["reserved", body(serde_json::to_value(task))?]);
+            held.insert(id.to_string(), told);
         }
     }
-    for run in responder.ledger.running() {
-        let id = run.message.id.to_string();
-        if asked.contains(&id) {
-            let task = body(serde_json::to_value(running(&run)))?;
-            held.insert(id, json!(["active", task]));
-        }
+    let mut runs = responder.ledger.running();
+    runs.retain(|run| asked.contains(&run.message.id));
+    if runs.len() > MOST {
+        let n = runs.len();
+        notices.push(format!(
+            "{n} of them run: told are the {MOST} that run longest"
+        ));
+    }
+    for run in runs.iter().take(MOST) {
+        let task = body(serde_json::to_value(running(run)))?;
+        held.insert(run.message.id.to_string(), json!(["active", task]));
+        breathe().await;
     }
     Ok(Value::Object(held))
 }
 
 /// What is claimed and has not started, the oldest first.
-async fn unstarted(responder: &Responder) -> Vec<ReservedTask> {
-    let mut claims = responder.ledger.reserved(MOST_RESERVED);
+async fn unstarted(responder: &Responder, notices: &mut Vec<String>) -> Vec<ReservedTask> {
+    let mut claims = responder.ledger.reserved(MOST + 1);
+    if claims.len() > MOST {
+        claims.truncate(MOST);
+        notices.push(format!(
+            "more than {MOST} messages are claimed and have not started: the others were not looked at"
+        ));
+    }
     claims.sort_by_key(|(_, claim)| claim.at);
     let mut tasks = Vec::with_capacity(claims.len());
     for (queue, claim) in claims {
         tasks.push(waiting(&queue, &claim));
-        // A message may have a megabyte: this thread has claims and verdicts to carry.
-        tokio::task::yield_now().await;
+        breathe().await;
     }
     tasks
+}
+
+/// A message may have a megabyte: this thread has claims and verdicts to carry.
+async fn breathe() {
+    tokio::task::yield_now().await;
 }
 
 fn waiting(queue: &QueueName, claim: &Claim) -> ReservedTask {

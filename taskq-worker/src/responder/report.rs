@@ -13,15 +13,15 @@ const SERVER: Duration = Duration::from_secs(2);
 pub(super) async fn report(responder: &Responder) -> Value {
     let about = &responder.about;
     let settings = about.conf();
-    let mut lines = vec![
-        format!(
-            "taskq {}, worker {}, pid {}",
-            env!("CARGO_PKG_VERSION"),
-            responder.node,
-            std::process::id()
-        ),
-        format!("system: {}", system()),
-    ];
+    let mut lines = vec![format!(
+        "taskq {}, worker {}, pid {}",
+        env!("CARGO_PKG_VERSION"),
+        responder.node,
+        std::process::id()
+    )];
+    // Files of the system may be long: this thread has claims and verdicts to carry.
+    let system = tokio::task::spawn_blocking(system).await;
+    lines.extend(system.map(|system| format!("system: {system}")));
     lines.extend(broker(responder).await);
     lines.push("settings:".to_owned());
     lines.extend(

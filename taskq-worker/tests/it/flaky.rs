@@ -48,6 +48,8 @@ pub(crate) struct Faults {
     pub(crate) crashes: AtomicUsize,
     /// A sweep blocks the thread it is made on.
     pub(crate) blocks: AtomicBool,
+    /// A key of this queue has the wrong type: nothing of it can be read.
+    pub(crate) unreadable: Mutex<Option<QueueName>>,
     /// What lies in a queue is not told.
     pub(crate) hold_depths: AtomicBool,
     /// Calls that were not told so.
@@ -111,6 +113,15 @@ impl Faults {
             return Err(Error::new(ErrorKind::Refused, "nobody at test:1"));
         }
         self.reach()
+    }
+
+    fn read(&self, queue: &QueueName) -> Result<(), Error> {
+        match &*self.unreadable.lock().unwrap() {
+            Some(unreadable) if unreadable == queue => {
+                Err(Error::new(ErrorKind::WrongType, "a string, not a list"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn reach(&self) -> Result<(), Error> {
@@ -311,10 +322,12 @@ impl Inspect for Flaky {
             self.faults.depths_held.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
+        self.faults.read(queue)?;
         self.inner.depth(queue).await
     }
 
     async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        self.faults.read(queue)?;
         self.inner.delayed(queue, limit).await
     }
 
@@ -332,6 +345,7 @@ impl Inspect for Flaky {
     }
 
     async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.faults.read(queue)?;
         self.inner.revoked(queue).await
     }
 

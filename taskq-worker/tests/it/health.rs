@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskq_worker::broker::memory::MemoryBroker;
+use taskq_worker::control::Command;
 use taskq_worker::retry::Fixed;
 use taskq_worker::{Message, State, task};
 use tokio::sync::Notify;
@@ -298,6 +299,49 @@ async fn what_its_broker_loses_is_counted() {
     gate.let_go(2);
     bench.stop().await.unwrap();
     drop(heir);
+}
+
+/// One queue's trouble is told of that queue; one that is left is told of no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_can_not_be_read_hides_no_other() {
+    let address = free();
+    let flaky = Flaky::new(MemoryBroker::new());
+    let (broker, faults) = (flaky.inner.clone(), flaky.faults.clone());
+    let mut bench = Bench::at(broker.clone(), Arc::new(flaky), &[&HELD], |b| {
+        b.health_addr(address.to_string())
+            .queues(["celery", "geo"])
+            .state(Gate::default())
+    });
+    let once = async |is: fn(&Metrics) -> bool| {
+        let looks = tokio::task::spawn_blocking(move || metrics_when(address, is));
+        looks.await.unwrap()
+    };
+    const READABLE: &str = "taskq_queue_readable{queue=\"geo\"}";
+    const OF_GEO: [&str; 2] = [
+        "taskq_queue_waiting{queue=\"geo\"}",
+        "taskq_queue_sent_total{queue=\"geo\"}",
+    ];
+    let both = once(|m| m.get(READABLE) == Some(1.0)).await;
+    assert!(OF_GEO.iter().all(|name| both.get(name) == Some(0.0)));
+
+    *faults.unreadable.lock().unwrap() = Some("geo".parse().unwrap());
+    let one = once(|m| m.get(READABLE) == Some(0.0)).await;
+    assert_eq!(one.of("taskq_broker_up"), 1.0);
+    assert_eq!(one.of("taskq_queue_readable{queue=\"celery\"}"), 1.0);
+    assert_eq!(one.of("taskq_queue_waiting{queue=\"celery\"}"), 0.0);
+    assert_eq!(one.of("taskq_queue_sent_total{queue=\"celery\"}"), 0.0);
+    assert!(OF_GEO.iter().all(|name| one.get(name).is_none()));
+
+    *faults.unreadable.lock().unwrap() = None;
+    let both = once(|m| m.get(READABLE) == Some(1.0)).await;
+    assert!(OF_GEO.iter().all(|name| both.get(name) == Some(0.0)));
+
+    let queue = "geo".parse().unwrap();
+    crate::control::ask(&broker, Command::CancelConsumer { queue }, &[]).await;
+    let left = once(|m| m.get(READABLE).is_none()).await;
+    assert!(OF_GEO.iter().all(|name| left.get(name).is_none()));
+    assert_eq!(left.of("taskq_queue_readable{queue=\"celery\"}"), 1.0);
+    bench.stop().await.unwrap();
 }
 
 /// What none of our code should do. The heartbeat has a thread of its own: the lease stands, and only this tells.

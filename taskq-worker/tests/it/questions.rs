@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
-use taskq_worker::broker::Control;
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::control::{Command, Request};
+use taskq_worker::broker::{Broker, Control, Due, Outgoing};
+use taskq_worker::control::{Command, Reply, Request};
+use taskq_worker::revocation::Revocation;
 use taskq_worker::{Builder, Message, TaskId};
 
 use crate::bench::{Bench, json, until};
@@ -141,7 +142,11 @@ async fn a_question_that_the_broker_does_not_answer_holds_up_no_other_and_ends_i
     let flaky = Flaky::new(MemoryBroker::new());
     let faults = Arc::clone(&flaky.faults);
     faults.hold_depths.store(true, Ordering::SeqCst);
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| b);
+    // So many are asked at a time, and each is given up after a while; the last one is asked too late for an answer.
+    let queues = ["a", "b", "c", "d", "e", "f", "g", "h", "late"];
+    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
+        b.queues(queues)
+    });
     answer(&bench, Command::Ping).await;
     let request = Request {
         id: "slow".into(),
@@ -150,7 +155,7 @@ async fn a_question_that_the_broker_does_not_answer_holds_up_no_other_and_ends_i
         command: Command::ActiveQueues,
     };
     let mut slow = bench.broker.ask(request).await.unwrap();
-    until(async || (faults.depths_held.load(Ordering::SeqCst) == 1).then_some(())).await;
+    until(async || (faults.depths_held.load(Ordering::SeqCst) == 8).then_some(())).await;
     assert_eq!(answer(&bench, Command::Ping).await, json!({"ok": "pong"}));
     assert!(
         slow.next().now_or_never().is_none(),
@@ -159,4 +164,102 @@ async fn a_question_that_the_broker_does_not_answer_holds_up_no_other_and_ends_i
     let said = slow.next().await.unwrap();
     let sentence = said.body["error"].as_str().unwrap();
     assert!(sentence.contains("longer than 7 s"), "{sentence}");
+}
+
+/// The whole answer, once the worker listens.
+async fn reply(bench: &Bench, command: Command) -> Reply {
+    until(async || {
+        let request = Request {
+            id: TaskId::random().to_string(),
+            reply_to: String::new(),
+            destination: Vec::new(),
+            command: command.clone(),
+        };
+        let mut replies = bench.broker.ask(request).await.unwrap();
+        let patience = Duration::from_millis(200);
+        let reply = tokio::time::timeout(patience, replies.next()).await;
+        Some(reply.ok()?.unwrap())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_queue_that_can_not_be_read_hides_no_other() {
+    let flaky = Flaky::new(MemoryBroker::new());
+    let faults = Arc::clone(&flaky.faults);
+    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
+        b.queues(["geo", "celery"])
+    });
+    let (geo, celery) = ("geo".parse().unwrap(), "celery".parse().unwrap());
+    let what = Revocation::Task("other".into());
+    bench.broker.revoke(&celery, &[what]).await.unwrap();
+    let message = Message::new("held");
+    let due = Outgoing {
+        id: message.id,
+        body: message.encode().unwrap().into(),
+        priority: 0,
+        due: Due::In(Duration::from_secs(3_600)),
+        record: None,
+        once: None,
+        event: None,
+    };
+    let at_once = Duration::ZERO;
+    bench
+        .broker
+        .enqueue(&celery, &[due], at_once)
+        .await
+        .unwrap();
+    *faults.unreadable.lock().unwrap() = Some(geo);
+
+    let said = reply(&bench, Command::ActiveQueues).await;
+    assert_eq!(
+        said.body,
+        json!([
+            {"name": "geo", "weight": 1, "paused": false},
+            {"name": "celery", "weight": 1, "paused": false}
+        ])
+    );
+    let notice = "the queue geo can not be read, the answer is without it: a string, not a list";
+    assert_eq!(said.notices, [notice]);
+    let said = reply(&bench, Command::Revoked).await;
+    assert_eq!(
+        (&said.body, &*said.notices[0]),
+        (&json!(["task:other"]), notice)
+    );
+    let said = reply(&bench, Command::Scheduled).await;
+    assert_eq!(said.body[0]["request"]["id"], json!(message.id));
+    assert_eq!(said.notices, [notice]);
+
+    // Without any there is no answer.
+    *faults.unreadable.lock().unwrap() = Some(celery);
+    let cancelled = Command::CancelConsumer {
+        queue: "geo".parse().unwrap(),
+    };
+    reply(&bench, cancelled).await;
+    let said = reply(&bench, Command::Revoked).await;
+    assert_eq!(said.body, json!({"error": "a string, not a list"}));
+    assert!(said.notices.is_empty());
+}
+
+#[tokio::test]
+async fn of_more_than_an_answer_can_take_the_longest_are_told() {
+    let gate = Gate::default();
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
+        b.state(gate.clone()).concurrency(1_001)
+    });
+    let mut ids = Vec::new();
+    for _ in 0..1_001 {
+        ids.push(bench.send(Message::new("held")).await);
+    }
+    gate.runs(1_001).await;
+    let said = reply(&bench, Command::Active).await;
+    assert_eq!(said.body.as_array().unwrap().len(), 1_000);
+    let notice = "1001 tasks run: told are the 1000 that run longest";
+    assert_eq!(said.notices, [notice]);
+    let said = reply(&bench, Command::QueryTask { ids }).await;
+    assert_eq!(said.body.as_object().unwrap().len(), 1_000);
+    let notice = "1001 of them run: told are the 1000 that run longest";
+    assert_eq!(said.notices, [notice]);
+    gate.let_go(1_001);
+    gate.runs(0).await;
 }

@@ -171,9 +171,9 @@ async fn what_failed_meanwhile_is_not_run_again() {
     assert_eq!(BEGUN.load(Ordering::SeqCst), 1);
 }
 
-/// The runtime has one thread for plain functions.
+/// The runtime has one thread for plain functions, and another function is on it.
 #[test]
-fn what_is_cut_off_before_its_thread_is_free_does_not_run() {
+fn what_is_revoked_before_its_thread_is_free_ends_at_once_and_does_not_run() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -188,16 +188,15 @@ fn what_is_cut_off_before_its_thread_is_free_does_not_run() {
         gate.runs(1).await;
         let waits = bench.send(Message::new("held_blocking")).await;
         until(async || {
-            let active = tell(&bench.broker, Command::Active).await;
-            active
-                .to_string()
-                .contains(&waits.to_string())
-                .then_some(())
+            let reserved = tell(&bench.broker, Command::Reserved).await;
+            (reserved[0]["id"] == json!(waits)).then_some(())
         })
         .await;
         let answer = tell(&bench.broker, order(waits, true)).await;
-        assert_eq!(answer["terminated"], json!([waits]));
+        assert_eq!(answer["terminated"], json!([]));
+        // While the other is on the thread still.
         assert_eq!(bench.end_of(waits).await.state, State::Revoked);
+        assert_eq!(gate.running(), 1);
         let last = bench.send(Message::new("held_blocking")).await;
         gate.let_go(3);
         for id in [first, last] {

@@ -40,6 +40,29 @@ async fn what_runs_may_finish_and_what_waits_stays() {
     assert!(bench.broker.workers().await.unwrap().is_empty());
 }
 
+/// Its registration is renewed every 24 minutes: what is told sooner is told because the stop begins.
+#[tokio::test]
+async fn a_worker_that_stops_says_so_at_once() {
+    let gate = Gate::default();
+    let mut bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
+        b.state(gate.clone()).lease(Duration::from_secs(3_600))
+    });
+    bench.send(Message::new("held")).await;
+    gate.runs(1).await;
+    let card = async || bench.broker.workers().await.unwrap().pop();
+    let runs = until(&card).await;
+    assert!(!runs.stopping && runs.takes_from(&celery()));
+    bench.stop.cancel();
+    let stops = until(async || card().await.filter(|card| card.stopping)).await;
+    assert_eq!((&stops.node, stops.active), (&runs.node, 1));
+    assert!(
+        !stops.takes_from(&celery()),
+        "it is there, and takes nothing"
+    );
+    gate.let_go(1);
+    bench.end().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_does_not_finish_in_time_is_dropped_and_goes_back_uncharged() {
     let gate = Gate::default();

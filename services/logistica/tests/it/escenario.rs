@@ -166,5 +166,6 @@ fn tarjeta() -> WorkerCard {
         version: "0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     }
 }

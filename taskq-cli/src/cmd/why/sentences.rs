@@ -67,7 +67,7 @@ pub(super) fn paused(paused: &Paused, queue: &QueueName, now: u64) -> String {
 
 /// Of a queue from which none of `workers` takes.
 pub(super) fn nobody_listens(workers: &[WorkerCard], queue: &QueueName) -> Option<String> {
-    if workers.iter().any(|w| w.queues.contains(queue)) {
+    if workers.iter().any(|w| w.takes_from(queue)) {
         return None;
     }
     if workers.is_empty() {
@@ -77,7 +77,8 @@ pub(super) fn nobody_listens(workers: &[WorkerCard], queue: &QueueName) -> Optio
     }
     let live = workers.iter().map(|w| {
         let queues: Vec<&str> = w.queues.iter().map(QueueName::as_str).collect();
-        format!("{} at {}", w.node, queues.join(","))
+        let stops = if w.stopping { " (it stops)" } else { "" };
+        format!("{} at {}{stops}", w.node, queues.join(","))
     });
     let live = some(live.collect());
     Some(format!(
@@ -92,7 +93,7 @@ pub(super) fn nobody_offers(
     task: &str,
     was_published: bool,
 ) -> Option<String> {
-    let here = || workers.iter().filter(|w| w.queues.contains(queue));
+    let here = || workers.iter().filter(|w| w.takes_from(queue));
     if here().next().is_none() || here().any(|w| w.tasks.iter().any(|t| t == task)) {
         return None;
     }
@@ -154,7 +155,7 @@ pub(super) fn ahead(facts: &Facts, queue: &QueueName, before: u64) -> String {
 
 /// What the workers at a queue told when they registered last.
 fn busy(facts: &Facts, queue: &QueueName) -> (usize, usize) {
-    let here = facts.workers.iter().filter(|w| w.queues.contains(queue));
+    let here = facts.workers.iter().filter(|w| w.takes_from(queue));
     here.fold((0, 0), |(active, slots), w| {
         (active + w.active, slots + w.slots)
     })

@@ -222,6 +222,25 @@ fn a_queue_without_a_worker_is_told_with_those_there_are() {
 }
 
 #[test]
+fn a_worker_that_stops_listens_to_nothing() {
+    let mut facts = lies(Place::Waiting { ahead: 0 });
+    facts.workers[0].stopping = true;
+    says(
+        &facts,
+        "no_worker",
+        &[
+            "no worker listens to the queue geo; these live: w1@bar at geo (it stops)",
+            NEXT,
+        ],
+    );
+    // Beside one that goes on it is no reason.
+    facts
+        .workers
+        .push(worker("w2@bar", &["geo"], &["geo.distance"]));
+    says(&facts, "waiting", &[NEXT]);
+}
+
+#[test]
 fn a_task_that_no_worker_offers_is_told() {
     let mut facts = lies(Place::Waiting { ahead: 0 });
     facts.workers = vec![

@@ -19,6 +19,7 @@ async fn answer(broker: &dyn Backend, request: &Request, node: &str) -> Result<(
         id: request.id.clone(),
         node: node.into(),
         body: serde_json::json!({"ok": "pong"}),
+        notices: vec!["not all was looked at".to_owned()],
     };
     broker.reply(request, reply).await
 }

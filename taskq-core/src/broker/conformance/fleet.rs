@@ -26,6 +26,7 @@ pub(super) fn card(bench: &Bench, id: &str, node: &str, tasks: &[&str]) -> Worke
         version: "0.1.0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     }
 }
 

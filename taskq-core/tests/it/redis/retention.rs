@@ -309,6 +309,7 @@ async fn a_broken_connection_hinders_no_leave() {
         version: "0".into(),
         active: 0,
         processed: 0,
+        stopping: false,
     };
     broker.register(&card, &[], 60 * SECOND).await.unwrap();
     drop(server.command("CLIENT KILL TYPE normal SKIPME yes"));

@@ -331,6 +331,7 @@ async fn what_is_seldom_said_is_said_again() {
         id: "1".into(),
         node: "w1@here".into(),
         body: "pong".into(),
+        notices: Vec::new(),
     };
     broker.reply(&request, reply.clone()).await.unwrap();
     consumer.retire().await.unwrap();

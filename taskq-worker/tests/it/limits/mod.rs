@@ -15,6 +15,7 @@ use taskq_worker::task::{Cancelled, Running, TaskDef};
 use taskq_worker::{Builder, Message, Outcome, RunError, State, TaskId};
 
 use crate::bench::{Bench, celery, error_of, json, until};
+use crate::control::ask;
 use crate::gate::{Gate, HELD, HELD_BLOCKING};
 
 const SOON: Fixed = Fixed(Duration::from_millis(5));
@@ -28,17 +29,15 @@ fn limited(task: &str, soft: Option<u64>, hard: Option<u64>) -> Message {
     message
 }
 
-/// One that runs past its limit of 20 ms. Its thread may have been free too late for that: then another one.
+/// One that runs past its limit of 20 ms.
 async fn strays(bench: &Bench, gate: &Gate) -> TaskId {
-    loop {
-        let id = bench.send(limited("held_blocking", None, Some(20))).await;
-        let record = bench.end_of(id).await;
-        assert_eq!((record.state, record.attempts), (State::Failure, 1));
-        assert_eq!(error_of(&record), EXCEEDED);
-        if gate.running() == 1 {
-            return id;
-        }
-    }
+    let id = bench.send(limited("held_blocking", None, Some(20))).await;
+    let record = bench.end_of(id).await;
+    assert_eq!((record.state, record.attempts), (State::Failure, 1));
+    assert_eq!(error_of(&record), EXCEEDED);
+    // Its time began to pass on its thread: it is in there, or comes at once.
+    gate.runs(1).await;
+    id
 }
 
 fn slots(gate: &Gate, slots: usize) -> impl FnOnce(Builder) -> Builder {
@@ -101,6 +100,65 @@ async fn a_function_past_its_hard_limit_gives_its_slot_away_and_its_answer_does_
     assert_eq!((depth.in_flight, depth.waiting, depth.dead), (0, 0, 1));
 }
 
+/// With all threads taken by what goes on after its limit, a function waits for one. None of its time passes meanwhile.
+#[test]
+fn a_function_that_waits_for_a_thread_has_not_begun() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let gate = Gate::default();
+        let tasks: &[&'static TaskDef] = &[&HELD_BLOCKING, &HELD];
+        let mut bench = Bench::with(MemoryBroker::new(), tasks, slots(&gate, 2));
+        strays(&bench, &gate).await;
+        let id = bench.send(limited("held_blocking", None, Some(20))).await;
+        let told = async |command: Command| {
+            until(async || ask(&bench.broker, command.clone(), &[]).await).await
+        };
+        until(async || (told(Command::Reserved).await[0]["id"] == json!(id)).then_some(())).await;
+        // Behind it comes one whose time passes.
+        let later = bench.send(limited("held", None, Some(20))).await;
+        assert_eq!(error_of(&bench.end_of(later).await), EXCEEDED);
+        assert_eq!(told(Command::Active).await, json!([]));
+        assert_eq!(told(Command::Reserved).await[0]["id"], json!(id));
+        gate.let_go(2);
+        let record = bench.end_of(id).await;
+        assert_eq!((record.state, record.attempts), (State::Success, 1));
+        bench.stop().await.unwrap();
+    });
+}
+
+/// What waits for a thread when the stop begins goes back at once when there is one: it never began.
+#[test]
+fn a_function_that_waits_for_a_thread_goes_back_when_its_worker_stops() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let gate = Gate::default();
+        let mut bench = Bench::with(MemoryBroker::new(), &[&HELD_BLOCKING], slots(&gate, 2));
+        bench.send(Message::new("held_blocking")).await;
+        gate.runs(1).await;
+        let waits = bench.send(Message::new("held_blocking")).await;
+        let reserved = || ask(&bench.broker, Command::Reserved, &[]);
+        until(async || (reserved().await?[0]["id"] == json!(waits)).then_some(())).await;
+        bench.stop.cancel();
+        let card = async || bench.broker.workers().await.unwrap().pop();
+        until(async || card().await.filter(|card| card.stopping)).await;
+        gate.let_go(2);
+        bench.end().await.unwrap();
+        assert_eq!(gate.begun(), 1);
+        let depth = bench.broker.depth(&celery()).await.unwrap();
+        assert_eq!((depth.waiting, depth.in_flight), (1, 0));
+    });
+}
+
 /// Waits for its soft limit, and says what it learned.
 static LISTENS: TaskDef = TaskDef::new("listens", &[], |context, _| {
     Ok(Running::Async(Box::pin(async move {
@@ -159,13 +217,9 @@ static HEARS: TaskDef = TaskDef::new("hears", &[], |context, _| {
 async fn a_function_can_ask_whether_its_hard_limit_is_over() {
     let heard = Heard::default();
     let bench = Bench::with(MemoryBroker::new(), &[&HEARS], |b| b.state(heard.clone()));
-    until(async || {
-        let id = bench.send(limited("hears", Some(10), Some(20))).await;
-        assert_eq!(bench.end_of(id).await.state, State::Failure);
-        // Its thread may have been free too late: then another one hears it.
-        heard.0.load(Ordering::SeqCst).then_some(())
-    })
-    .await;
+    let id = bench.send(limited("hears", Some(10), Some(20))).await;
+    assert_eq!(bench.end_of(id).await.state, State::Failure);
+    until(async || heard.0.load(Ordering::SeqCst).then_some(())).await;
 }
 
 #[tokio::test]
