@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: done.
     Done,
-    /// 1: it was tried, and what was asked for failed.
+    /// 1: it was tried, and what was asked for failed, or the broker refused it.
     Failed,
     /// 2: the command line can not be carried out as it stands.
     Usage,
@@ -42,6 +42,8 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Stop {
     pub(crate) exit: Exit,
     pub(crate) text: String,
+    /// It may go by itself: the same may be asked again.
+    pub(crate) passes: bool,
 }
 
 impl Stop {
@@ -49,6 +51,7 @@ impl Stop {
         Self {
             exit,
             text: text.into(),
+            passes: false,
         }
     }
 }

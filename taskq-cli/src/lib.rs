@@ -121,10 +121,14 @@ fn without_hidden_tips(mut error: clap::Error) -> clap::Error {
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
-            ErrorKind::Unreachable | ErrorKind::Refused => Exit::Unreachable,
+            ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Invalid | ErrorKind::Unsupported => Exit::Usage,
+            // It was reached, and did not do it.
             _ => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        Self {
+            passes: error.is_transient(),
+            ..Self::new(exit, error.to_string())
+        }
     }
 }

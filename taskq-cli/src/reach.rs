@@ -50,6 +50,16 @@ impl Reach {
         patiently(&self.address, PATIENCE + extra, call).await
     }
 
+    /// As [`read`](Self::read), for work of many steps that may take up to `most`: each step knows by itself when the
+    /// broker is away.
+    pub(crate) async fn work<T>(
+        &self,
+        most: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Stop> {
+        within(PATIENCE + most, work).await
+    }
+
     /// As [`read`](Self::read), for sends.
     pub(crate) async fn send<T>(
         &self,
@@ -70,11 +80,30 @@ async fn patiently<T>(
 ) -> Result<T, Stop> {
     match tokio::time::timeout(patience, call).await {
         Ok(result) => result.map_err(Stop::from),
+        Err(_) => Err(Stop {
+            passes: true,
+            ..Stop::new(
+                Exit::Unreachable,
+                format!(
+                    "the broker at {address} did not answer within {} s: is it running, and is the address right?",
+                    patience.as_secs()
+                ),
+            )
+        }),
+    }
+}
+
+async fn within<T>(
+    most: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Stop> {
+    match tokio::time::timeout(most, work).await {
+        Ok(result) => result.map_err(Stop::from),
         Err(_) => Err(Stop::new(
-            Exit::Unreachable,
+            Exit::TimedOut,
             format!(
-                "the broker at {address} did not answer within {} s: is it running, and is the address right?",
-                patience.as_secs()
+                "it was not over within {} s: what is done stays done, the same command goes on with the rest",
+                most.as_secs()
             ),
         )),
     }
@@ -96,7 +125,19 @@ fn address(broker: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_takes_too_long_timed_out_and_a_silent_broker_is_unreachable() {
+        let never = || std::future::pending::<Result<(), Error>>();
+        let soon = Duration::from_millis(1);
+        let ends = [
+            within(soon, never()).await,
+            patiently("memory://", soon, never()).await,
+        ];
+        let exits = ends.map(|end| end.unwrap_err().exit);
+        assert_eq!(exits, [Exit::TimedOut, Exit::Unreachable]);
+    }
 
     #[test]
     fn an_address_shows_no_secret() {

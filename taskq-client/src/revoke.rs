@@ -1,5 +1,6 @@
 //! Revoking calls: what shall not run although it was accepted.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 999;
 const READS: usize = 32;
 /// So long is waited until those that were cut off read REVOKED: code that does not await is given up after 500 ms.
 const SETTLED: Duration = Duration::from_secs(1);
+/// Between the sentences of one worker about several parts.
+const SENTENCES: &str = " / ";
 /// So many are waited for at most.
 const AWAITED: usize = 10_000;
 
@@ -226,7 +229,12 @@ impl Client {
                 unsure.add(node, &cards);
             }
             let all = &mut revoked.answers;
-            all.replies.extend(answers.replies);
+            for (node, body) in answers.replies {
+                match all.replies.entry(node) {
+                    Entry::Vacant(first) => drop(first.insert(body)),
+                    Entry::Occupied(before) => join(before.into_mut(), body),
+                }
+            }
             all.silent.extend(answers.silent);
         }
         for ids in [&mut revoked.running, &mut revoked.terminated] {
@@ -262,6 +270,31 @@ impl Unsure {
 
     fn of(&self, queue: &QueueName) -> bool {
         self.all || self.queues.contains(queue)
+    }
+}
+
+/// Adds to what a worker answered about some what it answers about more: its lists, and its sentence where that is another
+/// one. A refusal stays alone.
+fn join(said: &mut Value, more: Value) {
+    if said.get("ok").is_none() {
+        return;
+    }
+    if more.get("ok").is_none() {
+        *said = more;
+        return;
+    }
+    for list in ["running", "terminated"] {
+        if let (Some(all), Some(more)) = (
+            said.get_mut(list).and_then(Value::as_array_mut),
+            more[list].as_array(),
+        ) {
+            all.extend(more.iter().cloned());
+        }
+    }
+    if let (Some(all), Some(more)) = (said["ok"].as_str(), more["ok"].as_str())
+        && !all.split(SENTENCES).any(|one| one == more)
+    {
+        said["ok"] = format!("{all}{SENTENCES}{more}").into();
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn run(
         let messages = counted(there, "message");
         let what = format!("drop {messages} of the queue {queue} as REVOKED");
         sure(&what, yes, console)?;
-        reach.read_for(LONG, reach.client.purge(&queue)).await?
+        reach.work(LONG, reach.client.purge(&queue)).await?
     } else {
         // What comes from here on nobody was asked about.
         0

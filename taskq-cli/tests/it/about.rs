@@ -8,7 +8,7 @@ use taskq_cli::Exit;
 use crate::stage::Stage;
 
 /// Every command line that help tells of, as words.
-async fn commands() -> Vec<Vec<String>> {
+pub(crate) async fn commands() -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut open = vec![Vec::<String>::new()];
     while let Some(path) = open.pop() {

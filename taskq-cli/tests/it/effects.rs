@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use taskq_worker::{cli, task};
 
 const ARGS: &str = "TASKQ_TEST_CHILD";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a command line waits for busy machines.
-const T: &str = "20";
+pub(crate) const T: &str = "20";
 
 /// Tells that it ran.
 #[task(name = "echo", crate = taskq_worker)]
@@ -36,15 +36,15 @@ fn child() {
     }
 }
 
-struct Stage {
-    server: RedisServer,
+pub(crate) struct Stage {
+    pub(crate) server: RedisServer,
 }
 
-struct Worker(Child);
+pub(crate) struct Worker(pub(crate) Child);
 
 impl Worker {
     /// Its exit status.
-    fn end(&mut self) -> Option<i32> {
+    pub(crate) fn end(&mut self) -> Option<i32> {
         let began = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
@@ -65,14 +65,14 @@ impl Drop for Worker {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             server: RedisServer::start(),
         }
     }
 
     /// A worker that takes from `queues`, once it answers.
-    fn worker(&self, node: &str, queues: &str) -> Worker {
+    pub(crate) fn worker(&self, node: &str, queues: &str) -> Worker {
         let url = self.server.url();
         let args = ["worker", "-b", &url, "-n", node, "-Q", queues, "-c", "2"];
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -95,7 +95,7 @@ impl Stage {
     }
 
     /// Exit status, what was said on stdout, and on stderr.
-    fn run(&self, line: &[&str]) -> (Option<i32>, String, String) {
+    pub(crate) fn run(&self, line: &[&str]) -> (Option<i32>, String, String) {
         let said = Command::new(env!("CARGO_BIN_EXE_taskq"))
             .args(["--broker", &self.server.url()])
             .args(line)
@@ -108,20 +108,20 @@ impl Stage {
     }
 
     /// The answer of a command line that does what it is asked.
-    fn json(&self, line: &[&str]) -> Value {
+    pub(crate) fn json(&self, line: &[&str]) -> Value {
         let said = self.run(&[line, &["--json"]].concat());
         assert_eq!(said.0, Some(0), "{line:?}: {said:?}");
         serde_json::from_str(&said.1).unwrap()
     }
 
-    fn send(&self, task: &str, n: u64, queue: &str) -> String {
+    pub(crate) fn send(&self, task: &str, n: u64, queue: &str) -> String {
         let args = format!("[{n}]");
         let sent = self.json(&["call", task, "-a", &args, "--queue", queue]);
         sent["task_id"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the call is in `state`.
-    fn until(&self, id: &str, state: &str) {
+    pub(crate) fn until(&self, id: &str, state: &str) {
         let began = Instant::now();
         while self.json(&["result", id])["state"] != state {
             assert!(began.elapsed() < PATIENCE, "{id} is not {state}");

@@ -20,6 +20,7 @@ mod results;
 mod revoking;
 mod stage;
 mod streams;
+mod transcripts;
 mod unreachable;
 mod watching;
 mod why;

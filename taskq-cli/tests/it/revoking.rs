@@ -3,7 +3,9 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use taskq_cli::Exit;
+use taskq_core::broker::{Control, MAX_REVOKED};
 use taskq_core::control::Command;
+use taskq_core::revocation::Revocation;
 use taskq_core::{QueueName, Record, State, TaskId};
 
 use crate::stage::{Said, Stage};
@@ -135,6 +137,56 @@ async fn workers_that_do_not_answer_or_refuse_are_named() {
     let said = with(|_| None).await;
     assert_eq!(said.exit, Exit::Unreachable, "{said}");
     assert!(said.err.contains("no answer from w1@bar"), "{said}");
+}
+
+#[tokio::test]
+async fn of_more_than_go_at_once_each_answer_is_kept() {
+    let ids: Vec<String> = (0..1_005).map(|_| TaskId::random().to_string()).collect();
+    let stage = Stage::new();
+    let runs_all = |command| {
+        let Command::Revoke { what, .. } = command else {
+            return None;
+        };
+        let id = |one: &Revocation| match one {
+            Revocation::Id(id) => Some(id.to_string()),
+            _ => None,
+        };
+        let running: Vec<_> = what.iter().filter_map(id).collect();
+        Some(json!({"ok": format!("{} run", what.len()), "running": running, "terminated": []}))
+    };
+    let last = ids[1_004].clone();
+    let refuses_the_last = move |command| match command {
+        Command::Revoke { what, .. } if json!(what).to_string().contains(&last) => {
+            Some(json!({"error": "too much"}))
+        }
+        _ => idle(command),
+    };
+    stage.answering("w1@bar", &["celery"], runs_all).await;
+    stage
+        .answering("w2@bar", &["celery"], refuses_the_last)
+        .await;
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let line = ["control", "revoke", "--json", "--queue", "celery"];
+    let said = stage.run(&[&line, &ids[..]].concat()).await;
+    assert_eq!((said.exit, &*said.err), (Exit::Failed, ""), "{said}");
+    let answers: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(answers["w1@bar"]["running"], json!(ids));
+    assert_eq!(answers["w1@bar"]["ok"], "999 run / 6 run");
+    assert_eq!(answers["w2@bar"], json!({"error": "too much"}));
+}
+
+#[tokio::test]
+async fn a_full_set_refuses_which_is_no_outage() {
+    let stage = Stage::new();
+    let celery = QueueName::default();
+    let ids = std::iter::repeat_with(|| Revocation::Id(TaskId::random()));
+    let ids: Vec<_> = ids.take(MAX_REVOKED).collect();
+    for some in ids.chunks(999) {
+        stage.0.revoke(&celery, some).await.unwrap();
+    }
+    let said = stage.run(&["control", "revoke", WAITS, "--json"]).await;
+    assert_eq!((said.exit, &*said.out), (Exit::Failed, ""), "{said}");
+    assert!(said.err.contains("there is room for 10000"), "{said}");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::transcripts::leaves;
+
 const ID: &str = "0198c0de-0000-7000-8000-000000000000";
 
 fn taskq(line: &[&str]) -> Output {
@@ -21,59 +23,70 @@ fn spawn(line: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Every command gives up on `url` with 69, says so and names `address`; well before the 30 s of a service.
-fn gives_up(url: &str, address: &str) {
-    let lines = [
-        &["inspect", "ping", "--json"][..],
-        &["inspect", "active"],
-        &["inspect", "registered"],
-        &["inspect", "stats", "--json"],
-        &["inspect", "reserved"],
-        &["inspect", "query_task", ID, "--json"],
-        &["control", "shutdown"],
-        &["control", "pool_grow", "2", "--json"],
-        &["control", "revoke", ID],
-        &["control", "pause", "celery"],
-        &["control", "resume", "celery", "--json"],
-        &["status", "--json"],
-        &["list", "--json"],
-        &["queues", "--json"],
-        &["call", "t", "-a", "[]"],
-        &["result", ID],
-        &["why", ID],
-        &["dead", "list", "--json"],
-        &["dead", "replay", "--all", "--yes"],
-        &["purge", "geo", "--yes"],
-    ];
+/// Every subcommand gives up on `url` with 69, says so and names `address`; well before the 30 s of a service.
+async fn gives_up(url: &str, address: &str) {
+    let of_one = |path: &str| match path {
+        "inspect query_task" | "result" | "why" | "control revoke" | "control terminate"
+        | "dead show" | "dead replay" | "dead drop" => &[ID][..],
+        "control add_consumer"
+        | "control cancel_consumer"
+        | "control pause"
+        | "control resume"
+        | "purge" => &["geo"],
+        "call" => &["t", "-a", "[]"],
+        "control time_limit" => &["t", "1"],
+        _ => &[],
+    };
     // All at once: each waits for its own patience.
     let began = Instant::now();
-    let programs = lines.map(|line| (line, spawn(&[&["--broker", url], line].concat())));
-    for (line, program) in programs {
+    let mut programs = Vec::new();
+    for (n, path) in leaves().await.into_iter().enumerate() {
+        let path = path.join(" ");
+        let json = if n % 2 == 0 { &["--json"][..] } else { &[] };
+        let words: Vec<&str> = path.split(' ').collect();
+        let line = [&["--broker", url], &words[..], of_one(&path), json].concat();
+        programs.push((spawn(&line), path));
+    }
+    for (program, path) in programs {
         let said = program.wait_with_output().unwrap();
         let err = String::from_utf8(said.stderr).unwrap();
-        assert_eq!(said.status.code(), Some(69), "{line:?}: {err}");
-        assert!(err.contains(address), "{line:?}: {err}");
-        assert!(!err.contains("s3cret"), "{line:?}: {err}");
+        assert_eq!(said.status.code(), Some(69), "{path}: {err}");
+        assert!(err.contains(address), "{path}: {err}");
+        assert!(!err.contains("s3cret"), "{path}: {err}");
         assert!(said.stdout.is_empty());
     }
     assert!(began.elapsed() < Duration::from_secs(30));
 }
 
-#[test]
-fn nobody_listening_is_69() {
+#[tokio::test]
+async fn nobody_listening_is_69() {
     let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .to_string();
-    gives_up(&format!("redis://:s3cret@{address}/0"), &address);
+    gives_up(&format!("redis://:s3cret@{address}/0"), &address).await;
+}
+
+#[tokio::test]
+async fn somebody_who_never_answers_is_69() {
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    gives_up(&format!("redis://:s3cret@{address}/0"), &address).await;
 }
 
 #[test]
-fn somebody_who_never_answers_is_69() {
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = mute.local_addr().unwrap().to_string();
-    gives_up(&format!("redis://:s3cret@{address}/0"), &address);
+fn a_broker_that_is_full_refuses_and_was_reached() {
+    let server = private_redis::RedisServer::start();
+    server.set("maxmemory", "1");
+    let said = taskq(&["--broker", &server.url(), "call", "t"]);
+    let err = String::from_utf8(said.stderr).unwrap();
+    assert_eq!(
+        (said.status.code(), said.stdout),
+        (Some(1), vec![]),
+        "{err}"
+    );
+    assert!(err.contains("out of memory"), "{err}");
 }
 
 #[test]

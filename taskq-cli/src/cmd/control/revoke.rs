@@ -87,7 +87,7 @@ impl Revoke {
         let what: Vec<_> = ids.iter().copied().map(Revocation::Id).collect();
         let what = [what, groups.clone()].concat();
         let revoking = reach.client.revoke(&what, options);
-        let revoked = reach.read_for(patience(whom, what.len()), revoking).await?;
+        let revoked = reach.work(patience(whom, what.len()), revoking).await?;
         if json {
             console.json(&revoked.answers.replies);
         } else {

@@ -20,7 +20,7 @@ pub(super) async fn replay(
 ) -> Result<Exit, Stop> {
     let (filter, mut exit) = meant(which, "replay", reach, console).await?;
     let done = match filter {
-        Some(filter) => reach.read_for(LONG, reach.client.replay(&filter)).await?,
+        Some(filter) => reach.work(LONG, reach.client.replay(&filter)).await?,
         None => Default::default(),
     };
     if json {
@@ -49,11 +49,7 @@ pub(super) async fn drop(
 ) -> Result<Exit, Stop> {
     let (filter, exit) = meant(which, "drop", reach, console).await?;
     let dropped = match filter {
-        Some(filter) => {
-            reach
-                .read_for(LONG, reach.client.drop_dead(&filter))
-                .await?
-        }
+        Some(filter) => reach.work(LONG, reach.client.drop_dead(&filter)).await?,
         None => 0,
     };
     if json {
@@ -79,9 +75,7 @@ async fn meant(
     };
     // Of those that are named all are looked at, of all others a look at the newest is enough.
     let limit = if which.all { 1 } else { usize::MAX };
-    let dead = reach
-        .read_for(LONG, reach.client.dead(&filter, limit))
-        .await?;
+    let dead = reach.work(LONG, reach.client.dead(&filter, limit)).await?;
     if which.all && dead.fitting > 0 {
         let messages = counted(dead.fitting as u64, "dead message");
         sure(&format!("{verb} {messages}"), which.yes, console)?;

@@ -20,7 +20,7 @@ pub(super) async fn list(
 ) -> Result<Exit, Stop> {
     let filter = list.filters.read()?;
     let dead = reach
-        .read_for(LONG, reach.client.dead(&filter, list.limit))
+        .work(LONG, reach.client.dead(&filter, list.limit))
         .await?;
     if json {
         console.json(&dead.calls.iter().map(Line::of).collect::<Vec<_>>());
@@ -48,7 +48,7 @@ pub(super) async fn show(
 ) -> Result<Exit, Stop> {
     let Show { id, queue } = show;
     let filter = in_queue(queue.clone()).ids([id]);
-    let dead = reach.read_for(LONG, reach.client.dead(&filter, 1)).await?;
+    let dead = reach.work(LONG, reach.client.dead(&filter, 1)).await?;
     let Some(call) = dead.calls.first() else {
         let place = queue.map_or_else(|| "any queue".to_owned(), |q| format!("the queue {q}"));
         return Err(Stop::new(

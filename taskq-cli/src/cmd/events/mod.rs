@@ -100,7 +100,7 @@ async fn follow(
                 position = page.next;
                 wait = AT_ONCE;
             }
-            Err(stop) if stop.exit == Exit::Unreachable && !wait.is_zero() => {
+            Err(stop) if stop.passes && !wait.is_zero() => {
                 if !std::mem::replace(&mut is_away, true) {
                     let sentence = format!("{}; going on from here once it answers", stop.text);
                     console.notice(&sentence);
