@@ -7,6 +7,7 @@
 //! The promises behind these methods are the cases of the conformance suite (feature `testing`).
 
 mod connect;
+mod marked;
 pub mod memory;
 mod places;
 #[cfg(feature = "redis")]
@@ -14,6 +15,8 @@ pub mod redis;
 mod revive;
 mod search;
 mod shares;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 #[cfg(feature = "testing")]
 pub mod conformance;

@@ -1,0 +1,74 @@
+//! Reading what is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{SqliteBroker, unbuilt};
+use crate::broker::{DeadMessage, DelayedMessage, Depth, Found, Inspect, ServerInfo, Totals};
+use crate::error::Error;
+use crate::event::{EventPage, EventPosition};
+use crate::fleet::{PublishedTask, WorkerCard};
+use crate::id::{QueueName, TaskId};
+use crate::revocation::Revocations;
+
+#[async_trait]
+impl Inspect for SqliteBroker {
+    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
+        Err(unbuilt("workers"))
+    }
+
+    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
+        Err(unbuilt("tasks"))
+    }
+
+    async fn task(&self, _name: &str) -> Result<Option<PublishedTask>, Error> {
+        Err(unbuilt("task"))
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        Err(unbuilt("queues"))
+    }
+
+    async fn depth(&self, _queue: &QueueName) -> Result<Depth, Error> {
+        Err(unbuilt("depth"))
+    }
+
+    async fn dead(
+        &self,
+        _queue: &QueueName,
+        _skip: usize,
+        _limit: usize,
+    ) -> Result<Vec<DeadMessage>, Error> {
+        Err(unbuilt("dead"))
+    }
+
+    async fn delayed(
+        &self,
+        _queue: &QueueName,
+        _limit: usize,
+    ) -> Result<Vec<DelayedMessage>, Error> {
+        Err(unbuilt("delayed"))
+    }
+
+    async fn find(&self, _queue: &QueueName, _id: TaskId) -> Result<Found, Error> {
+        Err(unbuilt("find"))
+    }
+
+    async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        Err(unbuilt("revoked"))
+    }
+
+    async fn totals(&self, _queue: &QueueName) -> Result<Totals, Error> {
+        Err(unbuilt("totals"))
+    }
+
+    async fn events(&self, _after: &EventPosition, _wait: Duration) -> Result<EventPage, Error> {
+        Err(unbuilt("events"))
+    }
+
+    async fn server(&self) -> Result<ServerInfo, Error> {
+        Err(unbuilt("server"))
+    }
+}

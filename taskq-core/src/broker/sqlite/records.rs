@@ -1,0 +1,88 @@
+//! Records: one row per task and queue, kept for a day after the last write (failures for a week).
+
+use rusqlite::params;
+
+use super::bell::Topic;
+use super::place::QueueId;
+use super::tx::{Tx, View, column};
+use crate::error::{Error, ErrorKind};
+use crate::id::TaskId;
+use crate::record::Record;
+use crate::state::State;
+
+const DAY_MS: u64 = 24 * 3_600_000;
+
+/// The first record of a message on its way in: written only where there is none.
+pub(super) fn begin(
+    tx: &mut Tx<'_>,
+    queue: QueueId,
+    record: &Record,
+    due: u64,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO record (id, queue, final, until, body) VALUES (?1, ?2, ?3, ?4, ?5) \
+               ON CONFLICT DO UPDATE SET final = excluded.final, until = excluded.until, body = excluded.body \
+               WHERE until <= ?6";
+    put(tx, sql, queue, record, due)
+}
+
+/// What a verdict, a start or a sweep writes: a final record stands.
+pub(super) fn write(
+    tx: &mut Tx<'_>,
+    queue: QueueId,
+    record: &Record,
+    due: u64,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO record (id, queue, final, until, body) VALUES (?1, ?2, ?3, ?4, ?5) \
+               ON CONFLICT DO UPDATE SET final = excluded.final, until = excluded.until, body = excluded.body \
+               WHERE final = 0 OR until <= ?6";
+    put(tx, sql, queue, record, due)
+}
+
+/// The record of `id` as it was written, and until when it is kept.
+pub(super) fn written(
+    view: &View<'_>,
+    queue: QueueId,
+    id: TaskId,
+) -> Result<Option<(Record, u64)>, Error> {
+    let sql = "SELECT body, until FROM record WHERE id = ?1 AND queue = ?2 AND until > ?3";
+    let row = view.maybe(
+        sql,
+        params![id.as_bytes(), queue.0, view.now_column()],
+        |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)),
+    )?;
+    row.map(|(body, until)| Ok((decode(id, &body)?, super::tx::number(until))))
+        .transpose()
+}
+
+/// Retention counts from `due`, where that lies in the future: a record outlives its task's wait.
+fn put(tx: &mut Tx<'_>, sql: &str, queue: QueueId, record: &Record, due: u64) -> Result<(), Error> {
+    let days = match record.state {
+        State::Failure | State::Dead => 7,
+        _ => 1,
+    };
+    let until = tx.now().max(due).saturating_add(days * DAY_MS);
+    let is_final = record.state.is_final();
+    let body = serde_json::to_vec(record).map_err(|e| {
+        let text = format!("the record of {} does not encode", record.id);
+        Error::new(ErrorKind::Protocol, text).because(e)
+    })?;
+    let id = record.id.as_bytes();
+    let now = tx.now_column();
+    tx.run(
+        sql,
+        params![id, queue.0, is_final, column(until), body, now],
+    )?;
+    if is_final {
+        tx.ring(Topic::News);
+    }
+    Ok(())
+}
+
+pub(super) fn decode(id: TaskId, json: &[u8]) -> Result<Record, Error> {
+    let mut record: Record = serde_json::from_slice(json).map_err(|e| {
+        let text = format!("the record of {id} can not be read");
+        Error::new(ErrorKind::Protocol, text).because(e)
+    })?;
+    record.id = id;
+    Ok(record)
+}
