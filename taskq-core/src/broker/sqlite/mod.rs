@@ -14,6 +14,10 @@ mod stream;
 mod trouble;
 mod tx;
 
+mod dead;
+mod janitor;
+mod revoked;
+
 mod control;
 mod hot;
 mod inspect;

@@ -39,9 +39,11 @@ pub(super) fn put_back(tx: &mut Tx<'_>, queue: QueueId, message: &Marked) -> Res
 pub(super) fn promote(tx: &mut Tx<'_>, queue: QueueId, n: usize) -> Result<(), Error> {
     let sql = "SELECT arrival, priority, crashes, body FROM delayed WHERE queue = ?1 AND due <= ?2 \
                ORDER BY due, arrival LIMIT ?3";
-    let due = tx.all(sql, params![queue.0, tx.now_column(), column(n as u64)], |row| {
-        Ok((row.get::<_, i64>(0)?, marked(row, 1)?))
-    })?;
+    let due = tx.all(
+        sql,
+        params![queue.0, tx.now_column(), column(n as u64)],
+        |row| Ok((row.get::<_, i64>(0)?, marked(row, 1)?)),
+    )?;
     for (arrival, message) in due {
         tx.run("DELETE FROM delayed WHERE arrival = ?1", [arrival])?;
         tx.counts(queue).delayed -= 1;

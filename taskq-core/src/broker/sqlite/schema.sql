@@ -18,7 +18,7 @@ CREATE TABLE queue (
     paused_by      TEXT,
     paused_reason  TEXT,
     paused_since   INTEGER,
-    -- Raised with each change of what is revoked here.
+    -- New with each change of what is revoked here, by chance: a file that was put back gives no serial again.
     revoked_serial INTEGER NOT NULL DEFAULT 0,
     -- What lies where, kept with each step: counting a million rows would read them all.
     waiting        INTEGER NOT NULL DEFAULT 0,

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::bell::{Rings, Topic};
 use super::place::{MAX_QUEUES, QueueId};
+use super::revoked::Known;
 use super::trouble::trouble;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind};
@@ -18,15 +19,21 @@ use crate::id::QueueName;
 pub(super) struct View<'c> {
     connection: &'c Connection,
     path: &'c Path,
+    revoked: &'c Known,
     now: u64,
 }
 
 impl<'c> View<'c> {
     /// To be called inside a transaction: what is read then is of one moment.
-    pub(super) fn new(connection: &'c Connection, path: &'c Path) -> Result<Self, Error> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: &'c Path,
+        revoked: &'c Known,
+    ) -> Result<Self, Error> {
         let mut view = Self {
             connection,
             path,
+            revoked,
             now: 0,
         };
         let ahead: i64 = view.one("SELECT offset_ms FROM store WHERE one = 1", (), |row| {
@@ -44,6 +51,11 @@ impl<'c> View<'c> {
     /// The same, as it stands in columns.
     pub(super) fn now_column(&self) -> i64 {
         column(self.now)
+    }
+
+    /// What this connection knows of what is revoked.
+    pub(super) fn known_revoked(&self) -> &'c Known {
+        self.revoked
     }
 
     /// A queue that is known.
@@ -183,6 +195,13 @@ impl<'c> Tx<'c> {
 /// How one count changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Change(i64);
+
+impl Change {
+    /// By how much: added up so far.
+    pub(super) fn by(self) -> i64 {
+        self.0
+    }
+}
 
 impl AddAssign<usize> for Change {
     fn add_assign(&mut self, n: usize) {
