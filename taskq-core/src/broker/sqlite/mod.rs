@@ -15,7 +15,11 @@ mod trouble;
 mod tx;
 
 mod dead;
+mod find;
 mod janitor;
+mod pause;
+mod purge;
+mod replay;
 mod revoked;
 
 mod control;
