@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{SqliteBroker, unbuilt};
+use super::{SqliteBroker, dead, find, revoked, unbuilt};
 use crate::broker::{DeadMessage, DelayedMessage, Depth, Found, Inspect, ServerInfo, Totals};
 use crate::error::Error;
 use crate::event::{EventPage, EventPosition};
@@ -37,27 +37,23 @@ impl Inspect for SqliteBroker {
 
     async fn dead(
         &self,
-        _queue: &QueueName,
-        _skip: usize,
-        _limit: usize,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
     ) -> Result<Vec<DeadMessage>, Error> {
-        Err(unbuilt("dead"))
+        dead::list(&self.link, queue, skip, limit).await
     }
 
-    async fn delayed(
-        &self,
-        _queue: &QueueName,
-        _limit: usize,
-    ) -> Result<Vec<DelayedMessage>, Error> {
-        Err(unbuilt("delayed"))
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        find::delayed(&self.link, queue, limit).await
     }
 
-    async fn find(&self, _queue: &QueueName, _id: TaskId) -> Result<Found, Error> {
-        Err(unbuilt("find"))
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        find::find(&self.link, queue, id).await
     }
 
-    async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        Err(unbuilt("revoked"))
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        revoked::list(&self.link, queue).await
     }
 
     async fn totals(&self, _queue: &QueueName) -> Result<Totals, Error> {

@@ -40,6 +40,25 @@ pub(super) fn write(
     put(tx, sql, queue, record, due)
 }
 
+/// The first record of a message that is replayed: over FAILURE and DEAD, and where there is none.
+pub(super) fn revive(tx: &mut Tx<'_>, queue: QueueId, record: &Record) -> Result<(), Error> {
+    let stands = written(tx, queue, record.id)?;
+    let state = stands.map(|(before, _)| before.state);
+    if !state.is_none_or(|state| matches!(state, State::Failure | State::Dead)) {
+        return Ok(());
+    }
+    let sql = "INSERT INTO record (id, queue, final, until, body) VALUES (?1, ?2, ?3, ?4, ?5) \
+               ON CONFLICT DO UPDATE SET final = excluded.final, until = excluded.until, body = excluded.body \
+               WHERE final = 1 OR until <= ?6";
+    let now = tx.now();
+    put(tx, sql, queue, record, now)
+}
+
+/// When a task is due, as far as the retention of its record tells.
+pub(super) fn due(until: u64) -> u64 {
+    until.saturating_sub(DAY_MS)
+}
+
 /// The record of `id` as it was written, and until when it is kept.
 pub(super) fn written(
     view: &View<'_>,
