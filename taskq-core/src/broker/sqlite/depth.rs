@@ -2,9 +2,10 @@
 
 use rusqlite::Row;
 
+use super::pause;
 use super::place::{Lane, QueueId};
 use super::tx::{View, number};
-use crate::broker::{Depth, Paused, Totals};
+use crate::broker::{Depth, Totals};
 use crate::error::Error;
 use crate::id::QueueName;
 use crate::message::Message;
@@ -18,8 +19,7 @@ pub(super) fn queues(view: &View<'_>) -> Result<Vec<QueueName>, Error> {
 }
 
 pub(super) fn depth(view: &View<'_>, name: &QueueName) -> Result<Depth, Error> {
-    let sql = "SELECT id, waiting, suspects, delayed, held, dead, paused_by, paused_reason, paused_since \
-               FROM queue WHERE name = ?1";
+    let sql = "SELECT id, waiting, suspects, delayed, held, dead FROM queue WHERE name = ?1";
     let found = view.maybe(sql, [name.as_str()], |row| {
         let depth = Depth {
             waiting: count(row, 1)?,
@@ -28,7 +28,7 @@ pub(super) fn depth(view: &View<'_>, name: &QueueName) -> Result<Depth, Error> {
             in_flight: count(row, 4)?,
             dead: count(row, 5)?,
             oldest_ms: None,
-            paused: paused(row)?,
+            paused: None,
         };
         Ok((QueueId(row.get(0)?), depth))
     })?;
@@ -38,6 +38,7 @@ pub(super) fn depth(view: &View<'_>, name: &QueueName) -> Result<Depth, Error> {
     let now = view.now();
     Ok(Depth {
         oldest_ms: oldest(view, queue)?.map(|since| now.saturating_sub(since)),
+        paused: pause::read(view, queue)?,
         ..depth
     })
 }
@@ -78,16 +79,6 @@ fn oldest(view: &View<'_>, queue: QueueId) -> Result<Option<u64>, Error> {
         oldest = [oldest, since].into_iter().flatten().min();
     }
     Ok(oldest)
-}
-
-fn paused(row: &Row<'_>) -> rusqlite::Result<Option<Paused>> {
-    let (by, reason): (Option<String>, Option<String>) = (row.get(6)?, row.get(7)?);
-    let since: Option<i64> = row.get(8)?;
-    Ok(since.map(|since| Paused {
-        by: by.unwrap_or_default(),
-        reason: reason.unwrap_or_default(),
-        since: number(since),
-    }))
 }
 
 fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {

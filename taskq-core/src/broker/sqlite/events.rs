@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bell::Topic;
 use super::link::Link;
-use super::tx::{View, number};
+use super::tx::{Tx, View, number};
 use super::{fleet, stream};
 use crate::error::Error;
 use crate::event::{EventPage, EventPosition};
@@ -62,7 +62,7 @@ pub(super) async fn read(
             return Ok(page);
         }
         // A fleet that is gone whole has nobody but its watcher to tell of it. Who can not write still may read.
-        if lapsed && link.write(fleet::expire).await.is_ok() {
+        if lapsed && link.write(tell_lapsed).await.is_ok() {
             continue;
         }
         let now = Instant::now();
@@ -73,6 +73,10 @@ pub(super) async fn read(
         // Rung or timed out, it looks again.
         drop(timeout_at(deadline.min(now + LOOK_AGAIN), news).await);
     }
+}
+
+fn tell_lapsed(tx: &mut Tx<'_>) -> Result<usize, Error> {
+    fleet::expire(tx, fleet::AT_ONCE)
 }
 
 fn page(view: &View<'_>, after: &EventPosition) -> Result<EventPage, Error> {
@@ -144,9 +148,7 @@ fn stand(
         ));
     };
     match Place::parse(text, identity) {
-        Some(place) if place.is_of(view)? => {
-            Ok((place, dropped > place.number.max(place.dropped)))
-        }
+        Some(place) if place.is_of(view)? => Ok((place, dropped > place.number.max(place.dropped))),
         _ => Ok((beginning, true)),
     }
 }

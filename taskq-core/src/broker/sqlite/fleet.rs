@@ -1,33 +1,35 @@
 //! The fleet: who runs, until when, and which tasks were published.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 
 use super::stream::tell_worker;
 use super::tx::{Tx, View, column, number};
+use crate::clock::whole_ms;
 use crate::error::{Error, ErrorKind};
 use crate::event::WorkerEventKind;
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
 
-const MAX_WORKERS: usize = 10_000;
-const MAX_TASKS: usize = 10_000;
+const MAX_WORKERS: i64 = 10_000;
+const MAX_TASKS: i64 = 10_000;
 
-/// One step tells so many workers offline at most, and forgets so many tasks.
-const AT_ONCE: u64 = 500;
+/// Who registers tells so many others offline at most.
+pub(super) const AT_ONCE: usize = 500;
 
 /// That a task was seen is written anew this often (ms), not with each renewal: a fleet renews every few seconds.
 const SEEN_EVERY_MS: u64 = 60_000;
 
-/// A worker runs, for the next `ttl_ms`, and offers these.
+/// A worker runs, for the next `ttl`, and offers these.
 pub(super) fn register(
     tx: &mut Tx<'_>,
     card: &WorkerCard,
     tasks: &[PublishedTask],
-    ttl_ms: u64,
+    ttl: Duration,
 ) -> Result<(), Error> {
-    expire(tx)?;
-    let until = column(tx.now().saturating_add(ttl_ms));
+    expire(tx, AT_ONCE)?;
+    let until = column(tx.now().saturating_add(whole_ms(ttl)));
     let json = encode(card, &card.node)?;
     let sql = "UPDATE worker SET node = ?2, until = ?3, card = ?4 WHERE id = ?1";
     let known = tx.run(sql, params![card.id, card.node, until, json])? > 0;
@@ -45,16 +47,16 @@ pub(super) fn register(
 
 /// A worker is gone.
 pub(super) fn withdraw(tx: &mut Tx<'_>, worker: &str) -> Result<(), Error> {
-    expire(tx)?;
+    expire(tx, AT_ONCE)?;
     let sql = "DELETE FROM worker WHERE id = ?1 RETURNING card";
     let gone = tx.all(sql, [worker], |row| row.get::<_, String>(0))?;
     tell_offline(tx, &gone)
 }
 
-/// Drops a part of what is past its time; a worker whose registration has lapsed is told offline. How many it was at most of
-/// one kind.
-pub(super) fn expire(tx: &mut Tx<'_>) -> Result<usize, Error> {
-    let most = column(AT_ONCE);
+/// Drops what is past its time, at most `n` of each kind; a worker whose registration has lapsed is told offline. How many
+/// at most of one kind.
+pub(super) fn expire(tx: &mut Tx<'_>, n: usize) -> Result<usize, Error> {
+    let most = column(n as u64);
     let sql = "DELETE FROM worker WHERE id IN \
                (SELECT id FROM worker WHERE until <= ?1 ORDER BY until LIMIT ?2) RETURNING card";
     let lapsed = tx.all(sql, [tx.now_column(), most], |row| row.get::<_, String>(0))?;
@@ -125,7 +127,13 @@ fn publish(tx: &Tx<'_>, tasks: &[PublishedTask]) -> Result<(), Error> {
             new.insert(&task.name);
         }
     }
-    check_room(tx, "SELECT count(*) FROM task", new.len(), MAX_TASKS, "tasks")?;
+    check_room(
+        tx,
+        "SELECT count(*) FROM task",
+        new.len(),
+        MAX_TASKS,
+        "tasks",
+    )?;
     let sql = "INSERT INTO task (name, seen, body) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO UPDATE SET seen = excluded.seen, body = excluded.body \
                WHERE body <> excluded.body OR seen <= excluded.seen - ?4";
@@ -149,15 +157,15 @@ fn check_room(
     view: &View<'_>,
     count: &str,
     more: usize,
-    most: usize,
+    most: i64,
     what: &str,
 ) -> Result<(), Error> {
     // Only who is new counts the others.
     if more == 0 {
         return Ok(());
     }
-    let known: usize = view.one(count, (), |row| row.get(0))?;
-    if known + more <= most {
+    let known: i64 = view.one(count, (), |row| row.get(0))?;
+    if column(more as u64).saturating_add(known) <= most {
         return Ok(());
     }
     Err(Error::new(

@@ -12,6 +12,18 @@ use crate::state::State;
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
+/// Writes a record; over one that is there, where that allows it.
+macro_rules! put_over {
+    ($there:literal) => {
+        concat!(
+            "INSERT INTO record (id, queue, final, expires, until, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ",
+            "ON CONFLICT DO UPDATE SET final = excluded.final, expires = excluded.expires, ",
+            "until = excluded.until, body = excluded.body WHERE ",
+            $there
+        )
+    };
+}
+
 /// The first record of a message on its way in: written only where there is none.
 pub(super) fn begin(
     tx: &mut Tx<'_>,
@@ -19,10 +31,7 @@ pub(super) fn begin(
     record: &Record,
     due: u64,
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO record (id, queue, final, expires, until, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-               ON CONFLICT DO UPDATE SET final = excluded.final, expires = excluded.expires, \
-               until = excluded.until, body = excluded.body \
-               WHERE until <= ?7";
+    let sql = put_over!("until <= ?7");
     put(tx, sql, queue, record, due)
 }
 
@@ -33,10 +42,7 @@ pub(super) fn write(
     record: &Record,
     due: u64,
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO record (id, queue, final, expires, until, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-               ON CONFLICT DO UPDATE SET final = excluded.final, expires = excluded.expires, \
-               until = excluded.until, body = excluded.body \
-               WHERE final = 0 OR until <= ?7";
+    let sql = put_over!("final = 0 OR until <= ?7");
     put(tx, sql, queue, record, due)
 }
 
@@ -47,9 +53,7 @@ pub(super) fn revive(tx: &mut Tx<'_>, queue: QueueId, record: &Record) -> Result
     if !state.is_none_or(|state| matches!(state, State::Failure | State::Dead)) {
         return Ok(());
     }
-    let sql = "INSERT INTO record (id, queue, final, until, body) VALUES (?1, ?2, ?3, ?4, ?5) \
-               ON CONFLICT DO UPDATE SET final = excluded.final, until = excluded.until, body = excluded.body \
-               WHERE final = 1 OR until <= ?6";
+    let sql = put_over!("final = 1 OR until <= ?7");
     let now = tx.now();
     put(tx, sql, queue, record, now)
 }

@@ -106,7 +106,7 @@ pub(super) fn last(view: &View<'_>) -> Result<i64, Error> {
 pub(super) fn expire(tx: &mut Tx<'_>, n: usize) -> Result<usize, Error> {
     let limit = column(tx.now().saturating_sub(KEPT_MS));
     let sql = "SELECT id, at, queue, length(entry) FROM event ORDER BY id LIMIT ?1";
-    type Row = (i64, i64, i64, usize);
+    type Row = (i64, i64, i64, i64);
     let oldest: Vec<Row> = tx.all(sql, [column(n as u64)], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
@@ -114,9 +114,7 @@ pub(super) fn expire(tx: &mut Tx<'_>, n: usize) -> Result<usize, Error> {
     let mut dropped = (0, 0);
     for (id, _, queue, size) in past {
         dropped = (id, dropped.1 + 1);
-        let counts = tx.counts(QueueId(queue));
-        counts.events -= 1;
-        counts.event_bytes -= size;
+        count_out(tx, QueueId(queue), size);
     }
     if dropped.1 > 0 {
         tx.run("DELETE FROM event WHERE id <= ?1", [dropped.0])?;
@@ -158,13 +156,17 @@ fn make_room(tx: &mut Tx<'_>, queue: QueueId) -> Result<(), Error> {
         dropped = id;
         entries -= 1;
         bytes -= size;
-        let counts = tx.counts(queue);
-        counts.events -= 1;
-        counts.event_bytes -= usize::try_from(size).unwrap_or(0);
+        count_out(tx, queue, size);
     }
     let sql = "DELETE FROM event WHERE queue = ?1 AND id <= ?2";
     tx.run(sql, [queue.0, dropped])?;
     note_dropped(tx, dropped)
+}
+
+fn count_out(tx: &mut Tx<'_>, queue: QueueId, size: i64) {
+    let counts = tx.counts(queue);
+    counts.events -= 1;
+    counts.event_bytes -= usize::try_from(size).unwrap_or(0);
 }
 
 fn note_dropped(tx: &Tx<'_>, number: i64) -> Result<(), Error> {
