@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::bell::Bell;
 use super::open::{self, Location};
+use super::revoked::Known;
 use super::trouble::trouble;
 use super::tx::{Tx, View};
 use crate::error::{Error, ErrorKind};
@@ -52,6 +53,7 @@ impl Link {
             connection,
             path: path.to_path_buf(),
             bell: bell.clone(),
+            revoked: Known::default(),
         };
         spawn("taskq-sqlite-w", move || worker.run(steps))?;
         let reader = match location {
@@ -222,6 +224,7 @@ struct Writer {
     connection: Connection,
     path: PathBuf,
     bell: Arc<Bell>,
+    revoked: Known,
 }
 
 impl Writer {
@@ -249,7 +252,7 @@ impl Writer {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
-        let mut tx = Tx::new(View::new(&begun, path)?);
+        let mut tx = Tx::new(View::new(&begun, path, &self.revoked)?);
         for step in group {
             if alone {
                 if !step.run(&mut tx) {
@@ -300,12 +303,13 @@ where
 }
 
 fn look_all(connection: &Connection, path: &Path, mut looks: mpsc::Receiver<Box<dyn Look>>) {
+    let revoked = Known::default();
     while let Some(mut look) = looks.blocking_recv() {
         let begun = connection.unchecked_transaction();
         let view = begun
             .as_ref()
             .map_err(|_| ())
-            .map(|begun| View::new(begun, path));
+            .map(|begun| View::new(begun, path, &revoked));
         match view {
             Ok(Ok(view)) => look.run(Ok(&view)),
             Ok(Err(error)) => look.run(Err(error)),

@@ -14,15 +14,34 @@ mod stream;
 mod trouble;
 mod tx;
 
+mod dead;
+mod find;
+mod janitor;
+mod pause;
+mod purge;
+mod replay;
+mod revoked;
+
+mod depth;
+mod events;
+mod fleet;
+mod server;
+mod talk;
+mod watch;
+
 mod control;
 mod hot;
 mod inspect;
 mod results;
 
+#[cfg(feature = "testing")]
+mod testing;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use self::link::Link;
-use self::open::Location;
+use self::open::{Location, Settings};
 use crate::error::{Error, ErrorKind};
 
 /// A broker in one file, or in the memory of this process. Cheap to clone; clones share their connections.
@@ -32,6 +51,17 @@ pub struct SqliteBroker {
 }
 
 impl SqliteBroker {
+    /// A broker in the file at `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// What is the matter with the file or its folder, and what to do about it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::at(&Location::File(Settings {
+            path: path.as_ref().to_path_buf(),
+            full_sync: false,
+        }))
+    }
+
     fn at(location: &Location) -> Result<Self, Error> {
         let link = Arc::new(Link::open(location)?);
         Ok(Self { link })

@@ -1,13 +1,14 @@
 //! What the steps of the broker work with: a view of the file for reading, and a transaction for changing it.
 
 use std::collections::BTreeMap;
-use std::ops::{AddAssign, Deref, SubAssign};
+use std::ops::{AddAssign, ControlFlow, Deref, SubAssign};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::bell::{Rings, Topic};
 use super::place::{MAX_QUEUES, QueueId};
+use super::revoked::Known;
 use super::trouble::trouble;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind};
@@ -18,15 +19,21 @@ use crate::id::QueueName;
 pub(super) struct View<'c> {
     connection: &'c Connection,
     path: &'c Path,
+    revoked: &'c Known,
     now: u64,
 }
 
 impl<'c> View<'c> {
     /// To be called inside a transaction: what is read then is of one moment.
-    pub(super) fn new(connection: &'c Connection, path: &'c Path) -> Result<Self, Error> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: &'c Path,
+        revoked: &'c Known,
+    ) -> Result<Self, Error> {
         let mut view = Self {
             connection,
             path,
+            revoked,
             now: 0,
         };
         let ahead: i64 = view.one("SELECT offset_ms FROM store WHERE one = 1", (), |row| {
@@ -44,6 +51,11 @@ impl<'c> View<'c> {
     /// The same, as it stands in columns.
     pub(super) fn now_column(&self) -> i64 {
         column(self.now)
+    }
+
+    /// What this connection knows of what is revoked.
+    pub(super) fn known_revoked(&self) -> &'c Known {
+        self.revoked
     }
 
     /// A queue that is known.
@@ -87,6 +99,23 @@ impl<'c> View<'c> {
         let rows = statement.query_map(params, read);
         rows.and_then(Iterator::collect)
             .map_err(|e| self.trouble(e))
+    }
+
+    /// Hands the rows that `sql` answers to `take`, one by one, until that has enough.
+    pub(super) fn each<B>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<B>>,
+    ) -> Result<Option<B>, Error> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query(params).map_err(|e| self.trouble(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.trouble(e))? {
+            if let ControlFlow::Break(end) = take(row).map_err(|e| self.trouble(e))? {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
     }
 
     /// A statement for many rows: compiled once per connection.
@@ -183,6 +212,13 @@ impl<'c> Tx<'c> {
 /// How one count changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Change(i64);
+
+impl Change {
+    /// By how much: added up so far.
+    pub(super) fn by(self) -> i64 {
+        self.0
+    }
+}
 
 impl AddAssign<usize> for Change {
     fn add_assign(&mut self, n: usize) {
