@@ -10,9 +10,11 @@ mod moves;
 mod open;
 mod place;
 mod records;
+mod shared;
 mod stream;
 mod trouble;
 mod tx;
+pub(in crate::broker) mod url;
 
 mod dead;
 mod find;
