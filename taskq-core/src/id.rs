@@ -47,7 +47,7 @@ impl TaskId {
 
 impl TaskId {
     /// Its 16 bytes.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
     pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }

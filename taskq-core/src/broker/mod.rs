@@ -6,7 +6,9 @@
 //! They know deliveries and what became of them; how a broker fences a delivery is its own affair.
 //! The promises behind these methods are the cases of the conformance suite (feature `testing`).
 
+mod chosen;
 mod connect;
+mod marked;
 pub mod memory;
 mod places;
 #[cfg(feature = "redis")]
@@ -14,11 +16,14 @@ pub mod redis;
 mod revive;
 mod search;
 mod shares;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 
 pub use crate::revocation::RevokeCause;
+pub use chosen::Chosen;
 pub use connect::connect;
 pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;

@@ -79,7 +79,7 @@ impl Compact {
     }
 
     /// All of it as one entry.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sqlite"))]
     pub(crate) fn joined(&self) -> Vec<u8> {
         let mut entry = self.header.clone();
         for row in &self.rows {

@@ -6,7 +6,7 @@
 //! [totals](crate::broker::Totals).
 
 mod celery;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 pub(crate) mod compact;
 mod told;
 

@@ -88,3 +88,59 @@ mod redis {
 
     taskq_core::conformance_tests!(Redis::start());
 }
+
+mod sqlite {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use taskq_core::broker::Backend;
+    use taskq_core::broker::conformance::Harness;
+    use taskq_core::broker::sqlite::SqliteBroker;
+    use taskq_core::{Error, QueueName};
+    use tempfile::TempDir;
+
+    /// A file of the case's own; each connection opens it anew, as another process would.
+    #[derive(Debug)]
+    struct Sqlite {
+        first: SqliteBroker,
+        path: PathBuf,
+        _folder: TempDir,
+    }
+
+    impl Sqlite {
+        fn make() -> Self {
+            let folder = TempDir::new().expect("a folder");
+            let path = folder.path().join("taskq.db");
+            let first = SqliteBroker::open(&path).expect("a new file opens");
+            Self {
+                first,
+                path,
+                _folder: folder,
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Harness for Sqlite {
+        async fn connect(&self) -> Result<Arc<dyn Backend>, Error> {
+            Ok(Arc::new(SqliteBroker::open(&self.path)?))
+        }
+
+        async fn advance(&self, by: Duration) -> Result<(), Error> {
+            self.first.advance(by).await
+        }
+
+        async fn push_raw(
+            &self,
+            queue: &QueueName,
+            priority: u8,
+            body: &[u8],
+        ) -> Result<(), Error> {
+            self.first.push_raw(queue, priority, body.to_vec()).await
+        }
+    }
+
+    taskq_core::conformance_tests!(Sqlite::make());
+}

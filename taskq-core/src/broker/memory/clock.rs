@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use crate::clock::ceil_ms;
 use crate::clock::now_ms;
 
 #[derive(Debug)]
@@ -47,11 +48,6 @@ impl Clock {
         self.running_since
             .map(|_| Duration::from_millis(due_ms.saturating_sub(self.now_ms())))
     }
-}
-
-/// Whole milliseconds, rounded up: what shall wait 0.3 ms does not run at once.
-pub(super) fn ceil_ms(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 fn floor_ms(d: Duration) -> u64 {

@@ -1,7 +1,7 @@
 //! Looking for one message in a queue, and listing what is due next.
 
 use super::queue::Queue;
-use super::session::Marked;
+use crate::broker::marked::Marked;
 use crate::broker::search::{Needle, windows};
 use crate::broker::{DelayedMessage, Found, Place};
 use crate::id::TaskId;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::clock::ceil_ms;
 use super::records::Records;
-use super::session::Marked;
 use super::store::Store;
 use super::stream::Tale;
+use crate::broker::marked::Marked;
 use crate::broker::{DeadHandle, DeadMessage, End, Finished, RevokeCause, Start, Totals, Verdict};
 use crate::event::Told;
 use crate::id::QueueName;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::session::{Marked, Session};
+use super::session::Session;
 use super::store::{At, Store};
 use super::stream::Tale;
+use crate::broker::marked::Marked;
 use crate::broker::{DeadHandle, DeadMessage, Swept};
 use crate::event::Told;
 use crate::id::QueueName;

@@ -41,8 +41,8 @@ use tokio::sync::{Notify, broadcast};
 
 use self::clock::{Clock, ceil_ms};
 use self::consumer::MemoryConsumer;
-use self::session::Marked;
 use self::store::Store;
+use super::marked::Marked;
 use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing, Served};
 use crate::control::Request;
 use crate::error::Error;

@@ -6,8 +6,9 @@ use super::dead::DeadSet;
 use super::once::Keys;
 use super::records::Records;
 use super::revoked::Revoked;
-use super::session::{Marked, Session};
+use super::session::Session;
 use super::stream::Stream;
+use crate::broker::marked::Marked;
 use crate::broker::{Depth, Paused, Totals};
 use crate::message::Message;
 

@@ -1,9 +1,9 @@
 //! Dead messages leave the dead set: back into their queue, or for good.
 
-use super::session::Marked;
 use super::store::Store;
 use super::stream::Tale;
 use crate::broker::DeadHandle;
+use crate::broker::marked::Marked;
 use crate::broker::revive::{check_number, revive};
 use crate::error::Error;
 use crate::id::QueueName;

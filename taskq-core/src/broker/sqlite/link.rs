@@ -1,0 +1,341 @@
+//! The threads that have the file open: one that writes, one that reads.
+//!
+//! Steps that are asked for at the same time share one transaction, so a commit is paid once for all of them; each is
+//! answered only once it is committed. Who gives up waiting stops nothing: its step runs to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::bell::Bell;
+use super::open::{self, Location};
+use super::revoked::Known;
+use super::trouble::trouble;
+use super::tx::{Tx, View};
+use crate::error::{Error, ErrorKind};
+
+/// So many steps wait for a thread; who comes later waits until one of them is through.
+const BACKLOG: usize = 1_024;
+
+/// So many steps share a transaction.
+const MAX_GROUP: usize = 256;
+
+/// A call that is not answered within this is given up by its caller: a disk may hang for ever.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// One file, open.
+#[derive(Debug)]
+pub(super) struct Link {
+    path: Arc<Path>,
+    bell: Arc<Bell>,
+    writer: mpsc::Sender<Box<dyn Step>>,
+    /// `None`: what is in memory has one connection.
+    reader: Option<mpsc::Sender<Box<dyn Look>>>,
+}
+
+impl Link {
+    /// Opens the file, makes or migrates it where that is due, and starts the threads.
+    pub(super) fn open(location: &Location) -> Result<Self, Error> {
+        let connection = open::writer(location)?;
+        let path: Arc<Path> = location.path().into();
+        let bell = Arc::new(match location {
+            Location::Memory => Bell::default(),
+            Location::File(_) => Bell::beside(&path),
+        });
+        let (writer, steps) = mpsc::channel(BACKLOG);
+        let worker = Writer {
+            connection,
+            path: path.to_path_buf(),
+            bell: bell.clone(),
+            revoked: Known::default(),
+        };
+        spawn("taskq-sqlite-w", move || worker.run(steps))?;
+        let reader = match location {
+            Location::Memory => None,
+            Location::File(_) => {
+                let connection = open::reader(location)?;
+                let (reader, looks) = mpsc::channel(BACKLOG);
+                let path = path.to_path_buf();
+                spawn("taskq-sqlite-r", move || {
+                    look_all(&connection, &path, looks)
+                })?;
+                Some(reader)
+            }
+        };
+        Ok(Self {
+            path,
+            bell,
+            writer,
+            reader,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Runs `step` in a write transaction; its answer comes once that is committed.
+    ///
+    /// # Errors
+    /// The step's own, with which it is undone; and the trouble of the file. A transient one leaves open whether it was done.
+    pub(super) async fn write<T, F>(&self, step: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let answer = self.begin(step).await?;
+        self.answered(answer).await
+    }
+
+    /// The same, for who must not lose the answer when it is not awaited: the step is under way once this returns.
+    pub(super) async fn begin<T, F>(
+        &self,
+        step: F,
+    ) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let (to, answer) = oneshot::channel();
+        let asked = Asked {
+            step: Some(step),
+            answer: None,
+            to,
+        };
+        match timeout(DEADLINE, self.writer.send(Box::new(asked))).await {
+            Ok(Ok(())) => Ok(answer),
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => Err(self.hangs()),
+        }
+    }
+
+    /// Reads what `look` asks, all of it of one moment.
+    ///
+    /// # Errors
+    /// The look's own, and the trouble of the file.
+    pub(super) async fn read<T, F>(&self, look: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let Some(reader) = &self.reader else {
+            return self.write(move |tx| look(tx)).await;
+        };
+        let (to, answer) = oneshot::channel();
+        let wanted = Wanted {
+            look: Some(look),
+            to: Some(to),
+        };
+        match timeout(DEADLINE, reader.send(Box::new(wanted))).await {
+            Ok(Ok(())) => self.answered(answer).await,
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => Err(self.hangs()),
+        }
+    }
+
+    /// What a step that was begun came to.
+    pub(super) async fn answered<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match timeout(DEADLINE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => Err(self.hangs()),
+        }
+    }
+
+    fn ended(&self) -> Error {
+        let text = format!("the thread that serves {} has ended", self.path.display());
+        Error::new(ErrorKind::Unreachable, text)
+    }
+
+    fn hangs(&self) -> Error {
+        let file = self.path.display();
+        Error::new(
+            ErrorKind::Unreachable,
+            format!("{file} did not answer within {DEADLINE:?}: does its disk hang?"),
+        )
+    }
+}
+
+/// A step on its way through the writing thread.
+trait Step: Send {
+    /// Does it; false: it is to be undone.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+
+    /// It was undone for a reason that is not its own.
+    fn undone(&mut self, why: Error);
+
+    /// Tells its caller.
+    fn tell(self: Box<Self>);
+}
+
+struct Asked<T, F> {
+    step: Option<F>,
+    answer: Option<Result<T, Error>>,
+    to: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T, F> Step for Asked<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let Some(step) = self.step.take() else {
+            return true;
+        };
+        let done = caught(|| {
+            let answer = step(tx)?;
+            tx.settle()?;
+            Ok(answer)
+        });
+        let stands = done.is_ok();
+        self.answer = Some(done);
+        stands
+    }
+
+    fn undone(&mut self, why: Error) {
+        if !matches!(self.answer, Some(Err(_))) {
+            self.answer = Some(Err(why));
+        }
+    }
+
+    fn tell(self: Box<Self>) {
+        if let Some(answer) = self.answer {
+            // Who asked may be gone; the step is done all the same.
+            drop(self.to.send(answer));
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    path: PathBuf,
+    bell: Arc<Bell>,
+    revoked: Known,
+}
+
+impl Writer {
+    fn run(mut self, mut steps: mpsc::Receiver<Box<dyn Step>>) {
+        while let Some(first) = steps.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < MAX_GROUP
+                && let Ok(next) = steps.try_recv()
+            {
+                group.push(next);
+            }
+            if let Err(why) = self.commit(&mut group) {
+                group.iter_mut().for_each(|step| step.undone(why.clone()));
+            }
+            group.into_iter().for_each(Step::tell);
+        }
+    }
+
+    /// One transaction of all these steps. An error: none of them counts.
+    fn commit(&mut self, group: &mut [Box<dyn Step>]) -> Result<(), Error> {
+        let path = &self.path;
+        let failed = |e| trouble(path, e);
+        let alone = group.len() == 1;
+        let begun = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let mut tx = Tx::new(View::new(&begun, path, &self.revoked)?);
+        for step in group {
+            if alone {
+                if !step.run(&mut tx) {
+                    return Ok(());
+                }
+                break;
+            }
+            begun.execute_batch("SAVEPOINT step").map_err(failed)?;
+            if !step.run(&mut tx) {
+                tx.forget();
+                // SQLite may have given up the whole transaction: then nobody's step counts.
+                if begun.is_autocommit() {
+                    let text = format!("a transaction on {} was given up", path.display());
+                    return Err(Error::new(ErrorKind::Unreachable, text));
+                }
+                begun.execute_batch("ROLLBACK TO step").map_err(failed)?;
+            }
+            begun.execute_batch("RELEASE step").map_err(failed)?;
+        }
+        let rings = tx.rings();
+        begun.commit().map_err(failed)?;
+        self.bell.ring(rings);
+        Ok(())
+    }
+}
+
+/// A question on its way through the reading thread.
+trait Look: Send {
+    fn run(&mut self, view: Result<&View<'_>, Error>);
+}
+
+struct Wanted<T, F> {
+    look: Option<F>,
+    to: Option<oneshot::Sender<Result<T, Error>>>,
+}
+
+impl<T, F> Look for Wanted<T, F>
+where
+    T: Send,
+    F: FnOnce(&View<'_>) -> Result<T, Error> + Send,
+{
+    fn run(&mut self, view: Result<&View<'_>, Error>) {
+        if let (Some(look), Some(to)) = (self.look.take(), self.to.take()) {
+            let answer = view.and_then(|view| caught(|| look(view)));
+            drop(to.send(answer));
+        }
+    }
+}
+
+fn look_all(connection: &Connection, path: &Path, mut looks: mpsc::Receiver<Box<dyn Look>>) {
+    let revoked = Known::default();
+    while let Some(mut look) = looks.blocking_recv() {
+        let begun = connection.unchecked_transaction();
+        let view = begun
+            .as_ref()
+            .map_err(|_| ())
+            .map(|begun| View::new(begun, path, &revoked));
+        match view {
+            Ok(Ok(view)) => look.run(Ok(&view)),
+            Ok(Err(error)) => look.run(Err(error)),
+            Err(()) => look.run(Err(begun.map_or_else(
+                |e| trouble(path, e),
+                |_| Error::new(ErrorKind::Unreachable, "no transaction began"),
+            ))),
+        }
+    }
+}
+
+/// A step that panics fails alone; the thread lives on.
+fn caught<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+        let text = "a step of the SQLite broker panicked: this is a defect of taskq";
+        Err(Error::new(ErrorKind::Protocol, text))
+    })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let spawned = thread::Builder::new().name(name.into()).spawn(run);
+    spawned.map(drop).map_err(|e| {
+        Error::new(
+            ErrorKind::Refused,
+            "no thread for the SQLite broker: raise the limit of processes",
+        )
+        .because(e)
+    })
+}

@@ -1,0 +1,60 @@
+//! What SQLite's errors mean for a queue: which pass, which do not, and what to do about each.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::error::{Error, ErrorKind};
+
+/// The error of one call on the file at `path`.
+pub(super) fn trouble(path: &Path, error: rusqlite::Error) -> Error {
+    let file = path.display();
+    let (kind, text) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            ErrorKind::Unreachable,
+            format!(
+                "{file} is locked by another program: close what holds it open for writing (a copy under way, a shell \
+                 with an open transaction)"
+            ),
+        ),
+        Some(ErrorCode::DiskFull) => (
+            ErrorKind::Refused,
+            format!(
+                "the disk that holds {file} is full: make room there; what was accepted before is kept"
+            ),
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
+            ErrorKind::Refused,
+            format!(
+                "{file} can not be written to: let this user write to the file and to its folder, or name another path"
+            ),
+        ),
+        Some(ErrorCode::CannotOpen) => (
+            ErrorKind::Unreachable,
+            format!(
+                "{file} can not be opened: does its folder exist, and may this user write there?"
+            ),
+        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
+            ErrorKind::Protocol,
+            format!(
+                "{file} is damaged, or no database: stop all that use it and move it away, or put a copy in its place"
+            ),
+        ),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed) => (
+            ErrorKind::Unreachable,
+            format!(
+                "the disk that holds {file} answers with errors: is it a network share? Take a local disk, or a Redis broker"
+            ),
+        ),
+        Some(ErrorCode::TooBig) => (
+            ErrorKind::TooLarge,
+            format!("one value is too large for {file}"),
+        ),
+        _ => (
+            ErrorKind::Protocol,
+            format!("{file} answered what this version of taskq does not understand"),
+        ),
+    };
+    Error::new(kind, format!("{text} ({error})")).because(error)
+}
