@@ -132,8 +132,8 @@ impl Revocations {
             return true;
         }
         let sent = || {
-            let by_id = message.id.created_second().map(|s| s * 1_000);
-            message.enqueued_at.or(by_id).unwrap_or(0)
+            let by_id = || message.id.created_ms();
+            message.enqueued_at.or_else(by_id).unwrap_or(0)
         };
         self.groups.iter().any(|(group, at)| {
             let named = match group {
@@ -157,5 +157,21 @@ impl Revocations {
         ids.sort_unstable();
         let groups = self.groups.iter().map(|(group, _)| group.clone());
         ids.into_iter().map(Revocation::Id).chain(groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_by_its_id_alone_when_it_was_sent_is_judged_to_the_millisecond() {
+        let message = Message::new("t");
+        let sent = message.id.created_ms().unwrap();
+        for (at, covered) in [(sent - 1, false), (sent, true)] {
+            let mut revoked = Revocations::default();
+            revoked.add(Revocation::Task("t".into()), at);
+            assert_eq!(revoked.covers(&message), covered, "{at}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cutoff::{Cutoff, Leash, Stray};
 use crate::ledger::Run;
+use crate::revoking::Late;
 use crate::timeline::{Step, Timeline};
 
 /// The progress of one run is told at most so often.
@@ -42,8 +43,10 @@ pub(crate) struct Entry {
     pub(crate) cutoff: Option<Cutoff>,
     /// When it stands in the timeline.
     step: Option<Instant>,
-    /// What was revoked since it was claimed, while it had not begun.
-    pub(crate) late: Vec<Arc<Revocations>>,
+    /// What is to run, once it waits for something before it may begin.
+    pub(crate) message: Option<Arc<Message>>,
+    /// It was revoked since it was claimed, while it had not begun.
+    pub(crate) revoked: bool,
     /// It must not begin any more: its pipeline has given it up.
     given_up: bool,
     links: Option<Links>,
@@ -95,15 +98,23 @@ impl Entry {
             parked: None,
             cutoff: None,
             step: None,
-            late: Vec::new(),
+            message: None,
+            revoked: false,
             given_up: false,
             links: None,
             paced_until: None,
         }
     }
 
-    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
-        self.late.iter().any(|revoked| revoked.covers(message))
+    /// Whether what has not begun is covered. What can not be read never begins.
+    pub(crate) fn is_covered(&self, revoked: &Revocations) -> bool {
+        match (&self.message, &self.claim) {
+            (Some(message), _) => revoked.covers(message),
+            (None, Some(claim)) => {
+                Message::decode(&claim.body).is_ok_and(|message| revoked.covers(&message))
+            }
+            (None, None) => false,
+        }
     }
 }
 
@@ -191,8 +202,8 @@ pub(crate) struct Book {
     timeline: Timeline,
     /// Settled, and not ended; those that are so longest first.
     strays: Vec<(Receipt, Stray)>,
-    /// What was revoked while a claim is under way, and at which queue: what it brings may not know of it.
-    pub(crate) late: Option<Vec<(Option<QueueName>, Arc<Revocations>)>>,
+    /// What was revoked while a claim is under way: what it brings may not know of it.
+    pub(crate) late: Option<Late>,
     /// Nothing was to be told of when the teller looked last.
     idle: bool,
     running: usize,
@@ -204,11 +215,7 @@ pub(crate) struct Book {
 impl Book {
     /// As many as have room in the ledger: places are used again.
     pub(crate) fn enter(&mut self, mut entry: Entry) -> Key {
-        for (queue, revoked) in self.late.iter().flatten() {
-            if queue.as_ref().is_none_or(|queue| *queue == entry.queue) {
-                entry.late.push(Arc::clone(revoked));
-            }
-        }
+        entry.revoked = self.late.as_ref().is_some_and(|late| late.covers(&entry));
         let receipt = entry.receipt;
         let place = self.free.pop().unwrap_or(self.places.len());
         match self.places.get_mut(place) {
@@ -278,10 +285,10 @@ impl Book {
     /// `None`: its entry was taken out, or it was given up, lost or revoked: it must not begin.
     pub(crate) fn begins(&mut self, key: Key, run: Run, when: When) -> Option<bool> {
         let entry = self.get_mut(key)?;
-        if entry.given_up || entry.cancelled.is_cancelled() || entry.is_revoked(&run.message) {
+        if entry.given_up || entry.cancelled.is_cancelled() || entry.revoked {
             return None;
         }
-        (entry.run, entry.claim) = (Some(run), None);
+        (entry.run, entry.claim, entry.message) = (Some(run), None, None);
         self.running += 1;
         let idle = std::mem::take(&mut self.idle);
         let first = self.list(when).first.is_none();

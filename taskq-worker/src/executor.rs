@@ -88,9 +88,7 @@ impl Executor {
         let settlement = match end {
             Ok(ending) => settle(held, call, ending),
             // Revoked since it was claimed: nobody wants it, whatever else is wrong with it.
-            Err(Cut::Ends(ending))
-                if ending.state == TaskState::Dead && held.is_revoked(&message) =>
-            {
+            Err(Cut::Ends(ending)) if ending.state == TaskState::Dead && held.is_revoked() => {
                 let revoked = call.revoked(false);
                 settle(held, call, revoked)
             }
@@ -175,7 +173,7 @@ impl Executor {
                     Ok(outcome) => outcome,
                     Err(Unended::NotBegun) => {
                         call.began = None;
-                        if held.is_revoked(call.message) {
+                        if held.is_revoked() {
                             return Err(call.revoked(false).into());
                         }
                         return Err(Cut::Back);
@@ -227,10 +225,12 @@ impl Executor {
         if !delivery.suspect && !last {
             return Ok(None);
         }
+        held.waits(call.message);
         tokio::select! {
             biased;
             () = self.stopping.cancelled() => Err(Cut::Back),
             () = held.cancelled().cancelled() => Err(Cut::Back),
+            () = held.turns_out_revoked() => Err(call.revoked(false).into()),
             alone = self.last_life.acquire() => Ok(alone.ok()),
         }
     }
@@ -335,7 +335,8 @@ async fn on_a_thread(
     held: &Held,
     stopping: &CancellationToken,
 ) -> (Option<Began>, Result<TaskResult, Unended>) {
-    let (starter, message) = (held.starter(), Arc::clone(&run.message));
+    held.waits(&run.message);
+    let starter = held.starter();
     let span = tracing::Span::current();
     let guarded = move || {
         let began = Began::now();
@@ -352,7 +353,7 @@ async fn on_a_thread(
             () = held.cancelled().cancelled() => {}
             // Of what a stopping worker has not begun it begins nothing.
             () = stopping.cancelled() => {}
-            () = held.turns_out_revoked(&message) => {}
+            () = held.turns_out_revoked() => {}
         }
     };
     let end = tokio::select! {

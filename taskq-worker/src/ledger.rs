@@ -510,10 +510,9 @@ impl Held {
     }
 
     /// Whether it was revoked since it was claimed, before it began.
-    pub(crate) fn is_revoked(&self, message: &Message) -> bool {
+    pub(crate) fn is_revoked(&self) -> bool {
         let mut book = self.ledger.book();
-        book.get_mut(self.key)
-            .is_some_and(|e| e.is_revoked(message))
+        book.get_mut(self.key).is_some_and(|e| e.revoked)
     }
 
     /// Why the run was cut off, if it was.

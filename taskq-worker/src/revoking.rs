@@ -1,7 +1,6 @@
 //! Revoking what this process holds: what has not begun never does, what runs is found.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 
 use taskq_core::revocation::{Revocation, Revocations};
 use taskq_core::{QueueName, TaskId, clock};
@@ -9,8 +8,8 @@ use taskq_core::{QueueName, TaskId, clock};
 use crate::book::{Book, Entry};
 use crate::ledger::{Ledger, Run};
 
-/// So many revocations are kept for what has not begun. It begins within moments, or waits for its last life.
-const MOST_LATE: usize = 1_000;
+/// So many revocations are kept for what a claim under way brings: a claim waits for a second.
+const MOST_LATE: usize = 100_000;
 
 /// The runs that were revoked.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,38 +30,66 @@ impl Drop for Claiming<'_> {
     }
 }
 
+/// What was revoked while a claim is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    everywhere: Revocations,
+    at: HashMap<QueueName, Revocations>,
+    kept: usize,
+}
+
+impl Late {
+    /// Whether what was claimed meanwhile is covered.
+    pub(crate) fn covers(&self, entry: &Entry) -> bool {
+        let here = self.at.get(&entry.queue);
+        self.kept > 0
+            && (entry.is_covered(&self.everywhere)
+                || here.is_some_and(|revoked| entry.is_covered(revoked)))
+    }
+
+    fn add(&mut self, what: &[Revocation], queue: Option<&QueueName>, now: u64) {
+        let revoked = match queue {
+            Some(queue) => self.at.entry(queue.clone()).or_default(),
+            None => &mut self.everywhere,
+        };
+        for one in what {
+            revoked.add(one.clone(), now);
+        }
+        self.kept += what.len();
+    }
+}
+
 impl Book {
     /// A claim is under way, or over.
     pub(crate) fn claims(&mut self, under_way: bool) {
-        self.late = under_way.then(Vec::new);
+        self.late = under_way.then(Late::default);
     }
 
     /// What is covered does not begin any more, if it is here and has not begun, or comes with the claim under way. False:
-    /// so much was revoked meanwhile that no more can be kept, and nothing was.
+    /// so much was revoked during this claim that no more can be kept, and nothing was.
     ///
-    /// `coming` is the same for what comes: tasks and headers count for what was sent before now, for the claim may wait
-    /// and bring what was not sent yet.
-    pub(crate) fn revoke(
+    /// For what is here `revoked` counts; of what comes, tasks and headers count for what was sent before `now`, for the
+    /// claim may wait and bring what was not sent yet.
+    fn revoke(
         &mut self,
+        what: &[Revocation],
         queue: Option<&QueueName>,
-        what: &Arc<Revocations>,
-        coming: Revocations,
+        revoked: &Revocations,
+        now: u64,
     ) -> bool {
+        if let Some(late) = &mut self.late {
+            if late.kept + what.len() > MOST_LATE {
+                return false;
+            }
+            late.add(what, queue, now);
+        }
         let here = |entry: &&mut Entry| queue.is_none_or(|queue| *queue == entry.queue);
         let entries = self.places.iter_mut().flatten();
-        let waiting: Vec<&mut Entry> = entries.filter(|e| e.run.is_none()).filter(here).collect();
-        let kept = self.late.iter().map(Vec::len);
-        if kept
-            .chain(waiting.iter().map(|e| e.late.len()))
-            .any(|n| n >= MOST_LATE)
+        for entry in entries
+            .filter(|e| e.run.is_none() && !e.revoked)
+            .filter(here)
         {
-            return false;
-        }
-        for entry in waiting {
-            entry.late.push(Arc::clone(what));
-        }
-        if let Some(late) = &mut self.late {
-            late.push((queue.cloned(), Arc::new(coming)));
+            entry.revoked = entry.is_covered(revoked);
         }
         true
     }
@@ -83,19 +110,16 @@ impl Ledger {
         queue: Option<&QueueName>,
         terminate: bool,
     ) -> Option<Met> {
-        let (mut revoked, mut coming) = (Revocations::default(), Revocations::default());
-        let now = clock::now_ms();
+        let mut revoked = Revocations::default();
         for one in what {
             // Whatever is held here was sent before.
             revoked.add(one.clone(), u64::MAX);
-            coming.add(one.clone(), now);
         }
-        let revoked = Arc::new(revoked);
         let is_meant = |run: &Run| {
             queue.is_none_or(|queue| *queue == run.queue) && revoked.covers(&run.message)
         };
         let mut book = self.book();
-        if !book.revoke(queue, &revoked, coming) {
+        if !book.revoke(what, queue, &revoked, clock::now_ms()) {
             return None;
         }
         // From here on none begins: these are all that run.
@@ -117,6 +141,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use taskq_core::Message;
@@ -138,8 +163,11 @@ mod tests {
     impl Scene {
         /// A message that waits.
         async fn new() -> Self {
+            Self::of(Message::new("t")).await
+        }
+
+        async fn of(message: Message) -> Self {
             let (broker, queue) = (MemoryBroker::new(), QueueName::default());
-            let message = Message::new("t");
             let body = message.encode().expect("small");
             broker.push_raw(&queue, 0, body).expect("room");
             let options = ConsumerOptions {
@@ -183,15 +211,16 @@ mod tests {
         assert_eq!(scene.revoke(), Some(Met::default()));
         let held = scene.enter().await;
         drop(under_way);
-        assert!(!scene.begins(&held) && held.is_revoked(&scene.message));
+        assert!(!scene.begins(&held) && held.is_revoked());
     }
 
     /// A claim waits for what may be sent after its task was revoked.
     #[tokio::test]
     async fn what_was_sent_after_its_task_was_revoked_begins() {
         for (sent, begins) in [(-60_000, false), (60_000, true)] {
-            let mut scene = Scene::new().await;
-            scene.message.enqueued_at = clock::now_ms().checked_add_signed(sent);
+            let mut message = Message::new("t");
+            message.enqueued_at = clock::now_ms().checked_add_signed(sent);
+            let scene = Scene::of(message).await;
             let _under_way = scene.ledger.claims();
             let what = [Revocation::Task("t".to_owned())];
             assert_eq!(
@@ -210,7 +239,7 @@ mod tests {
         scene.revoke();
         let _under_way = scene.ledger.claims();
         let held = scene.enter().await;
-        assert!(scene.begins(&held) && !held.is_revoked(&scene.message));
+        assert!(scene.begins(&held) && !held.is_revoked());
         // It runs: now it can be cut off.
         let met = scene.revoke().expect("room");
         assert_eq!(met.terminated, BTreeSet::from([scene.message.id]));
@@ -226,10 +255,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_can_be_kept_is_refused() {
+    async fn more_than_can_be_kept_for_a_claim_is_refused() {
         let scene = Scene::new().await;
-        let _under_way = scene.ledger.claims();
-        let kept = (0..2_000).take_while(|_| scene.revoke().is_some()).count();
-        assert_eq!(kept, 1_000);
+        let under_way = scene.ledger.claims();
+        let many: Vec<_> = (0..999)
+            .map(|_| Revocation::Id(taskq_core::TaskId::random()))
+            .collect();
+        let kept = || scene.ledger.revoke(&many, None, false).is_some();
+        assert_eq!((0..200).take_while(|_| kept()).count(), 100);
+        // It is over within moments.
+        drop(under_way);
+        let _next = scene.ledger.claims();
+        assert!(kept());
+    }
+
+    #[tokio::test]
+    async fn what_is_held_for_long_keeps_nothing_of_what_is_revoked() {
+        let scene = Scene::new().await;
+        let held = scene.enter().await;
+        let other = [Revocation::Id(taskq_core::TaskId::random())];
+        for knows in [false, true] {
+            if knows {
+                held.waits(&Arc::new(scene.message.clone()));
+            }
+            for _ in 0..2_000 {
+                let met = scene.ledger.revoke(&other, None, false);
+                assert_eq!(met, Some(Met::default()));
+            }
+            assert!(!held.is_revoked());
+        }
+        scene.revoke();
+        assert!(held.is_revoked() && !scene.begins(&held));
     }
 }

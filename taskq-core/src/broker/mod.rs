@@ -172,7 +172,8 @@ pub trait Inspect: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<DeadMessage>, Error>;
 
-    /// What is due next in one queue: `limit` at most 1,000.
+    /// What is due next in one queue: `limit` at most 1,000; a broker on the network reads no further once what it has read
+    /// has 16 MiB. What joins or leaves meanwhile may be missed.
     async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error>;
 
     /// Looks for the message of `id` in one queue, tracked or not, wherever messages lie.

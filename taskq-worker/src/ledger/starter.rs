@@ -34,12 +34,19 @@ impl Held {
         self.ledger.book().never_begins(self.key)
     }
 
+    /// It waits for something before it may begin: whoever revokes need not read its message again.
+    pub(crate) fn waits(&self, message: &Arc<Message>) {
+        if let Some(entry) = self.ledger.book().get_mut(self.key) {
+            entry.message = Some(Arc::clone(message));
+        }
+    }
+
     /// Returns when it was revoked since it was claimed, before it began.
-    pub(crate) async fn turns_out_revoked(&self, message: &Message) {
+    pub(crate) async fn turns_out_revoked(&self) {
         loop {
             // Made before the look: what is revoked right behind it rings.
             let rung = self.ledger.revoked.notified();
-            if self.is_revoked(message) {
+            if self.is_revoked() {
                 return;
             }
             rung.await;

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
+use taskq_worker::broker::Control;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::control::Command;
 use taskq_worker::retry::Fixed;
+use taskq_worker::revocation::Revocation;
 use taskq_worker::{Message, State, task};
 use tokio::sync::Notify;
 
@@ -301,6 +303,36 @@ async fn what_its_broker_loses_is_counted() {
     drop(heir);
 }
 
+/// Whoever revoked it has told its end already: it is counted by its task all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_revoked_and_told_counts_for_its_task() {
+    let (address, broker) = (free(), MemoryBroker::new());
+    let id = send(&broker, Message::new("held")).await;
+    let celery = crate::bench::celery();
+    let what = [Revocation::Id(id)];
+    broker.revoke(&celery, &what).await.unwrap();
+    assert_eq!(broker.mark_revoked(&celery, &[id]).await.unwrap(), [id]);
+    let mut bench = Bench::with(broker, &[&HELD], |b| {
+        b.health_addr(address.to_string()).state(Gate::default())
+    });
+    until_it_is(address, "/live", 200).await;
+    let counted = tokio::task::spawn_blocking(move || {
+        let revoked = |m: &Metrics, task: &str| {
+            m.get(&format!(
+                "taskq_task_ends_total{{end=\"revoked\",task=\"{task}\"}}"
+            ))
+        };
+        let metrics = metrics_when(address, |m| {
+            ["held", ""]
+                .iter()
+                .any(|task| revoked(m, task) == Some(1.0))
+        });
+        revoked(&metrics, "held")
+    });
+    assert_eq!(counted.await.unwrap(), Some(1.0));
+    bench.stop().await.unwrap();
+}
+
 /// One queue's trouble is told of that queue; one that is left is told of no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_can_not_be_read_hides_no_other() {
@@ -312,6 +344,7 @@ async fn a_queue_that_can_not_be_read_hides_no_other() {
             .queues(["celery", "geo"])
             .state(Gate::default())
     });
+    until_it_is(address, "/ready", 200).await;
     let once = async |is: fn(&Metrics) -> bool| {
         let looks = tokio::task::spawn_blocking(move || metrics_when(address, is));
         looks.await.unwrap()

@@ -227,12 +227,14 @@ pub async fn a_revocation_waits_for_what_is_due_later(bench: Bench) -> Result<()
 pub async fn a_full_set_refuses_and_keeps_what_it_has(bench: Bench) -> Result<(), Error> {
     let sent = bench.send(1).await?;
     bench.revoke_ids(&sent).await?;
-    let mut room = MAX_REVOKED - 1;
+    let mut room = MAX_REVOKED - 2;
     while room > 0 {
         let ids: Vec<_> = (0..room.min(999)).map(|_| TaskId::random()).collect();
         bench.revoke_ids(&ids).await?;
         room -= ids.len();
     }
+    // Named twice, one takes the room of one.
+    bench.revoke_ids(&[TaskId::random(); 2]).await?;
     let refused = bench.revoke_ids(&[sent[0], TaskId::random()]).await;
     assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
     // One that is there needs no room.

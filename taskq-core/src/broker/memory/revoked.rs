@@ -1,6 +1,6 @@
 //! What is revoked at one queue: bounded, each entry for its time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::DAY_MS;
@@ -49,8 +49,9 @@ impl Revoked {
     /// Each with a time until which it is kept at least, but for its seven days.
     fn add(&mut self, what: Vec<(Revocation, u64)>, now: u64) -> Result<(), Error> {
         self.expire(now);
-        let fresh = what.iter().filter(|(one, _)| !self.kept.contains_key(one));
-        if self.kept.len() + fresh.count() > MAX_REVOKED {
+        let fresh = what.iter().map(|(one, _)| one);
+        let fresh: HashSet<_> = fresh.filter(|one| !self.kept.contains_key(one)).collect();
+        if self.kept.len() + fresh.len() > MAX_REVOKED {
             return Err(full(self.kept.len()));
         }
         for (one, due) in what {

@@ -93,7 +93,11 @@ impl Batch {
                 .is_some_and(|out| out.suspect)
         });
         call.arg(u8::from(freed));
-        let (event, revoked) = events(&verdicts, &seat.node);
+        let Tale {
+            event,
+            others,
+            revoked,
+        } = events(&verdicts, &seat.node);
         call.arg(event);
         call.arg(count(|e| matches!(e, End::Done)));
         call.arg(count(|e| dead_as(e) == Some(State::Failure)));
@@ -112,6 +116,7 @@ impl Batch {
             }
         }
         placed.arguments(&mut call);
+        call.arg(u8::from(others));
         for (id, row) in revoked {
             call.arg(id.to_string()).arg(row);
         }
@@ -170,9 +175,18 @@ impl Batch {
     }
 }
 
-/// What monitors are told of the batch; the rows of what was revoked before it ran, and has a record, apart: whoever
-/// revoked it may have told it a moment before.
-fn events(verdicts: &[Verdict], node: &str) -> (Vec<u8>, Vec<(TaskId, Vec<u8>)>) {
+/// What monitors are told of a batch.
+#[derive(Default)]
+struct Tale {
+    /// The header, and the rows of all but the revoked.
+    event: Vec<u8>,
+    /// There are such rows.
+    others: bool,
+    /// The rows of what was revoked before it ran, and has a record: whoever revoked it may have told it a moment before.
+    revoked: Vec<(TaskId, Vec<u8>)>,
+}
+
+fn events(verdicts: &[Verdict], node: &str) -> Tale {
     let (told, apart): (Vec<Told>, Vec<Option<TaskId>>) = verdicts
         .iter()
         .filter_map(|v| {
@@ -182,17 +196,23 @@ fn events(verdicts: &[Verdict], node: &str) -> (Vec<u8>, Vec<(TaskId, Vec<u8>)>)
         })
         .unzip();
     if told.is_empty() {
-        return (Vec::new(), Vec::new());
+        return Tale::default();
     }
     let Compact { header, rows } = Compact::encode(&told, Some(node), now_ms());
-    let (mut event, mut revoked) = (header, Vec::new());
+    let mut tale = Tale {
+        event: header,
+        ..Tale::default()
+    };
     for (row, id) in rows.into_iter().zip(apart) {
         match id {
-            Some(id) => revoked.push((id, row)),
-            None => event.extend_from_slice(&row),
+            Some(id) => tale.revoked.push((id, row)),
+            None => {
+                tale.event.extend_from_slice(&row);
+                tale.others = true;
+            }
         }
     }
-    (event, revoked)
+    tale
 }
 
 fn dead_as(end: &End) -> Option<State> {

@@ -4,8 +4,10 @@
 //! what leaves or joins meanwhile does not push another past the look: lists from their newest end, sorted sets from
 //! their highest score.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
+use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 
 use super::RedisBroker;
@@ -21,11 +23,23 @@ use crate::message::MAX_BYTES;
 /// A place is looked through up to this many bytes: 64 MiB.
 const BYTES: usize = 64 << 20;
 
+/// What is due next is listed up to so many messages, …
+const LISTED: usize = 1_000;
+
+/// … and none behind so many bytes: 16 MiB.
+const LISTED_BYTES: usize = 16 << 20;
+
+/// So many of them are read at first.
+const FIRST_LISTED: usize = 16;
+
 /// So many messages are read at first, …
 const FIRST: usize = 100;
 
 /// … and then as many as have about 1 MiB together, at most these.
 const MOST: usize = 1_000;
+
+/// Of what is held, so many at first.
+const FIRST_HELD: usize = 16;
 
 /// `taskq:{q}:leases` is read up to this many sessions.
 const SESSIONS: usize = 1_000;
@@ -35,26 +49,37 @@ pub(super) async fn delayed(
     queue: &QueueName,
     limit: usize,
 ) -> Result<Vec<DelayedMessage>, Error> {
-    let limit = limit.min(1_000);
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
-    let mut ask = cmd("ZRANGE");
-    ask.arg(broker.endpoint.namespace.queue(queue).delayed)
-        .arg(0)
-        .arg(limit - 1)
-        .arg("WITHSCORES");
-    let pairs = scored(broker.short.call(&ask).await?);
-    let read = pairs.into_iter().map(|(marked, due)| {
-        let (priority, crashes) = mark(&marked);
-        DelayedMessage {
-            due,
-            body: unmarked(marked).into(),
-            priority,
-            crashes,
+    let key = broker.endpoint.namespace.queue(queue).delayed;
+    let (mut part, mut pace) = (0..limit.min(LISTED), Pace::new(LISTED_BYTES, FIRST_LISTED));
+    let (mut listed, mut all) = (Vec::new(), true);
+    // What joins in front meanwhile pushes others behind: they would come twice.
+    let mut seen = HashSet::new();
+    while let Some(next) = pace.next(&mut part, &mut all) {
+        let mut ask = cmd("ZRANGE");
+        ask.arg(&key)
+            .arg(next.start)
+            .arg(next.end - 1)
+            .arg("WITHSCORES");
+        let pairs = scored(broker.short.call(&ask).await?);
+        pace.took(pairs.iter().map(|(marked, _)| marked));
+        let is_last = pairs.len() < next.len();
+        for (marked, due) in pairs {
+            let (priority, crashes) = mark(&marked);
+            let body = Bytes::from(unmarked(marked));
+            if seen.insert((due, priority, crashes, body.clone())) {
+                listed.push(DelayedMessage {
+                    due,
+                    body,
+                    priority,
+                    crashes,
+                });
+            }
         }
-    });
-    Ok(read.collect())
+        if is_last {
+            break;
+        }
+    }
+    Ok(listed)
 }
 
 pub(super) async fn find(
@@ -108,7 +133,8 @@ impl Search<'_> {
         let mut sessions = members(self.broker.short.call(&ask).await?);
         self.complete &= sessions.len() <= SESSIONS;
         sessions.truncate(SESSIONS);
-        let mut room = MAX_SEARCHED;
+        // Together they are one place.
+        let mut room = (MAX_SEARCHED, Pace::new(BYTES, FIRST_HELD));
         for session in &sessions {
             if let Some(body) = self.hash(&k.session(session), &mut room).await? {
                 return Ok(Some((Place::Held, body)));
@@ -134,7 +160,7 @@ impl Search<'_> {
     async fn list(&mut self, key: &str) -> Result<Option<(u64, Vec<u8>)>, Error> {
         let length = self.length("LLEN", key).await?;
         for mut part in self.windows(length) {
-            let mut pace = Pace::new();
+            let mut pace = Pace::new(BYTES, FIRST);
             while let Some(next) = pace.next(&mut part, &mut self.complete) {
                 let (mut read, mut count) = (cmd("LRANGE"), cmd("LLEN"));
                 read.arg(key).arg(next.start).arg(next.end - 1);
@@ -162,7 +188,7 @@ impl Search<'_> {
     ) -> Result<Option<(Vec<u8>, u64, Vec<u8>)>, Error> {
         let length = self.length("ZCARD", key).await?;
         for mut part in self.windows(length) {
-            let mut pace = Pace::new();
+            let mut pace = Pace::new(BYTES, FIRST);
             while let Some(next) = pace.next(&mut part, &mut self.complete) {
                 let mut read = cmd("ZREVRANGE");
                 read.arg(key)
@@ -182,12 +208,21 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// The message in a session's store; `room` is how many are still looked at.
-    async fn hash(&mut self, key: &str, room: &mut usize) -> Result<Option<Vec<u8>>, Error> {
+    /// The message in a session's store; `room` is how many are still looked at, and how.
+    async fn hash(
+        &mut self,
+        key: &str,
+        (room, pace): &mut (usize, Pace),
+    ) -> Result<Option<Vec<u8>>, Error> {
         let mut cursor = "0".to_owned();
         loop {
+            if pace.is_over() {
+                // What is not there was not passed over.
+                self.complete &= self.length("HLEN", key).await? == 0;
+                return Ok(None);
+            }
             let mut read = cmd("HSCAN");
-            read.arg(key).arg(&cursor).arg("COUNT").arg(FIRST);
+            read.arg(key).arg(&cursor).arg("COUNT").arg(pace.step);
             let mut answer = array(self.broker.short.call(&read).await?)
                 .unwrap_or_default()
                 .into_iter();
@@ -197,7 +232,9 @@ impl Search<'_> {
                 .and_then(text)
                 .unwrap_or("0")
                 .to_owned();
-            let mut fields = bulk(answer.next().unwrap_or_default()).into_iter();
+            let fields = bulk(answer.next().unwrap_or_default());
+            pace.took(fields.iter().skip(1).step_by(2));
+            let mut fields = fields.into_iter();
             while let (Some(field), Some(marked)) = (fields.next(), fields.next()) {
                 // Its own fields are letters, its deliveries are under numbers.
                 if !field.iter().all(u8::is_ascii_digit) {
@@ -256,10 +293,10 @@ struct Pace {
 }
 
 impl Pace {
-    fn new() -> Self {
+    fn new(bytes: usize, first: usize) -> Self {
         Self {
-            step: FIRST,
-            left: BYTES,
+            step: first,
+            left: bytes,
         }
     }
 
@@ -268,7 +305,7 @@ impl Pace {
         if part.start >= part.end {
             return None;
         }
-        if self.left == 0 {
+        if self.is_over() {
             *complete = false;
             return None;
         }
@@ -276,6 +313,11 @@ impl Pace {
         let next = part.start..end;
         part.start = end;
         Some(next)
+    }
+
+    /// Enough was read.
+    fn is_over(&self) -> bool {
+        self.left == 0
     }
 
     fn took<'a>(&mut self, read: impl IntoIterator<Item = &'a Vec<u8>>) {

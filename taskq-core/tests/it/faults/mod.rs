@@ -2,11 +2,13 @@
 //! that pause, die and stop on purpose, outages around the lease, and a server that comes back with an older dump.
 //!
 //! What must hold, whatever happens: nothing accepted is lost, nothing is finished twice, nothing is left held,
-//! and nobody stays deaf.
+//! and nobody stays deaf. Where somebody revokes, purges and replays as well: what was claimed after its revocation was
+//! answered does not run, unless it is replayed.
 //! `TASKQ_FAULT_SECONDS` and `TASKQ_FAULT_SEED` make it longer, or other; both are printed.
 
 mod acks;
 mod life;
+mod operator;
 mod process;
 mod proxy;
 mod world;
@@ -34,6 +36,8 @@ pub(crate) struct Mix {
     pub(crate) rollback: bool,
     /// Processes leave their queues and take from them again.
     pub(crate) leave: bool,
+    /// Somebody revokes, purges and replays.
+    pub(crate) meddle: bool,
     /// So many messages kill the process that runs them.
     pub(crate) poison: usize,
 }
@@ -75,6 +79,13 @@ async fn run(mix: Mix, salt: u64) {
     if mix.leave {
         assert!(tally.leaves > 2, "no queue was left: {tally:?}");
     }
+    if mix.meddle {
+        let came = tally.came;
+        assert!(
+            came.heard + came.purged + came.replayed > 2,
+            "next to nothing was revoked, purged or replayed: {tally:?}"
+        );
+    }
     if mix.warm {
         assert!(tally.warm_stops > 0, "nobody stopped: {tally:?}");
     }
@@ -112,6 +123,9 @@ mixes! {
     replies_silences_warm_stops: reply = true, mute = true, warm = true;
     replies_outages_rollbacks: reply = true, outage = true, rollback = true;
     everything: reply = true, mute = true, pause = true, kill = true, warm = true, outage = true, rollback = true;
+    meddling: meddle = true;
+    meddling_kills_and_lost_replies: meddle = true, reply = true, kill = true;
+    meddling_and_everything_but_rollbacks: meddle = true, leave = true, reply = true, mute = true, pause = true, kill = true, warm = true, outage = true;
     poison_alone: poison = 1;
     poison_and_lost_replies: reply = true, poison = 1;
 }

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
 use taskq_core::broker::redis::RedisBroker;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Order, Served, Verdict,
+    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Order, RevokeCause, Served, Verdict,
 };
 use taskq_core::{Error, Failure, Message, QueueName, Record, State, TaskId};
 use tokio::sync::{Semaphore, mpsc};
@@ -293,6 +293,14 @@ impl Process {
         } else {
             None
         };
+        match self.shared.orders.claimed(&message, &delivery) {
+            Err(what) => self.shared.acks.broken(what),
+            Ok(false) => {}
+            Ok(true) => {
+                let judged = revoked(&delivery, &message);
+                return drop(verdicts.send(judged).await);
+            }
+        }
         let run = self.shared.runs.fetch_add(1, Ordering::Relaxed);
         if message.task == "poison" {
             self.signals.die.notify_one();
@@ -348,5 +356,20 @@ impl Process {
             event: None,
         };
         Judged { verdict, done }
+    }
+}
+
+/// It does not run.
+fn revoked(delivery: &Delivery, message: &Message) -> Judged {
+    let record = Record::new(message.id, &message.task, &delivery.queue, State::Revoked);
+    let verdict = Verdict {
+        receipt: delivery.receipt,
+        end: End::Revoked(RevokeCause::Requested),
+        record: Some(record),
+        event: None,
+    };
+    Judged {
+        verdict,
+        done: None,
     }
 }

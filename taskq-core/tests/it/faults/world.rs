@@ -16,8 +16,9 @@ use taskq_core::{Message, QueueName, Record, State, TaskId};
 use tokio::task::JoinHandle;
 
 use super::Mix;
-use super::acks::Acks;
+use super::acks::{Acks, Done};
 use super::life::Worker;
+use super::operator::{self, Came, Orders};
 use super::proxy::{Lies, Proxy};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     /// No more faults, no more messages.
     quiet: AtomicBool,
     pub(crate) acks: Acks,
+    pub(crate) orders: Orders,
     pub(crate) runs: AtomicU64,
     pub(crate) deaths: AtomicU64,
     pub(crate) warm_stops: AtomicU64,
@@ -92,6 +94,7 @@ pub(crate) struct World {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     producer: JoinHandle<()>,
+    operator: Option<JoinHandle<()>>,
     /// Accepted, then forgotten by the server: not ours to finish.
     rolled_back: HashSet<TaskId>,
     rollbacks: u64,
@@ -106,6 +109,7 @@ pub(crate) struct Tally {
     pub(crate) lies: Lies,
     pub(crate) warm_stops: u64,
     pub(crate) leaves: u64,
+    pub(crate) came: Came,
     runs: u64,
     deaths: u64,
     rolled_back: usize,
@@ -123,6 +127,7 @@ impl World {
             url: proxy.url(),
             quiet: AtomicBool::new(false),
             acks: Acks::default(),
+            orders: Orders::default(),
             runs: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
             warm_stops: AtomicU64::new(0),
@@ -135,6 +140,9 @@ impl World {
             .map(|n| Worker::start(shared.clone(), n, seed % 1_000_000_007))
             .collect();
         let producer = tokio::spawn(produce(shared.clone(), seed, span));
+        let operator = mix
+            .meddle
+            .then(|| tokio::spawn(operator::meddle(shared.clone(), seed)));
         Self {
             rng: StdRng::seed_from_u64(seed),
             server,
@@ -142,6 +150,7 @@ impl World {
             shared,
             workers,
             producer,
+            operator,
             rolled_back: HashSet::new(),
             rollbacks: 0,
         }
@@ -225,6 +234,9 @@ impl World {
         self.proxy.faulty(0, 0);
         let since = Instant::now();
         (&mut self.producer).await.expect("the producer ends");
+        if let Some(operator) = &mut self.operator {
+            operator.await.expect("the operator ends");
+        }
         let broker = RedisBroker::new(&self.server.url()).unwrap();
         let mut owed = self.accepted();
         owed.retain(|id, _| !self.rolled_back.contains(id));
@@ -267,6 +279,7 @@ impl World {
             lies: self.proxy.lies(),
             warm_stops: self.shared.warm_stops.load(Ordering::Relaxed),
             leaves: self.shared.leaves.load(Ordering::Relaxed),
+            came: self.shared.orders.came(),
             runs: self.shared.runs.load(Ordering::Relaxed),
             deaths: self.shared.deaths.load(Ordering::Relaxed),
             rolled_back: self.rolled_back.len(),
@@ -281,6 +294,10 @@ impl World {
         assert!(broken.is_empty(), "{broken:#?}");
         let mut ended = HashMap::new();
         self.look_for_ends(broker, owed, &mut ended).await;
+        if mix.meddle {
+            self.reckon_meddled(broker, owed, &done).await;
+            return done.len();
+        }
         let poison = self.shared.poison.lock().unwrap().clone();
         let charged = mix.kill || mix.pause || mix.rollback || mix.mute;
         for (id, ends) in &ended {
@@ -326,6 +343,45 @@ impl World {
         done.len()
     }
 
+    /// Somebody meddled: a message may be REVOKED, and dead more than once in its time, but lies there once.
+    async fn reckon_meddled(
+        &self,
+        broker: &RedisBroker,
+        owed: &HashMap<TaskId, Sent>,
+        done: &HashMap<TaskId, Done>,
+    ) {
+        let (orders, mut entries) = (&self.shared.orders, HashMap::new());
+        let mut replayed = 0;
+        for queue in &self.shared.queues {
+            for dead in broker.dead(queue, 0, 1000).await.unwrap() {
+                let id = Message::decode(&dead.body).unwrap().id;
+                *entries.entry(id).or_insert(0) += 1;
+            }
+            let totals = broker.totals(queue).await.unwrap();
+            let lies = broker.depth(queue).await.unwrap().dead;
+            // Each time it was put in, it came to one end.
+            let over = totals.succeeded + totals.failed + totals.dead + totals.revoked;
+            assert_eq!(totals.sent, over, "{queue}: {totals:?}");
+            replayed += (totals.failed + totals.dead).checked_sub(lies).unwrap();
+        }
+        let came = orders.came();
+        assert!(replayed >= came.replayed, "{replayed} of {came:?}");
+        let mut wrong = Vec::new();
+        for (id, sent) in owed {
+            let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
+            let record = record.unwrap_or_else(|| panic!("{id} has no record"));
+            let kind = if sent.succeeds {
+                State::Success
+            } else {
+                State::Failure
+            };
+            let entries = entries.get(id).copied().unwrap_or(0);
+            let done = done.get(id).map(|done| done.run);
+            wrong.extend(orders.misjudged(&sent.queue, kind, &record, entries, done));
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
     /// The totals tell of each message that was ever put in: how it ended, or it still lies there.
     async fn count(&self, broker: &RedisBroker, ended: &HashMap<TaskId, Vec<State>>) {
         let (mut failed, mut dead, mut succeeded) = (0, 0, 0);
@@ -368,11 +424,13 @@ impl World {
                 ended.entry(message.id).or_default().push(dead.state);
             }
         }
+        let meddled = self.shared.mix.meddle;
         for (id, sent) in owed {
-            if sent.succeeds && !ended.contains_key(id) {
+            if (sent.succeeds || meddled) && !ended.contains_key(id) {
                 let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
-                if record.is_some_and(|r| r.state == State::Success) {
-                    ended.insert(*id, vec![State::Success]);
+                let state = record.map(|r| r.state);
+                if let Some(state @ (State::Success | State::Revoked)) = state {
+                    ended.insert(*id, vec![state]);
                 }
             }
         }
@@ -429,6 +487,9 @@ async fn send(
             queue: queue.clone(),
             succeeds: m.record.as_ref().is_some_and(|r| r.task == "succeed"),
         };
+        for message in &batch {
+            shared.orders.accepted(queue, message.id);
+        }
         let batch = batch.iter().map(|m| (m.id, sent(m)));
         shared.accepted.lock().unwrap().extend(batch);
     }
@@ -453,7 +514,7 @@ fn message(shared: &Shared, queue: &QueueName, n: usize) -> Outgoing {
         id: message.id,
         body: Bytes::from(message.encode().unwrap()),
         priority: 0,
-        due: if n.is_multiple_of(11) {
+        due: if n.is_multiple_of(if shared.mix.meddle { 3 } else { 11 }) {
             Due::In(Duration::from_millis(150))
         } else {
             Due::Now

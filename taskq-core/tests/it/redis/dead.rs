@@ -73,6 +73,44 @@ async fn a_replay_leaves_no_second_record() {
     assert_eq!(owns(), ":0");
 }
 
+/// Another message of the same id may wait for a far time, under a record of its own alone: a replay is not that one's.
+#[tokio::test]
+async fn a_replay_leaves_a_record_under_way_alone() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let at = queue("dead");
+    let handles = bury(&broker, &at, 1).await;
+    let body = broker.dead(&at, 0, 1).await.unwrap()[0].body.clone();
+    let id = Message::decode(&body).unwrap().id;
+    // What the first one left has run off, or was evicted.
+    for key in server.keys() {
+        if key.starts_with("taskq:{dead}:record:") || key.starts_with("taskq:{dead}:records:") {
+            assert_eq!(server.command(&format!("DEL {key}")), ":1");
+        }
+    }
+    let week = 7 * 24 * 3_600 * SECOND;
+    let due = clock::now_ms() + u64::try_from(week.as_millis()).unwrap();
+    let record = Record {
+        due: Some(due),
+        ..Record::new(id, "test.task", &at, State::Scheduled)
+    };
+    let again = Outgoing {
+        id,
+        body,
+        due: Due::At(due),
+        record: Some(record),
+        ..outgoing(&at)
+    };
+    broker.enqueue(&at, &[again], SECOND).await.unwrap();
+    let second = id.created_second().unwrap();
+    // Its bucket runs off long before it is due.
+    let bucket = format!("HDEL taskq:{{dead}}:records:{second} {id}");
+    assert_eq!(server.command(&bucket), ":1");
+    assert_eq!(broker.replay(&at, &handles).await.unwrap(), 1);
+    let stands = broker.record(id, Some(&at)).await.unwrap().unwrap();
+    assert_eq!((stands.state, stands.due), (State::Scheduled, Some(due)));
+}
+
 /// A key of a wrong type is named, and nothing is moved.
 #[tokio::test]
 async fn a_mistyped_key_stops_a_replay_whole() {
@@ -137,6 +175,59 @@ async fn what_is_being_given_back_is_found() {
                  redis.call('RENAME', s, (string.gsub(s, ':session:', ':orphan:'))) return 1";
     assert_eq!(server.command(&format!("EVAL \"{moved}\" 0")), ":1");
     assert_eq!(place().await, Some(Place::Returning));
+}
+
+/// Messages of about a megabyte, sent to a queue.
+async fn send_large(broker: &RedisBroker, at: &QueueName, n: usize, due: Due) {
+    let padding = serde_json::value::to_raw_value(&["x".repeat(1_000_000)]).unwrap();
+    for _ in 0..n {
+        let mut message = Message::new("test.large");
+        message.args = Some(padding.clone());
+        let large = Outgoing {
+            id: message.id,
+            body: message.encode().unwrap().into(),
+            due,
+            record: None,
+            ..outgoing(at)
+        };
+        broker.enqueue(at, &[large], 30 * SECOND).await.unwrap();
+    }
+}
+
+/// What is due next is listed up to 16 MiB: behind that nothing is read.
+#[tokio::test]
+async fn a_list_of_what_is_due_ends_by_its_bytes() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let at = queue("late");
+    send_large(&broker, &at, 40, Due::In(3_600 * SECOND)).await;
+    let listed = broker.delayed(&at, 1_000).await.unwrap();
+    let bytes: usize = listed.iter().map(|d| d.body.len()).sum();
+    assert!((16 << 20..20 << 20).contains(&bytes), "{bytes}");
+    assert!(listed.is_sorted_by_key(|d| d.due));
+    let seven = broker.delayed(&at, 7).await.unwrap();
+    assert!(
+        seven
+            .iter()
+            .map(|d| &d.body)
+            .eq(listed[..7].iter().map(|d| &d.body))
+    );
+    assert!(broker.delayed(&at, 0).await.unwrap().is_empty());
+}
+
+/// What a session holds is looked through up to 64 MiB, and that is said.
+#[tokio::test]
+async fn a_search_in_a_session_ends_by_its_bytes_and_says_so() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let at = queue("held");
+    let worker = consumer(&broker, &[&at]).await;
+    for (n, complete) in [(10, true), (80, false)] {
+        send_large(&broker, &at, n, Due::Now).await;
+        deliver(&worker, n).await;
+        let found = broker.find(&at, TaskId::random()).await.unwrap();
+        assert_eq!((found.place, found.complete), (None, complete), "{n}");
+    }
 }
 
 /// Of more messages than the bound allows both ends are looked at, and what lies between is said to be unseen.

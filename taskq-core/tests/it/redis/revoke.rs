@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use private_redis::RedisServer;
 use taskq_core::broker::redis::RedisBroker;
-use taskq_core::broker::{Broker, Control, Inspect, Results};
+use taskq_core::broker::{Broker, Control, Delivery, End, Inspect, Results, RevokeCause, Verdict};
+use taskq_core::event::Attempt;
 use taskq_core::revocation::Revocation;
-use taskq_core::{Message, State, TaskId};
+use taskq_core::{Message, Record, State, TaskId};
 
 use super::{SECOND, consumer, deliver, done, outgoing, queue};
 
@@ -104,19 +105,83 @@ async fn what_was_claimed_and_kept_back_hears_of_a_revocation() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
-    let out = outgoing(&q);
-    // The call that claims it is dropped before it answers: the next one answers the same.
-    let claim = consumer.claim(1, SECOND);
-    let sent = broker.enqueue(&q, std::slice::from_ref(&out), SECOND);
-    tokio::select! {
-        biased;
-        _ = async { sent.await.unwrap(); while broker.depth(&q).await.unwrap().in_flight == 0 { tokio::task::yield_now().await; } } => {}
-        got = claim => { assert_eq!(got.unwrap().len(), 1); return; }
-    }
-    broker.revoke(&q, &by_id(out.id)).await.unwrap();
+    let sent: Vec<_> = (0..5).map(|_| outgoing(&q)).collect();
+    // The connection that claims is there before the server stops to read.
+    broker.enqueue(&q, &sent[..1], SECOND).await.unwrap();
     let got = deliver(&consumer, 1).await;
-    let message = Message::decode(&got[0].body).unwrap();
-    assert!(got[0].revoked.covers(&message));
+    consumer.finish(&q, vec![done(&got[0])]).await.unwrap();
+    broker.enqueue(&q, &sent[1..], SECOND).await.unwrap();
+    // A claim of four is written, and its caller goes away before it is answered.
+    let mut tries = 0;
+    while broker.depth(&q).await.unwrap().in_flight == 0 {
+        tries += 1;
+        assert!(tries < 100, "no claim was sent");
+        server.pause();
+        tokio::select! {
+            biased;
+            got = consumer.claim(4, Duration::ZERO) => panic!("a server that is stopped answers {got:?}"),
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+        server.resume();
+    }
+    // The next one has room for one of them: three are kept back.
+    let first = consumer.claim(1, Duration::ZERO).await.unwrap();
+    let in_flight = broker.depth(&q).await.unwrap().in_flight;
+    assert_eq!((first.len(), in_flight), (1, 4));
+    let what: Vec<_> = sent[1..].iter().map(|o| Revocation::Id(o.id)).collect();
+    broker.revoke(&q, &what).await.unwrap();
+    let monitor = server.monitor();
+    let kept = consumer.claim(4, Duration::ZERO).await.unwrap();
+    let claims = monitor
+        .requests()
+        .iter()
+        .filter(|r| r.is("EVALSHA"))
+        .count();
+    assert_eq!((kept.len(), claims), (3, 0), "these were claimed before");
+    for delivery in kept {
+        let message = Message::decode(&delivery.body).unwrap();
+        assert!(delivery.revoked.covers(&message));
+    }
+}
+
+/// What whoever revoked it has told is told by no empty entry behind it.
+#[tokio::test]
+async fn a_finish_that_has_nothing_to_tell_tells_nothing() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let q = queue("q");
+    let consumer = consumer(&broker, &[&q]).await;
+    let sent = [outgoing(&q), outgoing(&q)];
+    broker.enqueue(&q, &sent, SECOND).await.unwrap();
+    let ids = sent.each_ref().map(|out| out.id);
+    broker.revoke(&q, &ids.map(Revocation::Id)).await.unwrap();
+    let got = deliver(&consumer, 2).await;
+    assert_eq!(broker.mark_revoked(&q, &ids[..1]).await.unwrap(), ids[..1]);
+    let entries = || server.command("XLEN taskq:{q}:events");
+    let finish = async |delivery: &Delivery| {
+        let message = Message::decode(&delivery.body).unwrap();
+        let record = Record::new(message.id, &message.task, &q, State::Revoked);
+        let verdict = Verdict {
+            receipt: delivery.receipt,
+            end: End::Revoked(RevokeCause::Requested),
+            record: Some(record),
+            event: Some(Attempt {
+                message: message.into(),
+                received: None,
+                started: None,
+                runtime: None,
+                said: None,
+                traceback: None,
+            }),
+        };
+        consumer.finish(&q, vec![verdict]).await.unwrap();
+    };
+    let before = entries();
+    finish(&got[0]).await;
+    assert_eq!(entries(), before);
+    // Of the other nobody has told it.
+    finish(&got[1]).await;
+    assert_ne!(entries(), before);
 }
 
 /// A full server can be relieved of what waits there.

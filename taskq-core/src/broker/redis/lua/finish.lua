@@ -5,11 +5,11 @@
 -- ARGV[1] clock offset ms  ARGV[2] number of the finish  ARGV[3] newest claim among the tags  ARGV[4] retention s
 -- ARGV[5..7] dead set: ms, entries, bytes at most
 -- ARGV[8..13] how many tags, delayed, returned, dead, buckets, own records  ARGV[14] 1 if a suspect is among the tags
--- ARGV[15] event of all others (or '')  ARGV[16..20] how many succeeded, failed, were retried, are dead, revoked
+-- ARGV[15] event: its header, with the rows of all others (or '')  ARGV[16..20] how many succeeded, failed, were retried, are dead, revoked
 -- ARGV[21..] tags;  per delayed: wait ms, marked message, or '' and the tag of one that stays as it is;
 --            per returned: tag, index of its list in KEYS;  per dead: tag, its header
 --            per bucket: its second, pairs, then per pair: id, record;  per own record: TTL s, id, record
---            per one that was revoked: id, event row: told unless whoever revoked it has told it
+--            1 if the event has rows of others;  per one that was revoked: id, event row: told unless whoever revoked it has told it
 -- returns {OK, tags dropped} | {APPLIED} | {LOST} | {BADRECORD, index in KEYS}
 -- events  task-succeeded, task-failed, task-retried, task-rejected, task-revoked, with task-received and task-started
 local held, no = redis.call('HMGET', KEYS[1], 'c', 'f'), tonumber(ARGV[2])
@@ -75,11 +75,12 @@ end
 if dead > 0 then trim(KEYS[3], KEYS[17], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])) end
 for i, name in ipairs({'succeeded', 'failed', 'retried', 'dead', 'revoked'}) do count(KEYS[19], name, tonumber(ARGV[15 + i])) end
 count(KEYS[19], 'returned', returned)
-local entry = ARGV[15]
-for p = r, #ARGV, 2 do
-  if not stands[ARGV[p]] then entry = entry .. ARGV[p + 1] end
+local rows = {ARGV[15]}
+for p = r + 1, #ARGV, 2 do
+  if not stands[ARGV[p]] then rows[#rows + 1] = ARGV[p + 1] end
 end
-tell(KEYS[18], KEYS[17], entry)
+-- A header alone tells nothing.
+if #rows > 1 or ARGV[r] == '1' then tell(KEYS[18], KEYS[17], table.concat(rows)) end
 wake(KEYS[20], over, finals)
 local dropped = redis.call('HDEL', KEYS[1], unpack(ARGV, 21, 20 + tags))
 redis.call('HSET', KEYS[1], 'f', no + 1)

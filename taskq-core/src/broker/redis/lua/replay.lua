@@ -24,7 +24,7 @@ for i = 0, ARGV[4] - 1 do
         local state = string.sub(before, 11, 13)
         stands = stands or state == 'SUC' or state == 'REV'
       end
-      stands = stands or (there and not final(there) and not final(alone))
+      stands = stands or ((there or alone) and not final(there) and not final(alone))
       if not stands and bucket > 0 then
         redis.call('HSET', KEYS[bucket], id, record)
         keep(KEYS[3], KEYS[bucket], ARGV[a + 5], tonumber(ARGV[2]))

@@ -7,12 +7,13 @@ local wrong = mistyped(1, 1, 'hash') or mistyped(2, 2, 'zset')
 if wrong then return wrong end
 redis.call('HDEL', KEYS[1], '~')
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-local fresh, set, there = 0, {}, redis.call('ZCARD', KEYS[2])
+local fresh, seen, set, there = 0, {}, {}, redis.call('ZCARD', KEYS[2])
 for a = 4, #ARGV, 2 do
   local member, told = ARGV[a], 'm' .. string.sub(ARGV[a], 2)
   -- That its end was told is not forgotten.
   if string.sub(member, 1, 1) == 'i' and redis.call('ZSCORE', KEYS[2], told) then member = told end
-  if not redis.call('ZSCORE', KEYS[2], member) then fresh = fresh + 1 end
+  if not seen[member] and not redis.call('ZSCORE', KEYS[2], member) then fresh = fresh + 1 end
+  seen[member] = true
   set[#set + 1] = string.format('%.0f', math.max(now, tonumber(ARGV[a + 1])) + ARGV[2])
   set[#set + 1] = member
 end
