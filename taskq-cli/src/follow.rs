@@ -31,19 +31,21 @@ pub(crate) enum Show {
     Redrawn(Stream),
 }
 
-/// Waits up to `timeout` for the end of a call and shows what changes until then; its final record is the caller's.
+/// Waits up to `timeout` for the end of a call and shows what changes until then; its final record is the caller's. The
+/// wait `began` then: it may be the rest of one.
 ///
 /// What comes and goes between two looks is not shown.
 pub(crate) async fn follow(
     handle: &TaskHandle<Value>,
     timeout: Duration,
+    began: Instant,
     show: Show,
     console: &mut Console<'_>,
 ) -> Result<Record, WaitError> {
     let mut end = std::pin::pin!(handle.wait_record(timeout));
     let mut turns = interval(if show == Show::Nothing { LOOK } else { TURN });
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut view = View::new(show);
+    let mut view = View::new(began, show);
     loop {
         tokio::select! {
             biased;
@@ -93,13 +95,12 @@ struct Seen {
 }
 
 impl View {
-    fn new(show: Show) -> Self {
-        let now = Instant::now();
+    fn new(began: Instant, show: Show) -> Self {
         Self {
             show,
-            began: now,
+            began,
             looked: None,
-            answered: now,
+            answered: Instant::now(),
             complained: false,
             frame: 0,
             last: None,

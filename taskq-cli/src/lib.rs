@@ -96,7 +96,7 @@ fn refuse(error: clap::Error, console: &mut Console<'_>) -> Exit {
         return console.finish(Exit::Usage);
     }
     let error = without_hidden_tips(error);
-    let text = error.render().to_string();
+    let text = without_given(&error.render().to_string());
     if error.use_stderr() {
         console.complain(&text);
         console.finish(Exit::Usage)
@@ -104,6 +104,15 @@ fn refuse(error: clap::Error, console: &mut Console<'_>) -> Exit {
         console.print(&text);
         console.finish(Exit::Done)
     }
+}
+
+/// A usage line names what was given beside what is needed, as if that were needed, too.
+fn without_given(text: &str) -> String {
+    let line = |line: &str| match line.starts_with("Usage:") {
+        true => line.replace(" --broker <URL>", "").replace(" --json", ""),
+        false => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// Takes away the advice to try an option that would be refused.

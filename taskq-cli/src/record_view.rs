@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use taskq_core::{Failure, Progress, Record};
 
 use crate::console::plain;
+use crate::paint::Look;
 use crate::quantity::rfc3339;
 
 /// The JSON form; times are RFC 3339 in UTC. What is skipped is for people alone.
@@ -86,8 +87,8 @@ impl<'a> RecordView<'a> {
     }
 
     /// The state word, then a line for each thing that is known.
-    pub(crate) fn lines(&self) -> String {
-        let mut text = format!("{}\n", self.state);
+    pub(crate) fn lines(&self, look: Look) -> String {
+        let mut text = look.state(self.state, self.state) + "\n";
         let mut line = |name: &str, value: Option<&str>| {
             if let Some(value) = value.filter(|v| !v.is_empty()) {
                 text.push_str(&format!("{name:<9} {}\n", plain(value)));

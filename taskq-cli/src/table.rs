@@ -37,13 +37,41 @@ impl Table {
         self.rows.len() < 2
     }
 
-    /// Its lines. Where they are wider than there is room, the widest columns are cut until they fit.
+    /// Its lines. Where they are wider than there is room, the widest columns are cut until they fit; those for which there
+    /// is no room even so follow in a part of their own, behind the first column.
     pub(crate) fn render(&self, look: Look) -> String {
-        let widths = self.widths(look.width);
+        let parts = self.parts(look.width);
+        let parts = parts.iter().map(|columns| self.part(columns, look));
+        parts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The columns that stand side by side.
+    fn parts(&self, room: Option<usize>) -> Vec<Vec<usize>> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut parts = vec![Vec::new()];
+        let mut used = 0;
+        for column in 0..columns {
+            let needs = self.widest(column).min(self.least(column)) + GAP;
+            if let (Some(room), Some([_, _, ..])) = (room, parts.last().map(Vec::as_slice))
+                && used + needs > room + GAP
+            {
+                parts.push(vec![0]);
+                used = self.widest(0).min(self.least(0)) + GAP;
+            }
+            if let Some(part) = parts.last_mut() {
+                part.push(column);
+            }
+            used += needs;
+        }
+        parts
+    }
+
+    fn part(&self, columns: &[usize], look: Look) -> String {
+        let widths = self.widths(columns, look.width);
         let mut text = String::new();
         for (n, row) in self.rows.iter().enumerate() {
-            let last = row.len().saturating_sub(1);
-            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            for (&column, &width) in columns.iter().zip(&widths) {
+                let Some(cell) = row.get(column) else { break };
                 let shown = cut(cell, width);
                 let room = width.saturating_sub(length(&shown)) + GAP;
                 if n > 0 && STATES.contains(&self.title(column)) {
@@ -51,9 +79,7 @@ impl Table {
                 } else {
                     text.push_str(&shown);
                 }
-                if column < last {
-                    text.extend(std::iter::repeat_n(' ', room));
-                }
+                text.extend(std::iter::repeat_n(' ', room));
             }
             // The last cells of a line may be empty.
             text.truncate(text.trim_end_matches(' ').len());
@@ -66,28 +92,35 @@ impl Table {
         self.rows[0].get(column).map_or("", String::as_str)
     }
 
-    /// How wide each column is shown.
-    fn widths(&self, room: Option<usize>) -> Vec<usize> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widest = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| length(cell)).max().unwrap_or(0)
-        };
-        let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    fn widest(&self, column: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| length(cell)).max().unwrap_or(0)
+    }
+
+    /// A column that is wider is not cut to less than this.
+    fn least(&self, column: usize) -> usize {
+        length(self.title(column)).max(NARROWEST)
+    }
+
+    /// How wide each of these columns is shown.
+    fn widths(&self, columns: &[usize], room: Option<usize>) -> Vec<usize> {
+        let mut widths: Vec<usize> = columns.iter().map(|&c| self.widest(c)).collect();
         let Some(room) = room else { return widths };
-        let gaps = GAP * columns.saturating_sub(1);
-        let least = |column: usize| length(self.title(column)).max(NARROWEST);
-        for (column, width) in widths.iter_mut().enumerate() {
-            *width = (*width).min(room.max(least(column)));
+        let gaps = GAP * columns.len().saturating_sub(1);
+        let least = |place: usize| self.least(columns[place]);
+        for (place, width) in widths.iter_mut().enumerate() {
+            *width = (*width).min(room.max(least(place)));
         }
         for rank in 0..=2 {
             // One character at a time from the widest, so that columns of a rank end alike.
             while widths.iter().sum::<usize>() + gaps > room {
-                let widest = (0..columns)
-                    .filter(|&c| self.rank(c) == rank && widths[c] > least(c))
-                    .max_by_key(|&c| widths[c]);
+                let widest = (0..columns.len())
+                    .filter(|&place| {
+                        self.rank(columns[place]) == rank && widths[place] > least(place)
+                    })
+                    .max_by_key(|&place| widths[place]);
                 match widest {
-                    Some(column) => widths[column] -= 1,
+                    Some(place) => widths[place] -= 1,
                     None => break,
                 }
             }
@@ -188,9 +221,18 @@ mod tests {
     }
 
     #[test]
-    fn below_its_least_width_a_table_is_wider_than_the_terminal_and_not_nothing() {
-        assert_eq!(shown(1), shown(20));
-        assert!(shown(1).0.starts_with("worker-…"));
+    fn columns_without_room_follow_below_behind_the_first() {
+        let lines = r#"WORKER    ID          ARGS
+worker-…  0198c0de-…  ["a lon…
+
+WORKER                  FOR
+worker-with-a-name@bar  0.4s
+"#;
+        assert_eq!(running().render(wide(30)), lines);
+        // Below its least width a line is wider than the terminal, and not nothing.
+        let least = running().render(wide(1));
+        assert_eq!(least.matches("worker-…").count(), 3, "{least}");
+        assert!(least.contains("0198c0d…"), "{least}");
     }
 
     #[test]

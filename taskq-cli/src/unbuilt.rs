@@ -1,7 +1,9 @@
 //! Commands that people know from elsewhere and that do not exist (yet): each is answered with a sentence.
 
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Error};
+
+use crate::args::Cli;
 
 const LATER: &str = "is not built yet";
 
@@ -18,15 +20,6 @@ const COMMANDS: &[(&str, &str)] = &[
         "multi",
         "does not exist: start each worker as a service of its own, for example by systemd",
     ),
-    ("ping", "is called `taskq inspect ping`"),
-    ("active", "is called `taskq inspect active`"),
-    ("registered", "is called `taskq inspect registered`"),
-    ("replay", "is called `taskq dead replay`"),
-    ("report", "is called `taskq inspect report`"),
-    ("revoke", "is called `taskq control revoke`"),
-    ("scheduled", "is called `taskq inspect scheduled`"),
-    ("shutdown", "is called `taskq control shutdown`"),
-    ("stats", "is called `taskq inspect stats`"),
     ("shell", "does not exist: `taskq call` sends a task"),
     ("top", LATER),
     (
@@ -84,23 +77,89 @@ const ORDERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The sentence for a word that clap does not know but we do.
+/// Options of other programs: of which command, how they are spelt, and what is to be said about them.
+const OPTIONS: &[(&str, &[&str], &str)] = &[
+    ("taskq call", &["-q", "-Q"], "is spelt `--queue`"),
+    (
+        "taskq call",
+        &["--exchange", "--routing-key"],
+        "does not exist: `--queue` names where it goes",
+    ),
+    ("taskq control revoke", &["-s", "--signal"], NO_SIGNAL),
+    ("taskq control terminate", &["-s", "--signal"], NO_SIGNAL),
+    ("taskq purge", &["-f", "--force"], "is spelt `--yes`"),
+    (
+        "taskq purge",
+        &["-Q", "--queues", "--queue"],
+        "is not needed: name the queue alone, `taskq purge QUEUE`",
+    ),
+    (
+        "taskq purge",
+        &["-X", "--exclude-queues"],
+        "does not exist: name the queue to purge, `taskq purge QUEUE`",
+    ),
+];
+
+const NO_SIGNAL: &str = "does not exist: a task is no process, so there is no signal to choose; `taskq control terminate ID` cuts off \
+    what runs";
+
+/// The sentence for what clap does not know but we do.
 pub(crate) fn explain(error: &Error) -> Option<String> {
-    if error.kind() != ErrorKind::InvalidSubcommand {
-        return None;
-    }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
-        return None;
+    let of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
     };
     let usage = error.get(ContextKind::Usage).map(ToString::to_string);
-    let under = |path| usage.as_ref().is_some_and(|u| u.contains(path));
-    let (table, path) = if under("taskq inspect") {
-        (QUESTIONS, "taskq inspect")
-    } else if under("taskq control") {
-        (ORDERS, "taskq control")
-    } else {
-        (COMMANDS, "taskq")
+    let path = path(&usage.unwrap_or_default());
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => subcommand(&path, of(ContextKind::InvalidSubcommand)?),
+        ErrorKind::UnknownArgument => {
+            let typed = of(ContextKind::InvalidArg)?;
+            let is_it =
+                |entry: &&(&str, &[&str], &str)| entry.0 == path && entry.1.contains(&typed);
+            let (_, _, sentence) = OPTIONS.iter().find(is_it)?;
+            Some(format!("`{path} {typed}` {sentence}"))
+        }
+        ErrorKind::ValueValidation => {
+            let typed = of(ContextKind::InvalidValue)?;
+            let is_id = of(ContextKind::InvalidArg)?.contains("ID");
+            let is_signal =
+                typed.starts_with("SIG") || ["TERM", "KILL", "INT", "HUP"].contains(&typed);
+            (is_id && is_signal).then(|| format!("{typed} is no id, and a signal {NO_SIGNAL}"))
+        }
+        _ => None,
+    }
+}
+
+/// The words of the command that a usage line is about.
+fn path(usage: &str) -> String {
+    let words = usage.split_whitespace().skip_while(|word| *word != "taskq");
+    let words = words.take_while(|word| !word.starts_with(['[', '<', '-']));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn subcommand(path: &str, word: &str) -> Option<String> {
+    let table = match path {
+        "taskq inspect" => QUESTIONS,
+        "taskq control" => ORDERS,
+        "taskq" => COMMANDS,
+        _ => &[],
     };
-    let (_, sentence) = table.iter().find(|entry| entry.0 == word)?;
+    let known = table.iter().find(|entry| entry.0 == word);
+    let sentence = match known {
+        Some((_, sentence)) => (*sentence).to_owned(),
+        None => format!("is called `{}`", elsewhere(word)?),
+    };
     Some(format!("`{path} {word}` {sentence}"))
+}
+
+/// A command of that name, wherever it is.
+fn elsewhere(word: &str) -> Option<String> {
+    let all = Cli::command();
+    if all.find_subcommand(word).is_some() {
+        return Some(format!("taskq {word}"));
+    }
+    let mut groups = all.get_subcommands();
+    let group = groups.find(|group| group.find_subcommand(word).is_some())?;
+    Some(format!("taskq {} {word}", group.get_name()))
 }

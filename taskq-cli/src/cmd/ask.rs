@@ -7,13 +7,15 @@ use serde_json::Value;
 use taskq_client::Answers;
 use taskq_core::control::Command;
 
+use super::names::there;
 use crate::args::Whom;
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
 
-/// A sentence names no more workers than these.
-const NAMED_AT_MOST: usize = 20;
+/// What is said of those that do not answer a question, and of those that do not say what they did.
+const UNTOLD: &str = "`-t` waits longer";
+const UNSURE: &str = "it may be done there all the same; `-t` waits longer";
 
 /// What was heard, and from whom it should have been.
 pub(super) struct Heard {
@@ -23,7 +25,16 @@ pub(super) struct Heard {
     said: Vec<(Exit, String)>,
 }
 
-pub(super) async fn ask(command: Command, whom: Whom, reach: &Reach) -> Result<Heard, Stop> {
+pub(super) async fn ask(question: Command, whom: Whom, reach: &Reach) -> Result<Heard, Stop> {
+    hear(question, whom, UNTOLD, reach).await
+}
+
+/// As [`ask`], for what changes something.
+pub(super) async fn tell(order: Command, whom: Whom, reach: &Reach) -> Result<Heard, Stop> {
+    hear(order, whom, UNSURE, reach).await
+}
+
+async fn hear(command: Command, whom: Whom, silence: &str, reach: &Reach) -> Result<Heard, Stop> {
     let (named, strangers) = known(whom.destination, reach).await?;
     // Asked without names, all would answer.
     let nobody = named.is_empty() && strangers.is_some();
@@ -36,7 +47,7 @@ pub(super) async fn ask(command: Command, whom: Whom, reach: &Reach) -> Result<H
     let silent = if nobody {
         None
     } else {
-        missing(&answers, !named.is_empty(), reach.address())
+        missing(&answers, !named.is_empty(), silence, reach.address())
     };
     let unknown = strangers.map(|sentence| (Exit::Unreachable, sentence));
     let beside = answers.notices.iter().flat_map(|(node, notices)| {
@@ -97,37 +108,32 @@ pub(super) fn refusal(body: &Value) -> Option<&str> {
 }
 
 /// Those of `named` that are registered, and what is to be said about the others.
-async fn known(named: Vec<String>, reach: &Reach) -> Result<(Vec<String>, Option<String>), Stop> {
+pub(super) async fn known(
+    named: Vec<String>,
+    reach: &Reach,
+) -> Result<(Vec<String>, Option<String>), Stop> {
     if named.is_empty() {
         return Ok((named, None));
     }
     let workers = reach.read(reach.client.workers()).await?;
-    let nodes: BTreeSet<String> = workers.into_iter().map(|card| card.node).collect();
-    let (known, strangers): (Vec<_>, Vec<_>) =
-        named.into_iter().partition(|name| nodes.contains(name));
+    let nodes: BTreeSet<&str> = workers.iter().map(|card| card.node.as_str()).collect();
+    let (known, strangers): (Vec<_>, Vec<_>) = named
+        .into_iter()
+        .partition(|name| nodes.contains(name.as_str()));
     if strangers.is_empty() {
         return Ok((known, None));
     }
     let strangers: Vec<String> = strangers.iter().map(|name| format!("`{name}`")).collect();
-    let mut there: Vec<&str> = nodes
-        .iter()
-        .take(NAMED_AT_MOST)
-        .map(String::as_str)
-        .collect();
-    if nodes.len() > NAMED_AT_MOST {
-        there.push("…");
-    }
-    let there = if there.is_empty() {
-        "none is".to_owned()
-    } else {
-        format!("there are: {}", there.join(", "))
-    };
-    let sentence = format!("no worker {} is registered; {there}", strangers.join(", "));
+    let sentence = format!(
+        "no worker {} is registered; {}",
+        strangers.join(", "),
+        there(&nodes)
+    );
     Ok((known, Some(sentence)))
 }
 
 /// What is to be said about workers that are not heard from, and how bad it is.
-fn missing(answers: &Answers, named: bool, address: &str) -> Option<(Exit, String)> {
+fn missing(answers: &Answers, named: bool, silence: &str, address: &str) -> Option<(Exit, String)> {
     if answers.replies.is_empty() && answers.silent.is_empty() {
         return Some((Exit::Unreachable, format!("no worker runs at {address}")));
     }
@@ -140,5 +146,5 @@ fn missing(answers: &Answers, named: bool, address: &str) -> Option<(Exit, Strin
         Exit::Done
     };
     let silent = answers.silent.join(", ");
-    Some((exit, format!("no answer from {silent}; `-t` waits longer")))
+    Some((exit, format!("no answer from {silent}; {silence}")))
 }

@@ -1,8 +1,11 @@
 //! `taskq call NAME`: sends a call, and waits for its end if asked to.
 
-use serde_json::json;
-use taskq_client::{SendOptions, WaitError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use taskq_client::{SendOptions, TaskHandle, WaitError};
 use taskq_core::State;
+use tokio::time::Instant;
 
 use super::check::check;
 use super::why::untaken;
@@ -12,6 +15,9 @@ use crate::exit::{Exit, Stop};
 use crate::follow::{Show, follow};
 use crate::reach::Reach;
 use crate::record_view::RecordView;
+
+/// Who waits that long is told if nobody takes the call.
+const MOMENT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(
     call: Call,
@@ -61,7 +67,16 @@ pub(crate) async fn run(
     } else {
         Show::Nothing
     };
-    let ended = follow(&handle, call.timeout, show, console).await;
+    let began = Instant::now();
+    let soon = call.timeout.min(MOMENT);
+    let mut ended = follow(&handle, soon, began, show, console).await;
+    if call.timeout > soon && matches!(ended, Err(WaitError::TimedOut { .. })) {
+        if let Some(why) = nobody(&handle, &call.task, reach).await {
+            console.notice(&format!("{why}; it waits on, `taskq why {id}` says more"));
+        }
+        let rest = call.timeout.saturating_sub(began.elapsed());
+        ended = follow(&handle, rest, began, show, console).await;
+    }
     if json && ended.is_err() {
         // Sent it is, whatever became of the wait.
         console.json(&json!({"task_id": id}));
@@ -72,18 +87,17 @@ pub(crate) async fn run(
             if json {
                 console.json(&view);
             } else {
-                console.print(&view.lines());
+                console.print(&view.lines(console.look()));
             }
             Ok(match record.state {
                 State::Success => Exit::Done,
                 _ => Exit::Failed,
             })
         }
-        Err(timed_out @ WaitError::TimedOut { .. }) => {
-            let why = match handle.queue() {
-                Some(queue) => untaken(queue, &call.task, reach).await,
-                None => None,
-            };
+        Err(WaitError::TimedOut { id, last, .. }) => {
+            let after = call.timeout;
+            let timed_out = WaitError::TimedOut { id, after, last };
+            let why = nobody(&handle, &call.task, reach).await;
             let why = why.map(|why| format!("; {why}")).unwrap_or_default();
             Err(Stop::new(
                 Exit::TimedOut,
@@ -95,4 +109,9 @@ pub(crate) async fn run(
         Err(WaitError::Broker(error)) => Err(error.into()),
         Err(other) => Err(Stop::new(Exit::Failed, other.to_string())),
     }
+}
+
+/// Why nobody takes the call, as far as that can be told.
+async fn nobody(handle: &TaskHandle<Value>, task: &str, reach: &Reach) -> Option<String> {
+    untaken(handle.queue()?, task, reach).await
 }

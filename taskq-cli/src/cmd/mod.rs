@@ -8,6 +8,7 @@ pub(crate) mod dead;
 pub(crate) mod events;
 mod inspect;
 mod list;
+mod names;
 pub(crate) mod purge;
 mod queues;
 mod result;

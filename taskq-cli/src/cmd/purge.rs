@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use taskq_core::QueueName;
 
+use super::names::stranger;
 use super::sure::{counted, sure};
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
@@ -39,6 +40,9 @@ pub(crate) async fn run(
         sure(&what, yes, console)?;
         reach.work(LONG, reach.client.purge(&queue)).await?
     } else {
+        if let Some(stranger) = stranger(&queue, reach).await? {
+            console.notice(&stranger);
+        }
         // What comes from here on nobody was asked about.
         0
     };

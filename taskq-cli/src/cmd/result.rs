@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use taskq_client::WaitError;
 use taskq_core::State;
+use tokio::time::Instant;
 
 use crate::args::ResultOf;
 use crate::console::{Console, Stream};
@@ -48,7 +49,15 @@ pub(crate) async fn run(
         (false, true) => Show::Redrawn(Stream::Out),
         (false, false) => Show::Lines,
     };
-    match follow(&handle, timeout.unwrap_or(Duration::MAX), changes, console).await {
+    match follow(
+        &handle,
+        timeout.unwrap_or(Duration::MAX),
+        Instant::now(),
+        changes,
+        console,
+    )
+    .await
+    {
         Ok(record) => {
             show(&RecordView::of(&record), json, console);
             Ok(match record.state {
@@ -68,6 +77,6 @@ fn show(view: &RecordView<'_>, json: bool, console: &mut Console<'_>) {
     if json {
         console.json(view);
     } else {
-        console.print(&view.lines());
+        console.print(&view.lines(console.look()));
     }
 }

@@ -110,7 +110,7 @@ async fn a_worker_that_is_silent_or_unknown_is_named() {
     WORKER  ANSWER
     w1@bar  told {"pool_grow":{"n":1}}
     --- stderr
-    taskq: no answer from dead@bar; `-t` waits longer
+    taskq: no answer from dead@bar; it may be done there all the same; `-t` waits longer
     "#);
     assert_snapshot!(stage.run(&["control", "shutdown", "-d", "w9@bar", "--json"]).await, @r#"
     exit 69
@@ -166,7 +166,10 @@ async fn a_queue_is_paused_and_resumed_by_name() {
         &["control", "resume", "celery"],
         &["control", "resume", "celery", "--json"],
         &["control", "pause", "celery", "--json"],
-        &["control", "pause", "misspelt"],
+        &["control", "pause", "celery", "--reason", "the bank is away"],
+        &["control", "pause", "celery"],
+        &["control", "pause", "celery", "--reason", ""],
+        &["control", "pause", "clery"],
         &["control", "pause", "celery", "-d", "w1@bar"],
     ] {
         transcript.push_str(&said(line, &stage.run(line).await));
@@ -174,6 +177,10 @@ async fn a_queue_is_paused_and_resumed_by_name() {
     assert_snapshot!("control_pause", transcript);
     let paused = stage.0.depth(&celery).await.unwrap().paused.unwrap();
     assert_eq!((&*paused.by, &*paused.reason), ("ana@desk", ""));
+    // One that nobody uses is there as long as it is paused.
+    let queues = stage.run(&["queues", "--json"]).await;
+    let queues: Value = serde_json::from_str(&queues.out).unwrap();
+    assert_eq!(queues["clery"]["paused"], true, "{queues}");
 }
 
 #[tokio::test]

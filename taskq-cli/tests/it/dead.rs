@@ -325,10 +325,11 @@ async fn a_purge_asks_first() {
     --- stderr
     "#);
     assert!(timeless(&stage.run(&["why", MAIL]).await).contains("its queue was purged"));
-    assert_snapshot!(stage.run(&["purge", "empty", "--json"]).await, @r#"
+    assert_snapshot!(stage.run(&["purge", "goe", "--json"]).await, @r#"
     exit 0
     --- stdout
     {"purged":0}
     --- stderr
+    taskq: nobody has sent to a queue goe or listened at it yet (did you mean geo?)
     "#);
 }

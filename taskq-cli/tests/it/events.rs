@@ -165,6 +165,27 @@ async fn workers_are_chosen_by_name() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_not_there_is_told_and_waited_for() {
+    let stage = Stage::new();
+    stage.worker("w1@bar", None).await;
+    let screen = Screen::new(100);
+    let line = ["events", "--oldest", "-d", "w1@bar,w2@bar"];
+    let enough = async {
+        lines(&screen, 1).await;
+        stage.worker("w2@bar", None).await;
+        lines(&screen, 2).await;
+    };
+    let (exit, err) = watch(&stage, &line, &screen, enough).await;
+    assert_eq!(
+        (exit, &*err),
+        (
+            Exit::Done,
+            "taskq: no worker `w2@bar` is registered; there are: w1@bar; what they tell once they run is shown\n"
+        )
+    );
+}
+
+#[tokio::test]
 async fn without_oldest_it_begins_now() {
     let (stage, _) = told().await;
     for line in [&["events"][..], &["events", "--since-start"]] {

@@ -300,3 +300,17 @@ async fn following_has_its_end_and_its_limits() {
     let said = stage.run(&["result", ID, "--timeout", "1"]).await;
     assert_eq!(said.exit, Exit::Usage, "{said}");
 }
+
+#[tokio::test]
+async fn who_waits_for_what_nobody_offers_is_told_soon() {
+    let stage = Stage::new();
+    let line = ["call", "t", "--id", ID, "--wait", "--json"];
+    let typed = Typed::start(&stage, &line, false);
+    typed.err.shows(&format!(
+        "taskq: no worker listens to the queue celery: no worker runs at all; it waits on, `taskq why {ID}` says more"
+    ))
+    .await;
+    Run::of_the_next(&stage).await.succeeds().await;
+    let (exit, out, _) = typed.ends().await;
+    assert_eq!(exit, Exit::Done, "{out}");
+}

@@ -5,6 +5,8 @@ use taskq_cli::Exit;
 
 use crate::stage::Stage;
 
+const ID: &str = "0198c0de-0000-7000-8000-000000000000";
+
 #[tokio::test]
 async fn help_tells_all_there_is() {
     let stage = Stage::new();
@@ -52,6 +54,15 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
         &["stats"],
         &["report"],
         &["shutdown"],
+        &["pause", "celery"],
+        &["control", "active"],
+        &["inspect", "queues"],
+        &["purge", "-f", "celery"],
+        &["purge", "-Q", "celery"],
+        &["control", "revoke", "-s", "KILL", ID],
+        &["control", "revoke", ID, "--signal", "KILL"],
+        &["control", "terminate", "SIGTERM", ID],
+        &["call", "-q", "geo", "t"],
     ] {
         let said = stage.run(line).await;
         assert_eq!(
@@ -74,6 +85,15 @@ async fn what_is_not_built_is_refused_with_a_sentence() {
     taskq: `taskq stats` is called `taskq inspect stats`
     taskq: `taskq report` is called `taskq inspect report`
     taskq: `taskq shutdown` is called `taskq control shutdown`
+    taskq: `taskq pause` is called `taskq control pause`
+    taskq: `taskq control active` is called `taskq inspect active`
+    taskq: `taskq inspect queues` is called `taskq queues`
+    taskq: `taskq purge -f` is spelt `--yes`
+    taskq: `taskq purge -Q` is not needed: name the queue alone, `taskq purge QUEUE`
+    taskq: `taskq control revoke -s` does not exist: a task is no process, so there is no signal to choose; `taskq control terminate ID` cuts off what runs
+    taskq: `taskq control revoke --signal` does not exist: a task is no process, so there is no signal to choose; `taskq control terminate ID` cuts off what runs
+    taskq: SIGTERM is no id, and a signal does not exist: a task is no process, so there is no signal to choose; `taskq control terminate ID` cuts off what runs
+    taskq: `taskq call -q` is spelt `--queue`
     "#);
 }
 
@@ -98,6 +118,22 @@ async fn an_unknown_word_is_answered_by_the_usage() {
     error: unrecognized subcommand 'frobnicate'
 
     Usage: taskq inspect [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[tokio::test]
+async fn a_usage_line_asks_for_nothing_that_is_not_needed() {
+    let line = ["--json", "purge", "--broker", "redis://127.0.0.1:1/0"];
+    assert_snapshot!(Stage::new().run(&line).await, @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the following required arguments were not provided:
+      <QUEUE>
+
+    Usage: taskq purge <QUEUE>
 
     For more information, try '--help'.
     "#);

@@ -10,7 +10,12 @@ use taskq_core::fleet::{PublishedParam, PublishedTask};
 
 use crate::stage::Stage;
 
-fn task(name: &str, queue: &str, doc: &str, params: &[(&str, &str, bool)]) -> PublishedTask {
+pub(crate) fn task(
+    name: &str,
+    queue: &str,
+    doc: &str,
+    params: &[(&str, &str, bool)],
+) -> PublishedTask {
     let params = params.iter().map(|(name, kind, required)| PublishedParam {
         name: (*name).into(),
         kind: (*kind).into(),

@@ -8,6 +8,7 @@ use taskq_core::control::Command;
 use taskq_core::revocation::Revocation;
 use taskq_core::{QueueName, Record, State, TaskId};
 
+use crate::listing::task;
 use crate::stage::{Said, Stage};
 
 const WAITS: &str = "0198c0de-0000-7000-8000-000000000001";
@@ -48,6 +49,8 @@ async fn stage() -> Stage {
         let queue = QueueName::default();
         stage.keep(Record::new(id, "math.add", &queue, state)).await;
     }
+    let published = task("math.add", "celery", "", &[]);
+    stage.publish(&[published], false).await;
     stage.answering("w1@bar", &["celery"], runs).await;
     stage.answering("w2@bar", &["celery"], idle).await;
     stage
@@ -73,6 +76,7 @@ async fn of_each_call_is_said_what_becomes_of_it() {
         &["terminate", RUNS, WAITS, "--json"],
         &["revoke", ENDED],
         &["revoke", ENDED, "--json"],
+        &["revoke", "--task", "no.such", "--queue", "clery"],
         &[
             "revoke",
             "--task",

@@ -76,6 +76,37 @@ async fn tables_fit_a_terminal_alone() {
 }
 
 #[tokio::test]
+async fn what_has_many_columns_fits_a_narrow_terminal() {
+    let stage = Stage::new();
+    let stats = serde_json::json!({
+        "total": {"logistica.procesar_entrega": 1200}, "processed": 1202, "succeeded": 1190, "failed": 5, "retried": 7,
+        "revoked": 0, "lost": 0, "pid": 4711, "uptime": 7620, "queues": ["celery", "logistica"],
+        "pool": {"max-concurrency": 20, "running": 1, "processes": [4711]}, "prefetch_count": 20,
+        "broker": {"transport": "redis", "hostname": "10.0.0.7", "port": 6379, "virtual_host": "0"},
+        "rusage": {"utime": 61.25, "stime": 2.5, "maxrss": 58088}
+    });
+    let answer = move |_| Some(stats.clone());
+    stage.answering("w1@bodega", &["celery"], answer).await;
+    let backend: Arc<dyn Backend> = stage.0.clone();
+    for (line, title) in [
+        (&["queues"][..], "WORKERS"),
+        (&["inspect", "stats"], "RUNS"),
+        (&["status"], "UP"),
+    ] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console::new(&mut out, &mut err).width(60);
+        let backend = backend.clone();
+        run(words(line), &mut console, |_| async { Ok(backend) }).await;
+        let text = String::from_utf8(out).unwrap();
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(
+            widest.unwrap() <= 60 && text.contains(title),
+            "{line:?}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn states_have_colours_where_they_are_wanted() {
     let stage = Stage::new();
     stage.worker("w1@bar", Some(json!([]))).await;
@@ -88,5 +119,22 @@ async fn states_have_colours_where_they_are_wanted() {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.contains("\u{1b}[32mOK\u{1b}[0m"), colours, "{text}");
         assert_eq!(text.contains('\u{1b}'), colours, "{text}");
+        let id = taskq_core::TaskId::random();
+        let queue = taskq_core::QueueName::default();
+        let record = taskq_core::Record::new(id, "t", &queue, taskq_core::State::Failure);
+        stage.keep(record).await;
+        let id = id.to_string();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let backend: Arc<dyn Backend> = stage.0.clone();
+        let mut console = Console::new(&mut out, &mut err).colours(colours);
+        let line = words(&["result", &id]);
+        run(line, &mut console, |_| async { Ok(backend) }).await;
+        let text = String::from_utf8(out).unwrap();
+        let first = if colours {
+            "\u{1b}[31mFAILURE\u{1b}[0m\n"
+        } else {
+            "FAILURE\n"
+        };
+        assert!(text.starts_with(first), "{text}");
     }
 }

@@ -206,7 +206,7 @@ fn redacted(text: &str, pids: &[String]) -> String {
             .into_iter()
             .find(|head| line.starts_with(head));
         let mut tidy = String::new();
-        let ends = |c: char| c.is_whitespace() || "\"',;()[]{}\\".contains(c);
+        let ends = |c: char| c.is_whitespace() || "\"'`,;()[]{}\\".contains(c);
         for part in line.split_inclusive(ends) {
             let end = part.len()
                 - part

@@ -199,3 +199,39 @@ async fn it_is_dead_or_over() {
         (&json!("succeeded"), &json!("SUCCESS"))
     );
 }
+
+#[tokio::test]
+async fn a_line_that_stands_still_is_told_with_what_workers_say_now() {
+    let stage = Stage::new();
+    for _ in 0..2 {
+        stage.run(&["call", "t", "--queue", "geo"]).await;
+    }
+    stage
+        .run(&["call", "t", "--queue", "geo", "--id", ID])
+        .await;
+    let stats = json!({
+        "total": {}, "processed": 0, "succeeded": 0, "failed": 0, "retried": 0, "revoked": 0, "lost": 0, "pid": 7,
+        "uptime": 1, "queues": ["geo"], "prefetch_count": 2,
+        "pool": {"max-concurrency": 2, "running": 2, "processes": [7]},
+        "broker": {"transport": null, "hostname": null, "port": null, "virtual_host": null},
+    });
+    // Its card, older than that, says that it runs nothing.
+    let answer = move |command| matches!(command, Command::Stats).then(|| stats.clone());
+    stage.answering("w1@bar", &["geo"], answer).await;
+    let said = why(&stage).await;
+    assert!(
+        said.out.contains("2 are ahead of it") && said.out.contains("(2 of 2 slots are busy)"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_revoked_is_not_said_to_be_sent_twice() {
+    let stage = sent(&[]).await;
+    stage.run(&["control", "revoke", ID]).await;
+    let said = timeless(&why(&stage).await);
+    assert!(
+        said.contains("its message still waits in the queue geo: it does not run"),
+        "{said}"
+    );
+}

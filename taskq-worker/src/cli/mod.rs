@@ -39,6 +39,10 @@ const SPARE_THREADS: usize = 16;
 /// Up to so many slots, operators may add as many as they like: plain functions find threads.
 const LEAST_THREADS: usize = 512;
 
+/// For who tries a worker with the broker of tests.
+const IN_MEMORY: &str = "memory:// is a broker inside this process: what it holds ends with it, and no other program reaches it, \
+    neither one that sends nor taskq; redis://host:6379/0 is one that all reach";
+
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///
 /// Exit status: 0 after a warm stop, 1 when a hook of the start failed, 2 when it was started the wrong way, 70 after an
@@ -178,6 +182,9 @@ fn prepare(
     let queues = queues(args, &registry)?;
     if !logging::install(filter, args.log_format) {
         eprintln!("this program has a log of its own: --loglevel and --log-format change nothing");
+    }
+    if args.broker.starts_with("memory:") {
+        eprintln!("{IN_MEMORY}");
     }
     let mut builder = Worker::builder()
         .url(&args.broker)

@@ -145,6 +145,7 @@ impl Drop for Process {
 fn the_first_sigterm_is_a_warm_stop() {
     for signal in ["TERM", "INT"] {
         let mut worker = Process::start(&["--broker", "memory://idle", "-n", "w@%h"]);
+        worker.logs("memory:// is a broker inside this process");
         worker.logs("is ready");
         worker.signal(signal);
         let (status, log) = worker.end();

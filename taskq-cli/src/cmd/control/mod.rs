@@ -11,7 +11,7 @@ use serde_json::Value;
 use taskq_core::QueueName;
 use taskq_core::control::{Command, Done};
 
-use super::ask::{ask, refusal, understood};
+use super::ask::{refusal, tell, understood};
 use crate::args::Whom;
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
@@ -102,7 +102,7 @@ pub(crate) async fn run(
             return revoke.run(&whom, json, reach, console).await;
         }
     };
-    let heard = ask(command, whom, reach).await?;
+    let heard = tell(command, whom, reach).await?;
     let shown = show(&heard.replies, json, console);
     Ok(heard.conclude(shown, console))
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use taskq_core::QueueName;
 
 use crate::args::Whom;
+use crate::cmd::names::stranger;
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
@@ -12,9 +13,9 @@ use crate::reach::Reach;
 #[derive(Debug, Args)]
 pub(super) struct Pause {
     queue: QueueName,
-    /// Why, for those who wonder
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
+    /// Why, for those who wonder; else the reason of a pause that is there already
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -32,14 +33,27 @@ impl Pause {
     ) -> Result<Exit, Stop> {
         let Self { queue, reason } = self;
         for_all(whom)?;
-        warn_of_stranger(&queue, reach, console).await?;
+        // It may be paused before anybody knows it; more likely it is misspelt.
+        let stranger = stranger(&queue, reach).await?;
+        let (reason, kept) = match reason {
+            Some(reason) => (reason, ""),
+            None => (
+                reason_before(&queue, reach).await?,
+                " (the reason it was paused for before; --reason gives another)",
+            ),
+        };
         let by = console.who().to_owned();
         reach.read(reach.client.pause(&queue, &by, &reason)).await?;
         let because = if reason.is_empty() {
             String::new()
         } else {
-            format!(": {reason}")
+            format!(": {reason}{kept}")
         };
+        if let Some(stranger) = stranger {
+            console.notice(&format!(
+                "{stranger}; it is paused all the same, `taskq control resume {queue}` ends that"
+            ));
+        }
         say(
             &format!("{queue} is paused by {by}{because}"),
             json,
@@ -87,20 +101,12 @@ fn for_all(whom: &Whom) -> Result<(), Stop> {
     ))
 }
 
-/// A queue may be paused before anybody knows it; more likely it is misspelt.
-async fn warn_of_stranger(
-    queue: &QueueName,
-    reach: &Reach,
-    console: &mut Console<'_>,
-) -> Result<(), Stop> {
-    let known = reach.read(reach.client.queues()).await?;
-    let workers = reach.read(reach.client.workers()).await?;
-    let served = workers.iter().any(|card| card.queues.contains(queue));
-    if !served && !known.contains(queue) {
-        let sentence = format!(
-            "nobody has sent to a queue {queue} or listened at it yet; `taskq queues` lists those there are"
-        );
-        console.notice(&sentence);
+/// Why the queue is paused already.
+async fn reason_before(queue: &QueueName, reach: &Reach) -> Result<String, Stop> {
+    match reach.read(reach.client.depth(queue)).await {
+        Ok(depth) => Ok(depth.paused.map(|p| p.reason).unwrap_or_default()),
+        Err(stop) if stop.exit == Exit::Unreachable => Err(stop),
+        // What lies there can not be counted, and can be paused all the same.
+        Err(_) => Ok(String::new()),
     }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `taskq control revoke|terminate`: the broker keeps it, every worker heeds it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use taskq_core::{QueueName, State, TaskId};
 
 use super::refusal;
 use crate::args::Whom;
+use crate::cmd::names::{meant, stranger};
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
@@ -76,6 +78,7 @@ impl Revoke {
                 "no queue is known at this broker, so there is nothing to revoke: name the queue with --queue",
             ));
         }
+        warn_of_strangers(&self, reach, console).await?;
         let options = RevokeOptions {
             queue: self.queue,
             terminate: self.terminate,
@@ -95,6 +98,31 @@ impl Revoke {
         }
         Ok(conclude(&revoked, json, console))
     }
+}
+
+/// Names that nobody knows can be revoked; more likely they are misspelt.
+async fn warn_of_strangers(
+    revoke: &Revoke,
+    reach: &Reach,
+    console: &mut Console<'_>,
+) -> Result<(), Stop> {
+    if let Some(queue) = &revoke.queue
+        && let Some(stranger) = stranger(queue, reach).await?
+    {
+        console.notice(&stranger);
+    }
+    if revoke.task.is_empty() {
+        return Ok(());
+    }
+    let tasks = reach.read(reach.client.tasks()).await?;
+    let known: BTreeSet<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+    for task in revoke.task.iter().filter(|t| !known.contains(t.as_str())) {
+        let meant = meant(task, &known);
+        console.notice(&format!(
+            "no worker has published a task {task} within 7 days ({meant})"
+        ));
+    }
+    Ok(())
 }
 
 /// Records are read and written one after the other, whatever their number.

@@ -8,6 +8,7 @@ use super::{LONG, List, Show, in_queue};
 use crate::cmd::sure::{counted, grouped};
 use crate::console::{Console, plain};
 use crate::exit::{Exit, Stop};
+use crate::paint::Look;
 use crate::quantity::rfc3339;
 use crate::reach::Reach;
 use crate::table::Table;
@@ -60,7 +61,7 @@ pub(super) async fn show(
     if json {
         console.json(&whole);
     } else {
-        console.print(&whole.lines());
+        console.print(&whole.lines(console.look()));
     }
     if dead.fitting > 1 {
         let messages = counted(dead.fitting as u64, "message");
@@ -142,7 +143,7 @@ impl<'a> Whole<'a> {
     }
 
     /// The state word, then a line for each thing that is known.
-    fn lines(&self) -> String {
+    fn lines(&self, look: Look) -> String {
         let Line {
             id,
             task,
@@ -152,7 +153,7 @@ impl<'a> Whole<'a> {
             since,
             readable,
         } = &self.line;
-        let mut text = format!("{state}\n");
+        let mut text = look.state(state, state) + "\n";
         let mut line = |name: &str, value: Option<&str>| {
             if let Some(value) = value.filter(|v| !v.is_empty()) {
                 text.push_str(&format!("{name:<9} {}\n", plain(value)));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use taskq_core::event::{EventPage, EventPosition};
 
+use crate::cmd::ask::known;
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::quantity;
@@ -81,6 +82,12 @@ async fn follow(
     } else {
         EventPosition::newest()
     };
+    let (_, strangers) = known(events.destination.clone(), reach).await?;
+    if let Some(strangers) = strangers {
+        console.notice(&format!(
+            "{strangers}; what they tell once they run is shown"
+        ));
+    }
     let mut show = Show {
         sieve: Sieve::new(events.filter, events.destination),
         lines: Lines::new(console.look()),

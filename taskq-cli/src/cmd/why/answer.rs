@@ -44,7 +44,7 @@ pub(super) fn answer(facts: &Facts) -> Answer {
         (Some(record), None) if record.state.is_final() => over(facts, record),
         (Some(record), Some(lies)) if is_over(record, lies) => {
             let mut answer = over(facts, record);
-            let there = elsewhere(lies);
+            let there = elsewhere(facts, lies);
             answer.sentences.push(there);
             answer
         }
@@ -236,7 +236,7 @@ fn held(facts: &Facts, lies: &Lies) -> Answer {
     let by = started.and_then(|r| r.worker.as_deref());
     if let Some(listens) = nobody_listens(&facts.workers, queue) {
         let words = format!(
-            "claimed from the queue {queue} by a worker that is gone; it comes back as soon as a worker listens there"
+            "claimed from the queue {queue} by a worker that is gone; it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)"
         );
         return Answer::new("held", [words, listens]);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 use taskq_client::{Depth, Found, Place, Totals};
-use taskq_core::control::{ActiveTask, Command, ReservedTask};
+use taskq_core::control::{ActiveTask, Command, ReservedTask, Stats};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Message, QueueName, Record, TaskId};
 
@@ -34,6 +34,8 @@ pub(super) struct Facts {
     /// Of the queue it lies in.
     pub(super) depth: Depth,
     pub(super) rate: Option<f64>,
+    /// How many slots of how many are busy at the workers of that queue, by those that say so; asked when none ends.
+    pub(super) busy: Option<(usize, usize)>,
     pub(super) is_revoked: bool,
     /// Those that are registered.
     pub(super) workers: Vec<WorkerCard>,
@@ -173,8 +175,31 @@ async fn at_queue(facts: &mut Facts, queue: &QueueName, reach: &Reach) -> Result
         let after = reach.read(client.totals(queue)).await?;
         let gone = ended(&after).saturating_sub(ended(&before));
         facts.rate = Some(gone as f64 / began.elapsed().as_secs_f64());
+        if gone == 0 {
+            facts.busy = busy(facts, queue, reach).await?;
+        }
     }
     Ok(())
+}
+
+/// What their cards say is as old as their last registration: they are asked.
+async fn busy(
+    facts: &Facts,
+    queue: &QueueName,
+    reach: &Reach,
+) -> Result<Option<(usize, usize)>, Stop> {
+    let here = facts.workers.iter().filter(|w| w.takes_from(queue));
+    let nodes: Vec<String> = here.map(|w| w.node.clone()).collect();
+    if nodes.is_empty() {
+        return Ok(None);
+    }
+    let asking = reach.client.ask(Command::Stats, &nodes, ANSWER);
+    let heard = reach.read_for(ANSWER, asking).await?;
+    let pools = heard.replies.values().filter_map(|body| {
+        let Stats { pool, .. } = Stats::deserialize(body).ok()?;
+        Some((pool.running, pool.max_concurrency))
+    });
+    Ok(pools.reduce(|all, one| (all.0 + one.0, all.1 + one.1)))
 }
 
 /// How many have left a queue.

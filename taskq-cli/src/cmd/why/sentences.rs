@@ -144,25 +144,18 @@ pub(super) fn ahead(facts: &Facts, queue: &QueueName, before: u64) -> String {
             format!("{line}; at {pace}/s that is about {wait}")
         }
         Some(_) => {
-            let (running, slots) = busy(facts, queue);
-            format!(
-                "{line}; none ended within the second that was looked at ({running} of {slots} slots were busy)"
-            )
+            let busy = facts
+                .busy
+                .map(|(running, slots)| format!(" ({running} of {slots} slots are busy)"));
+            let busy = busy.unwrap_or_default();
+            format!("{line}; none ended within the second that was looked at{busy}")
         }
         None => line,
     }
 }
 
-/// What the workers at a queue told when they registered last.
-fn busy(facts: &Facts, queue: &QueueName) -> (usize, usize) {
-    let here = facts.workers.iter().filter(|w| w.takes_from(queue));
-    here.fold((0, 0), |(active, slots), w| {
-        (active + w.active, slots + w.slots)
-    })
-}
-
-/// Another message of an id whose record is final.
-pub(super) fn elsewhere(lies: &Lies) -> String {
+/// What lies there under an id whose record is final.
+pub(super) fn elsewhere(facts: &Facts, lies: &Lies) -> String {
     let queue = &lies.queue;
     let place = match lies.place {
         Place::Waiting { .. } | Place::Suspect { .. } => "waits",
@@ -171,6 +164,11 @@ pub(super) fn elsewhere(lies: &Lies) -> String {
         Place::Returning => "is on its way back",
         Place::Dead { .. } => "is dead",
     };
+    if facts.is_revoked {
+        return format!(
+            "its message still {place} in the queue {queue}: it does not run, and goes when a worker claims it"
+        );
+    }
     format!(
         "a message of this id {place} in the queue {queue} all the same: it was sent twice, or ends when it is claimed"
     )

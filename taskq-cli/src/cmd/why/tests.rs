@@ -109,11 +109,12 @@ fn a_line_is_told_with_its_length_in_time() {
         &["12,040 are ahead of it in the queue geo; at 2.5/s that is about 1h20m"],
     );
     facts.rate = Some(0.0);
+    facts.busy = Some((19, 20));
     says(
         &facts,
         "waiting",
         &[
-            "12,040 are ahead of it in the queue geo; none ended within the second that was looked at (20 of 20 slots were busy)",
+            "12,040 are ahead of it in the queue geo; none ended within the second that was looked at (19 of 20 slots are busy)",
         ],
     );
 }
@@ -373,7 +374,7 @@ fn a_claim_that_nobody_speaks_for_is_told_so() {
         &facts,
         "held",
         &[
-            "claimed from the queue geo by a worker that is gone; it comes back as soon as a worker listens there",
+            "claimed from the queue geo by a worker that is gone; it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)",
             "no worker listens to the queue geo: no worker runs at all",
         ],
     );
@@ -456,12 +457,17 @@ fn what_is_over_is_told_with_its_end() {
     // Its message is still there, to be dropped when it is claimed.
     let mut facts = lies(Place::Waiting { ahead: 3 });
     facts.record = Some(revoked);
-    let answer = answer(&facts);
-    assert_eq!((answer.kind, answer.sentences.len()), ("revoked", 2));
-    assert!(
-        answer.sentences[1].contains("waits in the queue geo"),
-        "{answer:?}"
+    let mut there = |is_revoked| {
+        facts.is_revoked = is_revoked;
+        let answer = answer(&facts);
+        assert_eq!((answer.kind, answer.sentences.len()), ("revoked", 2));
+        answer.sentences[1].clone()
+    };
+    assert_eq!(
+        there(true),
+        "its message still waits in the queue geo: it does not run, and goes when a worker claims it"
     );
+    assert!(there(false).contains("it was sent twice"));
 }
 
 #[test]

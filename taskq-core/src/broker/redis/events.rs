@@ -79,14 +79,22 @@ pub(super) async fn read(
     let mut link = Link::new(&broker.endpoint, Duration::from_secs(3));
     let answers = link.all(&[ask], wait).await?;
     let answer = answers.into_iter().next().unwrap_or(Ok(Value::Nil))?;
+    let read: Vec<_> = pairs(answer)
+        .into_iter()
+        .map(|(key, entries)| (key, pairs_of(entries)))
+        .collect();
+    let horizon = horizon(&read);
     let mut events = Vec::new();
-    for (key, entries) in pairs(answer) {
+    for (key, entries) in read {
         let Some(queue) = streams.get(&key) else {
             continue;
         };
-        for (id, fields) in pairs_of(entries) {
-            let at = id.split('-').next().and_then(|ms| ms.parse().ok());
-            read_entry(queue.as_ref(), at.unwrap_or(0), fields, &mut events);
+        for (id, fields) in entries {
+            let (at, _) = order(&id);
+            if at > horizon {
+                break;
+            }
+            read_entry(queue.as_ref(), at, fields, &mut events);
             from.insert(key.clone(), id);
         }
     }
@@ -100,6 +108,14 @@ pub(super) async fn read(
         },
         missed,
     })
+}
+
+/// The time up to which every stream was read. Of one that gave as much as it may there is more: what others tell of later
+/// waits for the page that has it, so that pages follow each other in time.
+fn horizon(read: &[(String, Vec<(String, Value)>)]) -> u64 {
+    let full = read.iter().filter(|(_, entries)| entries.len() >= PAGE);
+    let ends = full.filter_map(|(_, entries)| entries.last());
+    ends.map(|(id, _)| order(id).0).min().unwrap_or(u64::MAX)
 }
 
 /// Where each stream is read from, and whether something between there and its first entry may be gone.

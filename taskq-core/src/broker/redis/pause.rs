@@ -26,6 +26,9 @@ pub(super) async fn pause(
             )));
         }
     }
+    // A pause of a queue that nobody uses yet is found by who lists queues.
+    let known = broker.endpoint.known([queue]);
+    broker.short.call(&known).await?;
     let keys = broker.endpoint.namespace.queue(queue);
     let mut pause = scripts::PAUSE.call([&keys.meta, &keys.resumed]);
     pause

@@ -1,6 +1,6 @@
 //! What is past its time goes, and what is kept has a bound.
 
-use taskq_core::broker::{Once, Wanted};
+use taskq_core::broker::{Control, Once, Wanted};
 use taskq_core::event::{EventPosition, Told};
 use taskq_core::fleet::WorkerCard;
 
@@ -288,6 +288,43 @@ async fn a_quiet_day_is_nothing_missed() {
     drop(server.command("DEL taskq:{q}:events"));
     let lost = broker.events(&more.next, Duration::ZERO).await.unwrap();
     assert!(lost.missed);
+}
+
+/// However unevenly queues fill, their events come in the order of time, over all pages.
+#[tokio::test]
+async fn events_of_several_queues_come_in_order() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    let (one, two) = (queue("one"), queue("two"));
+    for q in [&one, &two, &one] {
+        for _ in 0..25 {
+            let (_, out) = named("t", 1);
+            broker.enqueue(q, &[out], 9 * SECOND).await.unwrap();
+        }
+        // Without a gap no wrong order could be seen.
+        tokio::time::sleep(SECOND / 200).await;
+    }
+    let mut position = EventPosition::oldest();
+    let mut times = Vec::new();
+    loop {
+        let page = broker.events(&position, Duration::ZERO).await.unwrap();
+        if page.events.is_empty() {
+            break;
+        }
+        times.extend(page.events.iter().map(|event| event.at));
+        position = page.next;
+    }
+    assert_eq!(times.len(), 75);
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+/// A pause of a queue that nobody has used yet is found.
+#[tokio::test]
+async fn a_paused_queue_is_listed() {
+    let server = RedisServer::start();
+    let broker = RedisBroker::new(&server.url()).unwrap();
+    broker.pause(&queue("nobody"), "ana", "").await.unwrap();
+    assert_eq!(broker.queues().await.unwrap(), [queue("nobody")]);
 }
 
 /// A worker whose connection broke while it ran takes its leave all the same.

@@ -1,0 +1,75 @@
+//! Names that may be misspelt: what is said about one that nobody knows.
+
+use std::collections::BTreeSet;
+
+use taskq_core::QueueName;
+
+use crate::exit::Stop;
+use crate::reach::Reach;
+
+/// A sentence names no more than these.
+const NAMED_AT_MOST: usize = 20;
+
+/// What is to be said of a queue that nobody has sent to or listened at; `None`: it is known. That is no error: a queue is
+/// there once somebody uses it.
+pub(super) async fn stranger(queue: &QueueName, reach: &Reach) -> Result<Option<String>, Stop> {
+    let known = reach.read(reach.client.queues()).await?;
+    let workers = reach.read(reach.client.workers()).await?;
+    let served = workers.iter().flat_map(|card| &card.queues);
+    let known: BTreeSet<&str> = known.iter().chain(served).map(QueueName::as_str).collect();
+    Ok((!known.contains(queue.as_str())).then(|| {
+        let meant = meant(queue.as_str(), &known);
+        format!("nobody has sent to a queue {queue} or listened at it yet ({meant})")
+    }))
+}
+
+/// `did you mean celery?`, where one of `known` is nearly `word`; else those there are.
+pub(super) fn meant(word: &str, known: &BTreeSet<&str>) -> String {
+    match nearest(word, known) {
+        Some(name) => format!("did you mean {name}?"),
+        None if known.is_empty() => "there are none".to_owned(),
+        None => there(known),
+    }
+}
+
+/// `there are: celery, geo`
+pub(super) fn there(known: &BTreeSet<&str>) -> String {
+    let mut names: Vec<&str> = known.iter().copied().take(NAMED_AT_MOST).collect();
+    if known.len() > NAMED_AT_MOST {
+        names.push("…");
+    }
+    match &*names {
+        [] => "none is".to_owned(),
+        names => format!("there are: {}", names.join(", ")),
+    }
+}
+
+/// The one of `known` that takes the fewest changes, at most one in three characters.
+fn nearest<'a>(word: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let most = (word.chars().count() / 3).max(1);
+    let changes = known
+        .iter()
+        .map(|name| (strsim::osa_distance(word, name), *name));
+    let (_, name) = changes.filter(|(n, _)| *n <= most).min()?;
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_misspells_a_name_is_told_the_nearest() {
+        let known = BTreeSet::from(["celery", "geo", "mail.send", "mail.fetch"]);
+        for (word, said) in [
+            ("clery", "did you mean celery?"),
+            ("Celery", "did you mean celery?"),
+            ("goe", "did you mean geo?"),
+            ("mail.snd", "did you mean mail.send?"),
+            ("stock", "there are: celery, geo, mail.fetch, mail.send"),
+        ] {
+            assert_eq!(meant(word, &known), said, "{word}");
+        }
+        assert_eq!(meant("x", &BTreeSet::new()), "there are none");
+    }
+}
