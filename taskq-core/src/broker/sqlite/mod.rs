@@ -10,6 +10,7 @@ mod moves;
 mod open;
 mod place;
 mod records;
+mod schema;
 mod stream;
 mod trouble;
 mod tx;
@@ -27,6 +28,8 @@ mod hot;
 mod inspect;
 mod results;
 
+#[cfg(test)]
+mod plans;
 #[cfg(feature = "testing")]
 mod testing;
 
