@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{SqliteBroker, pause, purge, replay, revoked, unbuilt};
+use super::{SqliteBroker, pause, purge, replay, revoked, talk};
 use crate::broker::{Control, DeadHandle, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::Error;
@@ -11,16 +11,16 @@ use crate::revocation::Revocation;
 
 #[async_trait]
 impl Control for SqliteBroker {
-    async fn ask(&self, _request: Request) -> Result<Box<dyn Replies>, Error> {
-        Err(unbuilt("ask"))
+    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error> {
+        talk::ask(&self.link, request).await
     }
 
     async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
-        Err(unbuilt("listen"))
+        talk::listen(&self.link).await
     }
 
-    async fn reply(&self, _request: &Request, _reply: Reply) -> Result<(), Error> {
-        Err(unbuilt("reply"))
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
+        talk::reply(&self.link, request, reply).await
     }
 
     async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {

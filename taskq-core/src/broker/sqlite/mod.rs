@@ -23,6 +23,13 @@ mod purge;
 mod replay;
 mod revoked;
 
+mod depth;
+mod events;
+mod fleet;
+mod server;
+mod talk;
+mod watch;
+
 mod control;
 mod hot;
 mod inspect;
