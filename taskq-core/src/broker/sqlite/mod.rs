@@ -18,6 +18,17 @@ mod dead;
 mod janitor;
 mod revoked;
 
+mod claim;
+mod consumer;
+mod enqueue;
+mod finish;
+mod give;
+mod once;
+mod seat;
+mod session;
+mod started;
+mod sweep;
+
 mod control;
 mod hot;
 mod inspect;
