@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use rusqlite::params;
 
+use super::link::Link;
 use super::place::QueueId;
 use super::tx::{Tx, View, column, number};
 use crate::broker::marked::Marked;
 use crate::broker::{DeadHandle, DeadMessage};
 use crate::error::Error;
+use crate::id::QueueName;
 use crate::state::State;
 
 /// A dead message is kept for 7 days at most; …
@@ -86,7 +88,21 @@ fn drop_one(tx: &mut Tx<'_>, id: i64) -> Result<(), Error> {
 }
 
 /// The newest first: `limit` behind the first `skip`.
-pub(super) fn newest(
+pub(super) async fn list(
+    link: &Link,
+    queue: &QueueName,
+    skip: usize,
+    limit: usize,
+) -> Result<Vec<DeadMessage>, Error> {
+    let name = queue.clone();
+    let look = move |view: &View<'_>| match view.known(&name)? {
+        Some(queue) => newest(view, queue, skip, limit),
+        None => Ok(Vec::new()),
+    };
+    link.read(look).await
+}
+
+fn newest(
     view: &View<'_>,
     queue: QueueId,
     skip: usize,
@@ -125,21 +141,25 @@ pub(super) fn take(tx: &mut Tx<'_>, queue: QueueId, handle: &DeadHandle) -> Resu
 }
 
 /// What came before this is past its time.
-fn kept_since(view: &View<'_>) -> i64 {
+pub(super) fn kept_since(view: &View<'_>) -> i64 {
     view.now_column().saturating_sub(column(KEPT_MS))
 }
 
 /// Columns: id, at, state, reason, body.
-pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadMessage> {
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadMessage> {
     let (id, at): (i64, i64) = (row.get(0)?, row.get(1)?);
     Ok(DeadMessage {
         handle: handle(id, at),
         at: number(at),
-        // What a newer version calls it is not known here.
-        state: row.get::<_, String>(2)?.parse().unwrap_or(State::Dead),
+        state: state(row.get(2)?),
         reason: row.get(3)?,
         body: Bytes::from(row.get::<_, Vec<u8>>(4)?),
     })
+}
+
+/// What a newer version calls it is not known here.
+pub(super) fn state(word: String) -> State {
+    word.parse().unwrap_or(State::Dead)
 }
 
 /// Its number, and its time: a file that was put back gives numbers again.

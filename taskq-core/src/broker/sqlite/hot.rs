@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::consumer::SqliteConsumer;
-use super::{SqliteBroker, enqueue, unbuilt};
+use super::tx::Tx;
+use super::{SqliteBroker, enqueue, fleet};
 use crate::broker::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing};
 use crate::error::Error;
 use crate::fleet::{PublishedTask, WorkerCard};
@@ -30,14 +31,18 @@ impl Broker for SqliteBroker {
 
     async fn register(
         &self,
-        _card: &WorkerCard,
-        _tasks: &[PublishedTask],
-        _ttl: Duration,
+        card: &WorkerCard,
+        tasks: &[PublishedTask],
+        ttl: Duration,
     ) -> Result<(), Error> {
-        Err(unbuilt("register"))
+        let (card, tasks) = (card.clone(), tasks.to_vec());
+        let step = move |tx: &mut Tx<'_>| fleet::register(tx, &card, &tasks, ttl);
+        self.link.write(step).await
     }
 
-    async fn withdraw(&self, _worker: &str) -> Result<(), Error> {
-        Err(unbuilt("withdraw"))
+    async fn withdraw(&self, worker: &str) -> Result<(), Error> {
+        let worker = worker.to_owned();
+        let step = move |tx: &mut Tx<'_>| fleet::withdraw(tx, &worker);
+        self.link.write(step).await
     }
 }

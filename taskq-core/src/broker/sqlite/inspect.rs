@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{SqliteBroker, unbuilt};
+use super::{SqliteBroker, dead, depth, events, find, fleet, revoked, server};
 use crate::broker::{DeadMessage, DelayedMessage, Depth, Found, Inspect, ServerInfo, Totals};
 use crate::error::Error;
 use crate::event::{EventPage, EventPosition};
@@ -16,59 +16,60 @@ use crate::revocation::Revocations;
 #[async_trait]
 impl Inspect for SqliteBroker {
     async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        Err(unbuilt("workers"))
+        self.link.read(fleet::workers).await
     }
 
     async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
-        Err(unbuilt("tasks"))
+        self.link.read(fleet::tasks).await
     }
 
-    async fn task(&self, _name: &str) -> Result<Option<PublishedTask>, Error> {
-        Err(unbuilt("task"))
+    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
+        let name = name.to_owned();
+        self.link.read(move |view| fleet::task(view, &name)).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        Err(unbuilt("queues"))
+        self.link.read(depth::queues).await
     }
 
-    async fn depth(&self, _queue: &QueueName) -> Result<Depth, Error> {
-        Err(unbuilt("depth"))
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        let queue = queue.clone();
+        self.link.read(move |view| depth::depth(view, &queue)).await
     }
 
     async fn dead(
         &self,
-        _queue: &QueueName,
-        _skip: usize,
-        _limit: usize,
+        queue: &QueueName,
+        skip: usize,
+        limit: usize,
     ) -> Result<Vec<DeadMessage>, Error> {
-        Err(unbuilt("dead"))
+        dead::list(&self.link, queue, skip, limit).await
     }
 
-    async fn delayed(
-        &self,
-        _queue: &QueueName,
-        _limit: usize,
-    ) -> Result<Vec<DelayedMessage>, Error> {
-        Err(unbuilt("delayed"))
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        find::delayed(&self.link, queue, limit).await
     }
 
-    async fn find(&self, _queue: &QueueName, _id: TaskId) -> Result<Found, Error> {
-        Err(unbuilt("find"))
+    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
+        find::find(&self.link, queue, id).await
     }
 
-    async fn revoked(&self, _queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        Err(unbuilt("revoked"))
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        revoked::list(&self.link, queue).await
     }
 
-    async fn totals(&self, _queue: &QueueName) -> Result<Totals, Error> {
-        Err(unbuilt("totals"))
+    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
+        let queue = queue.clone();
+        self.link
+            .read(move |view| depth::totals(view, &queue))
+            .await
     }
 
-    async fn events(&self, _after: &EventPosition, _wait: Duration) -> Result<EventPage, Error> {
-        Err(unbuilt("events"))
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        events::read(&self.link, after, wait).await
     }
 
     async fn server(&self) -> Result<ServerInfo, Error> {
-        Err(unbuilt("server"))
+        server::read(&self.link).await
     }
 }

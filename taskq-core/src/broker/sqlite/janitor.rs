@@ -2,8 +2,8 @@
 
 use rusqlite::params;
 
-use super::dead;
 use super::tx::{Tx, column};
+use super::{dead, fleet, stream, talk};
 use crate::error::Error;
 
 /// One step drops so many of each kind at most: it holds up the others for a few milliseconds.
@@ -12,6 +12,9 @@ const AT_ONCE: usize = 500;
 /// Drops a part of what is past its time; whether there may be more.
 pub(super) fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
     let mut most = dead::expire(tx, AT_ONCE)?;
+    most = most.max(stream::expire(tx, AT_ONCE)?);
+    most = most.max(fleet::expire(tx, AT_ONCE)?);
+    most = most.max(talk::expire(tx, AT_ONCE)?);
     for sql in [
         "DELETE FROM record WHERE (id, queue) IN \
          (SELECT id, queue FROM record WHERE until <= ?1 ORDER BY until LIMIT ?2)",

@@ -44,7 +44,10 @@ impl Link {
     pub(super) fn open(location: &Location) -> Result<Self, Error> {
         let connection = open::writer(location)?;
         let path: Arc<Path> = location.path().into();
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(match location {
+            Location::Memory => Bell::default(),
+            Location::File(_) => Bell::beside(&path),
+        });
         let (writer, steps) = mpsc::channel(BACKLOG);
         let worker = Writer {
             connection,

@@ -15,7 +15,11 @@ mod trouble;
 mod tx;
 
 mod dead;
+mod find;
 mod janitor;
+mod pause;
+mod purge;
+mod replay;
 mod revoked;
 
 mod claim;
@@ -28,6 +32,13 @@ mod seat;
 mod session;
 mod started;
 mod sweep;
+
+mod depth;
+mod events;
+mod fleet;
+mod server;
+mod talk;
+mod watch;
 
 mod control;
 mod hot;
@@ -42,7 +53,7 @@ use std::sync::Arc;
 
 use self::link::Link;
 use self::open::{Location, Settings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// A broker in one file, or in the memory of this process. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
@@ -66,8 +77,4 @@ impl SqliteBroker {
         let link = Arc::new(Link::open(location)?);
         Ok(Self { link })
     }
-}
-
-fn unbuilt(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} is not built yet"))
 }

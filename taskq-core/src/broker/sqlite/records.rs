@@ -1,16 +1,28 @@
 //! Records: one row per task and queue, kept for a day after the last write (failures for a week).
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::bell::Topic;
 use super::place::QueueId;
 use super::tx::{Tx, View, column};
 use crate::error::{Error, ErrorKind};
-use crate::id::TaskId;
+use crate::id::{QueueName, TaskId};
 use crate::record::Record;
 use crate::state::State;
 
 const DAY_MS: u64 = 24 * 3_600_000;
+
+/// Writes a record; over one that is there, where that allows it.
+macro_rules! put_over {
+    ($there:literal) => {
+        concat!(
+            "INSERT INTO record (id, queue, final, expires, until, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ",
+            "ON CONFLICT DO UPDATE SET final = excluded.final, expires = excluded.expires, ",
+            "until = excluded.until, body = excluded.body WHERE ",
+            $there
+        )
+    };
+}
 
 /// The first record of a message on its way in: written only where there is none.
 pub(super) fn begin(
@@ -19,9 +31,7 @@ pub(super) fn begin(
     record: &Record,
     due: u64,
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO record (id, queue, final, until, body) VALUES (?1, ?2, ?3, ?4, ?5) \
-               ON CONFLICT DO UPDATE SET final = excluded.final, until = excluded.until, body = excluded.body \
-               WHERE until <= ?6";
+    let sql = put_over!("until <= ?7");
     put(tx, sql, queue, record, due)
 }
 
@@ -32,10 +42,25 @@ pub(super) fn write(
     record: &Record,
     due: u64,
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO record (id, queue, final, until, body) VALUES (?1, ?2, ?3, ?4, ?5) \
-               ON CONFLICT DO UPDATE SET final = excluded.final, until = excluded.until, body = excluded.body \
-               WHERE final = 0 OR until <= ?6";
+    let sql = put_over!("final = 0 OR until <= ?7");
     put(tx, sql, queue, record, due)
+}
+
+/// The first record of a message that is replayed: over FAILURE and DEAD, and where there is none.
+pub(super) fn revive(tx: &mut Tx<'_>, queue: QueueId, record: &Record) -> Result<(), Error> {
+    let stands = written(tx, queue, record.id)?;
+    let state = stands.map(|(before, _)| before.state);
+    if !state.is_none_or(|state| matches!(state, State::Failure | State::Dead)) {
+        return Ok(());
+    }
+    let sql = put_over!("final = 1 OR until <= ?7");
+    let now = tx.now();
+    put(tx, sql, queue, record, now)
+}
+
+/// When a task is due, as far as the retention of its record tells.
+pub(super) fn due(until: u64) -> u64 {
+    until.saturating_sub(DAY_MS)
 }
 
 /// The record of `id` as it was written, and until when it is kept.
@@ -54,6 +79,56 @@ pub(super) fn written(
         .transpose()
 }
 
+/// The record of `id` as it reads now: of this queue, or of the first that has one.
+pub(super) fn read(
+    view: &View<'_>,
+    id: TaskId,
+    queue: Option<&QueueName>,
+) -> Result<Option<Record>, Error> {
+    let (now, id_column) = (view.now_column(), id.as_bytes());
+    let body = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
+    let found = match queue {
+        Some(name) => {
+            let Some(queue) = view.known(name)? else {
+                return Ok(None);
+            };
+            let sql = "SELECT body FROM record WHERE id = ?1 AND queue = ?2 AND until > ?3";
+            view.maybe(sql, params![id_column, queue.0, now], body)?
+        }
+        None => {
+            let sql = "SELECT body FROM record WHERE id = ?1 AND until > ?2 ORDER BY queue LIMIT 1";
+            view.maybe(sql, params![id_column, now], body)?
+        }
+    };
+    let record = found.map(|body| decode(id, &body)).transpose()?;
+    Ok(record.map(|record| record.read_at(view.now())))
+}
+
+/// The record of `id` if it reads as final now; of one queue, or of the first where it does.
+pub(super) fn read_final(
+    view: &View<'_>,
+    id: TaskId,
+    queue: Option<QueueId>,
+) -> Result<Option<Record>, Error> {
+    let (now, id_column) = (view.now_column(), id.as_bytes());
+    let body = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
+    let found = match queue {
+        Some(queue) => {
+            let sql = "SELECT body FROM record WHERE id = ?1 AND queue = ?2 AND until > ?3 \
+                       AND (final = 1 OR expires < ?3)";
+            view.maybe(sql, params![id_column, queue.0, now], body)?
+        }
+        None => {
+            let sql = "SELECT body FROM record WHERE id = ?1 AND until > ?2 \
+                       AND (final = 1 OR expires < ?2) ORDER BY queue LIMIT 1";
+            view.maybe(sql, params![id_column, now], body)?
+        }
+    };
+    // What can not be read is waited for: a replay may still replace it.
+    let record = found.and_then(|body| decode(id, &body).ok());
+    Ok(record.map(|record| record.read_at(view.now())))
+}
+
 /// Retention counts from `due`, where that lies in the future: a record outlives its task's wait.
 fn put(tx: &mut Tx<'_>, sql: &str, queue: QueueId, record: &Record, due: u64) -> Result<(), Error> {
     let days = match record.state {
@@ -67,10 +142,11 @@ fn put(tx: &mut Tx<'_>, sql: &str, queue: QueueId, record: &Record, due: u64) ->
         Error::new(ErrorKind::Protocol, text).because(e)
     })?;
     let id = record.id.as_bytes();
+    let (expires, until) = (record.expires.map(column), column(until));
     let now = tx.now_column();
     tx.run(
         sql,
-        params![id, queue.0, is_final, column(until), body, now],
+        params![id, queue.0, is_final, expires, until, body, now],
     )?;
     if is_final {
         tx.ring(Topic::News);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{SqliteBroker, unbuilt};
+use super::tx::View;
+use super::{SqliteBroker, records, watch};
 use crate::broker::{Results, Wanted, Watch};
 use crate::error::Error;
 use crate::id::{QueueName, TaskId};
@@ -12,19 +13,13 @@ use crate::record::Record;
 
 #[async_trait]
 impl Results for SqliteBroker {
-    async fn record(
-        &self,
-        _id: TaskId,
-        _queue: Option<&QueueName>,
-    ) -> Result<Option<Record>, Error> {
-        Err(unbuilt("record"))
+    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
+        let queue = queue.cloned();
+        let look = move |view: &View<'_>| records::read(view, id, queue.as_ref());
+        self.link.read(look).await
     }
 
-    async fn watch(
-        &self,
-        _wanted: Vec<Wanted>,
-        _within: Duration,
-    ) -> Result<Box<dyn Watch>, Error> {
-        Err(unbuilt("watch"))
+    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
+        watch::watch(&self.link, wanted, within)
     }
 }

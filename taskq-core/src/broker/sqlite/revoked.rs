@@ -6,10 +6,23 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::link::Link;
 use super::place::QueueId;
-use super::tx::{View, number};
-use crate::error::Error;
+use super::tx::{Tx, View, column, number};
+use super::{records, stream};
+use crate::broker::{MAX_REVOKED, RevokeCause};
+use crate::error::{Error, ErrorKind};
+use crate::event::Told;
+use crate::id::{QueueName, TaskId};
+use crate::record::Record;
 use crate::revocation::{Revocation, Revocations};
+use crate::state::State;
+
+/// Each is kept for 7 days; what is due later, until then and 7 days.
+const KEPT_MS: u64 = 7 * 24 * 3_600_000;
+
+/// One call takes this many at most.
+const MOST: usize = 999;
 
 /// So many queues' sets are remembered by one connection.
 const MAX_KNOWN: usize = 1_000;
@@ -24,6 +37,16 @@ struct Set {
     all: Arc<Revocations>,
     /// When the first of it leaves; `None`: never, it is empty.
     first_end: Option<u64>,
+}
+
+/// What is revoked now, for who lists it.
+pub(super) async fn list(link: &Link, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+    let name = queue.clone();
+    let look = move |view: &View<'_>| match view.known(&name)? {
+        Some(queue) => read(view, queue),
+        None => Ok(Arc::default()),
+    };
+    link.read(look).await
 }
 
 /// What is revoked now. Cheap where nothing has changed since the last time.
@@ -73,6 +96,148 @@ fn read_set(view: &View<'_>, queue: QueueId, serial: i64) -> Result<Set, Error> 
         all: Arc::new(all),
         first_end,
     })
+}
+
+/// Notes that these shall not run, all or nothing.
+pub(super) async fn revoke(
+    link: &Link,
+    queue: &QueueName,
+    what: &[Revocation],
+) -> Result<(), Error> {
+    check(what.len())?;
+    what.iter().try_for_each(Revocation::check)?;
+    let (queue, what) = (queue.clone(), what.to_vec());
+    let step = move |tx: &mut Tx<'_>| {
+        let queue = tx.queue(&queue)?;
+        add(tx, queue, &what)
+    };
+    link.write(step).await
+}
+
+fn add(tx: &mut Tx<'_>, queue: QueueId, what: &[Revocation]) -> Result<(), Error> {
+    // What is past its time leaves at least as fast as others come.
+    expire(tx, queue)?;
+    let (key, now) = (queue.0, tx.now_column());
+    let sql = "SELECT count(*) FROM revoked WHERE queue = ?1 AND until > ?2";
+    let kept = tx.one(sql, [key, now], |row| row.get(0))?;
+    let kept = usize::try_from(number(kept)).unwrap_or(usize::MAX);
+    let mut fresh = 0;
+    for one in what {
+        let due = match one {
+            Revocation::Id(id) => records::written(tx, queue, *id)?.and_then(|(r, _)| r.due),
+            Revocation::Task(_) | Revocation::Header { .. } => None,
+        };
+        let until = tx.now().max(due.unwrap_or(0)).saturating_add(KEPT_MS);
+        let name = name(one);
+        let sql = "SELECT 1 FROM revoked WHERE queue = ?1 AND what = ?2 AND until > ?3";
+        let there = tx.maybe(sql, params![key, name, now], |_| Ok(()))?;
+        fresh += usize::from(there.is_none());
+        let sql = "INSERT INTO revoked (queue, what, at, until) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT DO UPDATE SET at = ?3, until = max(until, ?4), told = told AND until > ?3";
+        tx.run(sql, params![key, name, now, column(until)])?;
+    }
+    if kept + fresh > MAX_REVOKED {
+        return Err(full(kept));
+    }
+    changed(tx, queue)
+}
+
+/// Drops what is past its time at one queue, at most two calls' worth.
+fn expire(tx: &Tx<'_>, queue: QueueId) -> Result<(), Error> {
+    let sql = "DELETE FROM revoked WHERE (queue, what) IN \
+               (SELECT queue, what FROM revoked WHERE queue = ?1 AND until <= ?2 LIMIT ?3)";
+    let most = column(2 * MOST as u64);
+    tx.run(sql, [queue.0, tx.now_column(), most]).map(drop)
+}
+
+/// What is replayed shall run.
+pub(super) fn forget(tx: &Tx<'_>, queue: QueueId, id: TaskId) -> Result<(), Error> {
+    let sql = "DELETE FROM revoked WHERE queue = ?1 AND what = ?2";
+    let name = name(&Revocation::Id(id));
+    match tx.run(sql, params![queue.0, name])? {
+        0 => Ok(()),
+        _ => changed(tx, queue),
+    }
+}
+
+/// What was read of it before holds no more.
+fn changed(tx: &Tx<'_>, queue: QueueId) -> Result<(), Error> {
+    let sql = "UPDATE queue SET revoked_serial = random() | 1 WHERE id = ?1";
+    tx.run(sql, [queue.0]).map(drop)
+}
+
+/// Writes and tells REVOKED of those that have a record which is not final; which.
+pub(super) async fn mark(
+    link: &Link,
+    queue: &QueueName,
+    ids: &[TaskId],
+) -> Result<Vec<TaskId>, Error> {
+    check(ids.len())?;
+    let (name, ids) = (queue.clone(), ids.to_vec());
+    let step = move |tx: &mut Tx<'_>| {
+        let Some(queue) = tx.known(&name)? else {
+            return Ok(Vec::new());
+        };
+        let (mut marked, mut told) = (Vec::new(), Vec::new());
+        for id in ids {
+            if let Some(one) = mark_one(tx, queue, id)? {
+                marked.push(id);
+                told.push(one);
+            }
+        }
+        if !marked.is_empty() {
+            changed(tx, queue)?;
+        }
+        stream::tell(tx, queue, None, &told)?;
+        Ok(marked)
+    };
+    link.write(step).await
+}
+
+/// What is told of it; `None`: it runs, or it is over.
+fn mark_one(tx: &mut Tx<'_>, queue: QueueId, id: TaskId) -> Result<Option<Told>, Error> {
+    // One that is not revoked any more was put back by a replay meanwhile: it runs.
+    let sql = "SELECT 1 FROM revoked WHERE queue = ?1 AND what = ?2 AND until > ?3";
+    let (what, now) = (name(&Revocation::Id(id)), tx.now_column());
+    let revoked = tx.maybe(sql, params![queue.0, what, now], |_| Ok(()))?;
+    let stands = match revoked {
+        Some(()) => records::written(tx, queue, id)?,
+        None => None,
+    };
+    let Some((stands, until)) = stands.filter(|(record, _)| !record.state.is_final()) else {
+        return Ok(None);
+    };
+    let told = Told::revoked(id, &stands.task, stands.attempts);
+    let record = Record {
+        state: State::Revoked,
+        error: RevokeCause::Requested.failure(),
+        finished: Some(tx.now()),
+        due: None,
+        ..stands
+    };
+    records::write(tx, queue, &record, records::due(until))?;
+    let sql = "UPDATE revoked SET told = 1 WHERE queue = ?1 AND what = ?2";
+    tx.run(sql, params![queue.0, what])?;
+    Ok(Some(told))
+}
+
+fn check(n: usize) -> Result<(), Error> {
+    if n <= MOST {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{n} are too many for one call: revoke at most {MOST} at once"
+    )))
+}
+
+fn full(kept: usize) -> Error {
+    Error::new(
+        ErrorKind::Refused,
+        format!(
+            "{kept} revocations are kept and there is room for {MAX_REVOKED}: revoke by task or header, or wait until \
+             the oldest leave"
+        ),
+    )
 }
 
 /// As it stands in a row.

@@ -6,11 +6,13 @@ CREATE TABLE store (
     -- Random: positions in the events of another file are not ours.
     identity  BLOB    NOT NULL,
     -- How far the clock was moved ahead, ms; 0 outside tests.
-    offset_ms INTEGER NOT NULL DEFAULT 0
+    offset_ms INTEGER NOT NULL DEFAULT 0,
+    -- The highest number of an event that was dropped to make room, or for its age.
+    events_dropped INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE queue (
-    -- 1 to 32,767: it is part of the keys of `ready`.
+    -- 1 to 32,767: it is part of the keys of `ready`. 0 is the fleet, of which only the events are counted here.
     id             INTEGER PRIMARY KEY,
     name           TEXT    NOT NULL UNIQUE,
     -- The lease in force: the first worker's. NULL: no worker came yet.
@@ -39,6 +41,7 @@ CREATE TABLE queue (
     total_crashed   INTEGER NOT NULL DEFAULT 0,
     total_returned  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+INSERT INTO queue (id, name) VALUES (0, '');
 
 -- Ready to be claimed. The key is queue, lane and position (see place.rs): in the order of the keys they are claimed.
 CREATE TABLE ready (
@@ -108,6 +111,8 @@ CREATE TABLE record (
     queue INTEGER NOT NULL,
     -- 1: no step overwrites it but a replay.
     final INTEGER NOT NULL,
+    -- Not final and past this, it reads as REVOKED.
+    expires INTEGER,
     -- Dropped from then on.
     until INTEGER NOT NULL,
     -- JSON, as on every broker.
@@ -139,10 +144,10 @@ CREATE TABLE revoked (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX revoked_by_end ON revoked (until);
 
--- What steps told: one entry a step, in the form of docs/protocol.md; queue NULL: of the fleet, as JSON.
+-- What steps told: one entry a step, in the form of docs/protocol.md; of the fleet as JSON. No number is given twice.
 CREATE TABLE event (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
-    queue INTEGER,
+    queue INTEGER NOT NULL,
     at    INTEGER NOT NULL,
     entry BLOB    NOT NULL
 ) STRICT;
@@ -154,24 +159,26 @@ CREATE TABLE worker (
     until INTEGER NOT NULL,
     card  TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX worker_by_end ON worker (until);
 
 CREATE TABLE task (
     name TEXT    PRIMARY KEY,
     seen INTEGER NOT NULL,
     body TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX task_by_age ON task (seen);
 
 -- Questions to workers and their answers, each for a short while.
 CREATE TABLE question (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
     until INTEGER NOT NULL,
-    body  TEXT    NOT NULL
+    body  BLOB    NOT NULL
 ) STRICT;
 
 CREATE TABLE answer (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     reply_to TEXT    NOT NULL,
     until    INTEGER NOT NULL,
-    body     TEXT    NOT NULL
+    body     BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX answer_by_asker ON answer (reply_to, id);

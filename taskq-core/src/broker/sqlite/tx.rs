@@ -1,7 +1,7 @@
 //! What the steps of the broker work with: a view of the file for reading, and a transaction for changing it.
 
 use std::collections::BTreeMap;
-use std::ops::{AddAssign, Deref, SubAssign};
+use std::ops::{AddAssign, ControlFlow, Deref, SubAssign};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
@@ -99,6 +99,23 @@ impl<'c> View<'c> {
         let rows = statement.query_map(params, read);
         rows.and_then(Iterator::collect)
             .map_err(|e| self.trouble(e))
+    }
+
+    /// Hands the rows that `sql` answers to `take`, one by one, until that has enough.
+    pub(super) fn each<B>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<B>>,
+    ) -> Result<Option<B>, Error> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query(params).map_err(|e| self.trouble(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.trouble(e))? {
+            if let ControlFlow::Break(end) = take(row).map_err(|e| self.trouble(e))? {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
     }
 
     /// A statement for many rows: compiled once per connection.

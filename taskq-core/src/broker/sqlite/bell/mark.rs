@@ -1,0 +1,174 @@
+//! One bell file: eight bytes that are never the same twice.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Whether the file at the path is still the one that is open is asked this often; one that can not be opened is tried
+/// again this often.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// The bell file of one topic.
+#[derive(Debug)]
+pub(super) struct Mark {
+    path: PathBuf,
+    /// Whose owner and permissions it takes.
+    database: PathBuf,
+    open: Mutex<Open>,
+    /// What this process wrote last. Its upper half tells it from all others.
+    own: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: Option<File>,
+    checked: Instant,
+}
+
+impl Mark {
+    pub(super) fn new(database: &Path, topic: &str) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-bell-");
+        path.push(topic);
+        let path = PathBuf::from(path);
+        let file = open(&path, database)
+            .inspect_err(|e| {
+                tracing::warn!(
+                    file = %path.display(),
+                    error = %e,
+                    "other processes at this broker are not woken from here and find new work only by looking, \
+                     up to 1 s later: let this user write to that file and its folder"
+                );
+            })
+            .ok();
+        let own = u64::from(rand::random::<u32>()) << 32;
+        Self {
+            path,
+            database: database.to_owned(),
+            open: Mutex::new(Open {
+                file,
+                checked: Instant::now(),
+            }),
+            own: AtomicU64::new(own),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what was never there before. An error is none for the caller: the others look by themselves, later.
+    pub(super) fn strike(&self) {
+        let mut open = self.lock();
+        if open.checked.elapsed() >= CHECK {
+            self.look_after(&mut open);
+        }
+        let last = self.own.load(Ordering::Relaxed);
+        let next = (last & !0xffff_ffff) | ((last + 1) & 0xffff_ffff);
+        self.own.store(next, Ordering::SeqCst);
+        if let Some(file) = &mut open.file {
+            let written = file
+                .seek(SeekFrom::Start(0))
+                .and_then(|_| file.write_all(&next.to_le_bytes()));
+            if let Err(error) = written {
+                tracing::debug!(file = %self.path.display(), %error, "a bell could not be rung");
+            }
+        }
+    }
+
+    /// What stands there; 0 for what can not be read.
+    pub(super) fn read(&self) -> u64 {
+        let mut bytes = [0; 8];
+        let mut open = self.lock();
+        if let Some(file) = &mut open.file {
+            let read = file
+                .seek(SeekFrom::Start(0))
+                .and_then(|_| file.read_exact(&mut bytes));
+            if read.is_err() {
+                return 0;
+            }
+        }
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Whether `seen` is what this process wrote last.
+    pub(super) fn is_own(&self, seen: u64) -> bool {
+        seen == self.own.load(Ordering::SeqCst)
+    }
+
+    /// Somebody may have removed or replaced the file: the one at the path counts, made anew if need be. Whether it is
+    /// another one now.
+    pub(super) fn renew(&self) -> bool {
+        self.look_after(&mut self.lock())
+    }
+
+    fn look_after(&self, open: &mut Open) -> bool {
+        open.checked = Instant::now();
+        if open.file.as_ref().is_some_and(|f| is_at(f, &self.path)) {
+            return false;
+        }
+        open.file = self::open(&self.path, &self.database).ok();
+        open.file.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens it for reading and writing, made if need be: by whoever may write the database, as the files of SQLite are.
+fn open(path: &Path, database: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    match options.create_new(true).open(path) {
+        Ok(mut file) => {
+            // Full-length from the start: a ring must not need room on a full disk.
+            file.write_all(&[0; 8])?;
+            belong(&file, path, &std::fs::metadata(database)?)?;
+            Ok(file)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().read(true).write(true).open(path)
+        }
+        failed => failed,
+    }
+}
+
+/// Gives a new bell file the permissions and, as far as this user may, the owner of the database.
+#[cfg(unix)]
+fn belong(file: &File, path: &Path, database: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) != (database.uid(), database.gid()) {
+        // Only root may; for others the permissions have to do.
+        drop(chown(path, Some(database.uid()), Some(database.gid())));
+    }
+    file.set_permissions(PermissionsExt::from_mode(database.mode() & 0o666))
+}
+
+#[cfg(not(unix))]
+fn belong(_file: &File, _path: &Path, _database: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether `path` leads to `file`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(open), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}

@@ -1,0 +1,202 @@
+//! The fleet: who runs, until when, and which tasks were published.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::stream::tell_worker;
+use super::tx::{Tx, View, column, number};
+use crate::clock::whole_ms;
+use crate::error::{Error, ErrorKind};
+use crate::event::WorkerEventKind;
+use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
+
+const MAX_WORKERS: i64 = 10_000;
+const MAX_TASKS: i64 = 10_000;
+
+/// Who registers tells so many others offline at most.
+pub(super) const AT_ONCE: usize = 500;
+
+/// That a task was seen is written anew this often (ms), not with each renewal: a fleet renews every few seconds.
+const SEEN_EVERY_MS: u64 = 60_000;
+
+/// A worker runs, for the next `ttl`, and offers these.
+pub(super) fn register(
+    tx: &mut Tx<'_>,
+    card: &WorkerCard,
+    tasks: &[PublishedTask],
+    ttl: Duration,
+) -> Result<(), Error> {
+    expire(tx, AT_ONCE)?;
+    let until = column(tx.now().saturating_add(whole_ms(ttl)));
+    let json = encode(card, &card.node)?;
+    let sql = "UPDATE worker SET node = ?2, until = ?3, card = ?4 WHERE id = ?1";
+    let known = tx.run(sql, params![card.id, card.node, until, json])? > 0;
+    if known {
+        tell_worker(tx, WorkerEventKind::Heartbeat, card)?;
+    } else {
+        let all = "SELECT count(*) FROM worker";
+        check_room(tx, all, 1, MAX_WORKERS, "workers")?;
+        let sql = "INSERT INTO worker (id, node, until, card) VALUES (?1, ?2, ?3, ?4)";
+        tx.run(sql, params![card.id, card.node, until, json])?;
+        tell_worker(tx, WorkerEventKind::Online, card)?;
+    }
+    publish(tx, tasks)
+}
+
+/// A worker is gone.
+pub(super) fn withdraw(tx: &mut Tx<'_>, worker: &str) -> Result<(), Error> {
+    expire(tx, AT_ONCE)?;
+    let sql = "DELETE FROM worker WHERE id = ?1 RETURNING card";
+    let gone = tx.all(sql, [worker], |row| row.get::<_, String>(0))?;
+    tell_offline(tx, &gone)
+}
+
+/// Drops what is past its time, at most `n` of each kind; a worker whose registration has lapsed is told offline. How many
+/// at most of one kind.
+pub(super) fn expire(tx: &mut Tx<'_>, n: usize) -> Result<usize, Error> {
+    let most = column(n as u64);
+    let sql = "DELETE FROM worker WHERE id IN \
+               (SELECT id FROM worker WHERE until <= ?1 ORDER BY until LIMIT ?2) RETURNING card";
+    let lapsed = tx.all(sql, [tx.now_column(), most], |row| row.get::<_, String>(0))?;
+    tell_offline(tx, &lapsed)?;
+    let sql = "DELETE FROM task WHERE name IN \
+               (SELECT name FROM task WHERE seen <= ?1 ORDER BY seen LIMIT ?2)";
+    let forgotten = tx.run(sql, [oldest_seen(tx), most])?;
+    Ok(lapsed.len().max(forgotten))
+}
+
+/// A worker's registration has lapsed, and nobody told it yet.
+pub(super) fn has_lapsed(view: &View<'_>) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM worker WHERE until <= ?1)";
+    view.one(sql, [view.now_column()], |row| row.get(0))
+}
+
+/// The workers whose registration has not lapsed, by node name.
+pub(super) fn workers(view: &View<'_>) -> Result<Vec<WorkerCard>, Error> {
+    let sql = "SELECT card FROM worker WHERE until > ?1";
+    let cards = view.all(sql, [view.now_column()], |row| row.get::<_, String>(0))?;
+    let mut cards: Vec<WorkerCard> = cards.iter().filter_map(|card| decode(card)).collect();
+    cards.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
+    Ok(cards)
+}
+
+/// The tasks that were published within their time, by name.
+pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
+    let sql = "SELECT body, seen FROM task WHERE seen > ?1 ORDER BY name";
+    let found = view.all(sql, [oldest_seen(view)], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let offered: BTreeSet<String> = workers(view)?.into_iter().flat_map(|c| c.tasks).collect();
+    let judged = found.iter().filter_map(|(body, seen)| {
+        let task: PublishedTask = decode(body)?;
+        Some(PublishedTask {
+            live: offered.contains(&task.name),
+            seen: number(*seen),
+            ..task
+        })
+    });
+    Ok(judged.collect())
+}
+
+/// The task published as `name`.
+pub(super) fn task(view: &View<'_>, name: &str) -> Result<Option<PublishedTask>, Error> {
+    let sql = "SELECT body, seen FROM task WHERE name = ?1 AND seen > ?2";
+    let found = view.maybe(sql, params![name, oldest_seen(view)], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let Some((task, seen)) = found.and_then(|(body, seen)| Some((decode(&body)?, seen))) else {
+        return Ok(None);
+    };
+    let offers = |card: &WorkerCard| card.tasks.iter().any(|offered| offered == name);
+    Ok(Some(PublishedTask {
+        live: workers(view)?.iter().any(offers),
+        seen: number(seen),
+        ..task
+    }))
+}
+
+fn publish(tx: &Tx<'_>, tasks: &[PublishedTask]) -> Result<(), Error> {
+    let failed = |e| tx.trouble(e);
+    let mut known = tx.prepared("SELECT 1 FROM task WHERE name = ?1")?;
+    let mut new = BTreeSet::new();
+    for task in tasks {
+        let found = known.query_row([&task.name], |_| Ok(())).optional();
+        if found.map_err(failed)?.is_none() {
+            new.insert(&task.name);
+        }
+    }
+    check_room(
+        tx,
+        "SELECT count(*) FROM task",
+        new.len(),
+        MAX_TASKS,
+        "tasks",
+    )?;
+    let sql = "INSERT INTO task (name, seen, body) VALUES (?1, ?2, ?3) \
+               ON CONFLICT DO UPDATE SET seen = excluded.seen, body = excluded.body \
+               WHERE body <> excluded.body OR seen <= excluded.seen - ?4";
+    let mut put = tx.prepared(sql)?;
+    for task in tasks {
+        // When it was seen has a column of its own: what is the same is not written again.
+        let body = PublishedTask {
+            seen: 0,
+            live: false,
+            ..task.clone()
+        };
+        let body = encode(&body, &task.name)?;
+        let every = column(SEEN_EVERY_MS);
+        put.execute(params![task.name, tx.now_column(), body, every])
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn check_room(
+    view: &View<'_>,
+    count: &str,
+    more: usize,
+    most: i64,
+    what: &str,
+) -> Result<(), Error> {
+    // Only who is new counts the others.
+    if more == 0 {
+        return Ok(());
+    }
+    let known: i64 = view.one(count, (), |row| row.get(0))?;
+    if column(more as u64).saturating_add(known) <= most {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Refused,
+        format!(
+            "{known} {what} are known, and there is room for {most} at most: stop some, or use a Redis broker"
+        ),
+    ))
+}
+
+fn tell_offline(tx: &mut Tx<'_>, cards: &[String]) -> Result<(), Error> {
+    for card in cards {
+        // A later version may write cards that this one can not read: they leave without a word.
+        if let Some(card) = decode(card) {
+            tell_worker(tx, WorkerEventKind::Offline, &card)?;
+        }
+    }
+    Ok(())
+}
+
+fn oldest_seen(view: &View<'_>) -> i64 {
+    column(view.now().saturating_sub(PUBLISHED_FOR_MS))
+}
+
+fn encode(value: &impl serde::Serialize, name: &str) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|e| {
+        let text = format!("what {name} says of itself does not encode");
+        Error::new(ErrorKind::Protocol, text).because(e)
+    })
+}
+
+fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
+    serde_json::from_str(json).ok()
+}

@@ -1,0 +1,265 @@
+//! Questions to workers and their answers: rows that stand for a short while. Each listener and each asker keeps the number
+//! of the last row it has read, so all of them see each once.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Params, params};
+use tokio::time::{Instant, timeout_at};
+
+use super::bell::Topic;
+use super::link::Link;
+use super::tx::{Tx, View, column};
+use crate::broker::{Replies, Requests};
+use crate::control::{Reply, Request};
+use crate::error::{Error, ErrorKind};
+use crate::id::TaskId;
+
+/// Who asks waits for seconds: a minute later nobody wants to know.
+const KEPT_MS: u64 = 60_000;
+
+/// So many questions stand at once, and so many answers to one asker unread.
+const BACKLOG: i64 = 1_024;
+
+/// One question, or one answer, has so many bytes at most: 8 MiB.
+const MAX_BODY: usize = 8 << 20;
+
+/// The unread answers to one asker have so many bytes at most: 64 MiB.
+const MAX_UNREAD: i64 = 64 << 20;
+
+/// So many rows are read at once at most, …
+const AT_ONCE: i64 = 100;
+
+/// … and no further one behind so many bytes.
+const FULL: usize = 1 << 20;
+
+/// A wake-up that got lost costs at most this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// An address is one that [`ask`] made up.
+const MAX_ADDRESS: usize = 64;
+
+/// A row as it was read: its number and what it says.
+type Said = (i64, Vec<u8>);
+
+pub(super) async fn ask(link: &Arc<Link>, mut request: Request) -> Result<Box<dyn Replies>, Error> {
+    let address = TaskId::random().to_string();
+    request.reply_to.clone_from(&address);
+    let body = encode(&request, "question", &request.id)?;
+    link.write(move |tx| put_question(tx, &body)).await?;
+    Ok(Box::new(Answers {
+        link: link.clone(),
+        address,
+        read: 0,
+        unread: VecDeque::new(),
+    }))
+}
+
+pub(super) async fn listen(link: &Arc<Link>) -> Result<Box<dyn Requests>, Error> {
+    Ok(Box::new(Questions {
+        link: link.clone(),
+        read: link.read(|view| last_question(view)).await?,
+        unread: VecDeque::new(),
+    }))
+}
+
+pub(super) async fn reply(link: &Link, request: &Request, reply: Reply) -> Result<(), Error> {
+    let (id, to) = (request.id.clone(), request.reply_to.clone());
+    if to.len() > MAX_ADDRESS {
+        return Err(Error::invalid(format!(
+            "{id} does not say where its answer goes"
+        )));
+    }
+    let body = encode(&reply, "answer", &id)?;
+    link.write(move |tx| put_answer(tx, &id, &to, &body)).await
+}
+
+/// Drops what is past its time, at most `n` of each kind; how many at most of one kind.
+pub(super) fn expire(tx: &Tx<'_>, n: usize) -> Result<usize, Error> {
+    let mut most = 0;
+    for sql in [
+        "DELETE FROM question WHERE until <= ?1 AND id IN (SELECT id FROM question ORDER BY id LIMIT ?2)",
+        "DELETE FROM answer WHERE until <= ?1 AND id IN (SELECT id FROM answer ORDER BY id LIMIT ?2)",
+    ] {
+        most = most.max(tx.run(sql, [tx.now_column(), column(n as u64)])?);
+    }
+    Ok(most)
+}
+
+fn put_question(tx: &mut Tx<'_>, body: &[u8]) -> Result<(), Error> {
+    let until = column(tx.now().saturating_add(KEPT_MS));
+    let sql = "INSERT INTO question (until, body) VALUES (?1, ?2)";
+    tx.run(sql, params![until, body])?;
+    // The oldest leave; who has not read them by now hears that it missed some.
+    let newest = last_question(tx)?;
+    tx.run("DELETE FROM question WHERE id <= ?1", [newest - BACKLOG])?;
+    tx.ring(Topic::Talk);
+    Ok(())
+}
+
+fn put_answer(tx: &mut Tx<'_>, id: &str, to: &str, body: &[u8]) -> Result<(), Error> {
+    let sql = "SELECT count(*), total(length(body)) FROM answer WHERE reply_to = ?1";
+    let (unread, bytes): (i64, f64) = tx.one(sql, [to], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if unread >= BACKLOG || bytes >= MAX_UNREAD as f64 {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("the asker of {id} has {unread} answers unread"),
+        ));
+    }
+    let until = column(tx.now().saturating_add(KEPT_MS));
+    let sql = "INSERT INTO answer (reply_to, until, body) VALUES (?1, ?2, ?3)";
+    tx.run(sql, params![to, until, body])?;
+    tx.ring(Topic::Talk);
+    Ok(())
+}
+
+/// The number of the last question that was ever asked.
+fn last_question(view: &View<'_>) -> Result<i64, Error> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'question'";
+    Ok(view.maybe(sql, (), |row| row.get(0))?.unwrap_or(0))
+}
+
+/// What `sql` answers: numbers and bodies.
+fn rows(view: &View<'_>, sql: &str, params: impl Params) -> Result<Vec<Said>, Error> {
+    let failed = |e| view.trouble(e);
+    let mut statement = view.prepared(sql)?;
+    let mut rows = statement.query(params).map_err(failed)?;
+    let (mut said, mut size) = (Vec::new(), 0);
+    while size < FULL
+        && let Some(row) = rows.next().map_err(failed)?
+    {
+        let body: Vec<u8> = row.get(1).map_err(failed)?;
+        size += body.len();
+        said.push((row.get(0).map_err(failed)?, body));
+    }
+    Ok(said)
+}
+
+/// What is asked of workers, for one of them.
+struct Questions {
+    link: Arc<Link>,
+    /// The number of the last question that is in `unread`, or was.
+    read: i64,
+    unread: VecDeque<Vec<u8>>,
+}
+
+#[async_trait]
+impl Requests for Questions {
+    async fn next(&mut self) -> Result<Request, Error> {
+        let link = self.link.clone();
+        loop {
+            while let Some(body) = self.unread.pop_front() {
+                // What is no question has no answer.
+                if let Ok(request) = Request::decode(&body) {
+                    return Ok(request);
+                }
+            }
+            // Armed before the look: what is asked between look and wait is not missed.
+            let mut talk = pin!(link.bell().heard(Topic::Talk));
+            talk.as_mut().enable();
+            let read = self.read;
+            let (asked, newest) = link
+                .read(move |view| {
+                    let sql = "SELECT id, body FROM question WHERE id > ?1 ORDER BY id LIMIT ?2";
+                    Ok((rows(view, sql, [read, AT_ONCE])?, last_question(view)?))
+                })
+                .await?;
+            // Numbers have no gaps: what is not there is gone; and who has read more than was asked read another file.
+            let next = asked.first().map_or(newest + 1, |(number, _)| *number);
+            if next != read + 1 {
+                self.read = newest;
+                let text = "questions were missed: listen anew";
+                return Err(Error::new(ErrorKind::Unreachable, text));
+            }
+            if asked.is_empty() {
+                drop(timeout_at(Instant::now() + LOOK_AGAIN, talk).await);
+            }
+            for (number, body) in asked {
+                self.read = number;
+                self.unread.push_back(body);
+            }
+        }
+    }
+}
+
+/// The answers to one question.
+struct Answers {
+    link: Arc<Link>,
+    address: String,
+    /// The number of the last answer that is in `unread`, or was.
+    read: i64,
+    unread: VecDeque<Vec<u8>>,
+}
+
+#[async_trait]
+impl Replies for Answers {
+    async fn next(&mut self) -> Result<Reply, Error> {
+        let link = self.link.clone();
+        loop {
+            while let Some(body) = self.unread.pop_front() {
+                if let Ok(reply) = serde_json::from_slice(&body) {
+                    return Ok(reply);
+                }
+            }
+            let mut talk = pin!(link.bell().heard(Topic::Talk));
+            talk.as_mut().enable();
+            let (address, read) = (self.address.clone(), self.read);
+            let said = link
+                .read(move |view| {
+                    let sql = "SELECT id, body FROM answer WHERE reply_to = ?1 AND id > ?2 \
+                               ORDER BY id LIMIT ?3";
+                    rows(view, sql, params![address, read, AT_ONCE])
+                })
+                .await?;
+            let Some((last, _)) = said.last() else {
+                drop(timeout_at(Instant::now() + LOOK_AGAIN, talk).await);
+                continue;
+            };
+            self.read = *last;
+            self.unread.extend(said.into_iter().map(|(_, body)| body));
+            self.forget();
+        }
+    }
+}
+
+impl Answers {
+    /// Drops what was read: it makes room for others. Nobody waits for it, and a minute later it leaves anyway.
+    fn forget(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let (link, address, read) = (self.link.clone(), self.address.clone(), self.read);
+        let step = move |tx: &mut Tx<'_>| {
+            let sql = "DELETE FROM answer WHERE reply_to = ?1 AND id <= ?2";
+            tx.run(sql, params![address, read]).map(drop)
+        };
+        drop(runtime.spawn(async move { drop(link.begin(step).await) }));
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.read = i64::MAX;
+        self.forget();
+    }
+}
+
+fn encode(value: &impl serde::Serialize, what: &str, id: &str) -> Result<Vec<u8>, Error> {
+    let body = serde_json::to_vec(value).map_err(|e| {
+        let text = format!("the {what} {id} does not encode");
+        Error::new(ErrorKind::Protocol, text).because(e)
+    })?;
+    if body.len() > MAX_BODY {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "the {what} {id} has {} bytes, the limit is {MAX_BODY}",
+                body.len()
+            ),
+        ));
+    }
+    Ok(body)
+}
