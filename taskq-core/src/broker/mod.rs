@@ -9,6 +9,7 @@
 mod connect;
 mod marked;
 pub mod memory;
+mod outgoing;
 mod places;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -10,6 +10,7 @@ mod moves;
 mod open;
 mod place;
 mod records;
+mod schema;
 mod stream;
 mod trouble;
 mod tx;
@@ -21,6 +22,17 @@ mod pause;
 mod purge;
 mod replay;
 mod revoked;
+
+mod claim;
+mod consumer;
+mod enqueue;
+mod finish;
+mod give;
+mod once;
+mod seat;
+mod session;
+mod started;
+mod sweep;
 
 mod depth;
 mod events;
@@ -34,6 +46,8 @@ mod hot;
 mod inspect;
 mod results;
 
+#[cfg(test)]
+mod plans;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -42,7 +56,7 @@ use std::sync::Arc;
 
 use self::link::Link;
 use self::open::{Location, Settings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// A broker in one file, or in the memory of this process. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
@@ -66,8 +80,4 @@ impl SqliteBroker {
         let link = Arc::new(Link::open(location)?);
         Ok(Self { link })
     }
-}
-
-fn unbuilt(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} is not built yet"))
 }
