@@ -93,8 +93,8 @@ impl Link {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
-        let answer = self.begin(step).await?;
-        self.answered(answer).await
+        let mut answer = self.begin(step).await?;
+        self.answered(&mut answer).await
     }
 
     /// The same, for who must not lose the answer when it is not awaited: the step is under way once this returns.
@@ -131,22 +131,22 @@ impl Link {
         let Some(reader) = &self.reader else {
             return self.write(move |tx| look(tx)).await;
         };
-        let (to, answer) = oneshot::channel();
+        let (to, mut answer) = oneshot::channel();
         let wanted = Wanted {
             look: Some(look),
             to: Some(to),
         };
         match timeout(DEADLINE, reader.send(Box::new(wanted))).await {
-            Ok(Ok(())) => self.answered(answer).await,
+            Ok(Ok(())) => self.answered(&mut answer).await,
             Ok(Err(_)) => Err(self.ended()),
             Err(_) => Err(self.hangs()),
         }
     }
 
-    /// What a step that was begun came to.
+    /// What a step that was begun came to. After an error of which none knows, it can be asked for again.
     pub(super) async fn answered<T>(
         &self,
-        answer: oneshot::Receiver<Result<T, Error>>,
+        answer: &mut oneshot::Receiver<Result<T, Error>>,
     ) -> Result<T, Error> {
         match timeout(DEADLINE, answer).await {
             Ok(Ok(answer)) => answer,

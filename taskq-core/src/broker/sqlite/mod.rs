@@ -31,6 +31,17 @@ mod server;
 mod talk;
 mod watch;
 
+mod claim;
+mod consumer;
+mod enqueue;
+mod finish;
+mod give;
+mod once;
+mod seat;
+mod session;
+mod started;
+mod sweep;
+
 mod control;
 mod hot;
 mod inspect;
@@ -44,7 +55,7 @@ use std::sync::Arc;
 
 use self::link::Link;
 use self::open::{Location, Settings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// A broker in one file, or in the memory of this process. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
@@ -68,8 +79,4 @@ impl SqliteBroker {
         let link = Arc::new(Link::open(location)?);
         Ok(Self { link })
     }
-}
-
-fn unbuilt(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} is not built yet"))
 }
