@@ -8,14 +8,14 @@ use crate::error::Error;
 ///
 /// For mains: libraries read no environment and print nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct ChosenBroker {
     /// The URL for [`connect`](super::connect).
     pub url: String,
     /// What the user is to be told on stderr, once: nobody named a broker, and this is the one.
     pub notice: Option<String>,
 }
 
-impl Chosen {
+impl ChosenBroker {
     /// The broker that was `named` on the command line or in the environment; else `taskq/taskq.db` in the user's data
     /// folder: `$XDG_DATA_HOME`, or `$HOME/.local/share`. `variable` reads the environment: [`std::env::var_os`].
     ///
@@ -25,14 +25,14 @@ impl Chosen {
     ///
     /// # Example
     /// ```
-    /// use taskq_core::broker::Chosen;
+    /// use taskq_core::broker::ChosenBroker;
     ///
     /// let home = |name: &str| (name == "HOME").then(|| "/home/ana".into());
     /// # #[cfg(feature = "sqlite")] {
-    /// let chosen = Chosen::from(None, home)?;
+    /// let chosen = ChosenBroker::from(None, home)?;
     /// assert_eq!(chosen.url, "sqlite:///home/ana/.local/share/taskq/taskq.db");
     /// # }
-    /// let chosen = Chosen::from(Some("redis://127.0.0.1:6379/0".to_owned()), home)?;
+    /// let chosen = ChosenBroker::from(Some("redis://127.0.0.1:6379/0".to_owned()), home)?;
     /// assert_eq!(chosen.notice, None);
     /// # Ok::<(), taskq_core::Error>(())
     /// ```
@@ -86,8 +86,8 @@ fn own_file(_variable: impl Fn(&str) -> Option<OsString>) -> Result<String, Erro
 mod tests {
     use super::*;
 
-    fn chosen(variables: &[(&str, &str)]) -> Result<Chosen, Error> {
-        Chosen::from(None, |wanted| {
+    fn chosen(variables: &[(&str, &str)]) -> Result<ChosenBroker, Error> {
+        ChosenBroker::from(None, |wanted| {
             let found = variables.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, value)| value.into())
         })
@@ -125,7 +125,7 @@ mod tests {
             let error = chosen(variables).unwrap_err().to_string();
             assert!(error.contains("neither XDG_DATA_HOME nor HOME"), "{error}");
         }
-        let named = Chosen::from(Some("memory://".to_owned()), |_| None).unwrap();
+        let named = ChosenBroker::from(Some("memory://".to_owned()), |_| None).unwrap();
         assert_eq!((&*named.url, named.notice), ("memory://", None));
     }
 }

@@ -10,6 +10,7 @@ mod chosen;
 mod connect;
 mod marked;
 pub mod memory;
+mod outgoing;
 mod places;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -23,7 +24,7 @@ pub mod sqlite;
 pub mod conformance;
 
 pub use crate::revocation::RevokeCause;
-pub use chosen::Chosen;
+pub use chosen::ChosenBroker;
 pub use connect::connect;
 pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;

@@ -9,7 +9,7 @@ use crate::broker::marked::Marked;
 use crate::broker::{DeadHandle, DeadMessage, Swept};
 use crate::event::Told;
 use crate::id::QueueName;
-use crate::message::{Message, OnCrash};
+use crate::message::Message;
 use crate::outcome::Failure;
 use crate::record::Record;
 use crate::state::State;
@@ -68,7 +68,7 @@ impl At<'_> {
             held.crashes = held.crashes.saturating_add(u8::from(crashed)).min(9);
             self.queue.totals.crashed += u64::from(crashed);
             let message = Message::decode(&held.body).ok();
-            let reason = ends_here(message.as_ref(), &held);
+            let reason = held.ends_here(message.as_ref());
             if let Some(message) = &message {
                 let told = Told::given_back(message, crashed, reason.as_deref());
                 let tale = Tale::Task(Box::new(told), Some(node.clone()));
@@ -115,18 +115,4 @@ impl At<'_> {
             at: now,
         });
     }
-}
-
-/// Why a message that comes back runs no more; `None`: it runs again.
-fn ends_here(message: Option<&Message>, held: &Marked) -> Option<String> {
-    if message.is_some_and(|m| m.on_crash == OnCrash::Dead) {
-        let reason = "its process ended while it ran, and on_crash = \"dead\" forbids a second run";
-        return Some(reason.to_owned());
-    }
-    (held.crashes >= held.crash_limit()).then(|| {
-        format!(
-            "its process died {} times while it ran, which is its limit",
-            held.crashes
-        )
-    })
 }

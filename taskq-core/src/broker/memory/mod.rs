@@ -43,20 +43,14 @@ use self::clock::{Clock, ceil_ms};
 use self::consumer::MemoryConsumer;
 use self::store::Store;
 use super::marked::Marked;
+use super::outgoing::BATCH_LIMIT;
 use super::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing, Served};
 use crate::control::Request;
 use crate::error::Error;
 use crate::fleet::{PublishedTask, WorkerCard};
 use crate::id::{QueueName, TaskId};
-use crate::message::MAX_BYTES;
 
 const DAY_MS: u64 = 24 * 3_600_000;
-
-/// At most so many messages go in, or out, by one call.
-const BATCH_LIMIT: usize = 999;
-
-/// What is sent is no larger than what can be read.
-const MESSAGE_LIMIT: usize = MAX_BYTES;
 
 /// What a foreign producer pushes may be too large to be read, within reason.
 const RAW_LIMIT: usize = 16 << 20;

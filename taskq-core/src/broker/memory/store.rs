@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio::sync::mpsc;
 
-use super::MESSAGE_LIMIT;
 use super::clock::ceil_ms;
 use super::consumer::Taken;
 use super::fleet::Fleet;
@@ -13,6 +12,7 @@ use super::session::Session;
 use super::stream::Tale;
 use super::waiters::Waiters;
 use crate::broker::marked::Marked;
+use crate::broker::outgoing;
 use crate::broker::shares::{self, Turn};
 use crate::broker::{Accepted, Delivery, Due, Order, Outgoing, Paused, Receipt, Served};
 use crate::control::Reply;
@@ -83,7 +83,7 @@ impl Store {
         batch: &[Outgoing],
         now: u64,
     ) -> Result<Accepted, Error> {
-        check_batch(batch)?;
+        outgoing::check(batch)?;
         self.check_room(batch.len(), batch.iter().map(|m| m.body.len()).sum())?;
         let queue = queue_mut(&mut self.queues, name)?;
         let keys = batch.iter().filter_map(|out| out.once.as_ref());
@@ -340,39 +340,6 @@ fn queue_mut<'a>(
         return Err(full(format!("there are {MAX_QUEUES} queues")));
     }
     Ok(queues.entry(name.clone()).or_default())
-}
-
-fn check_batch(batch: &[Outgoing]) -> Result<(), Error> {
-    let beyond: usize = batch.iter().skip(1).map(|m| m.body.len()).sum();
-    if batch.len() > super::BATCH_LIMIT || beyond > MAX_BYTES {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            format!(
-                "a batch of {} messages with {beyond} bytes beyond the first is too large: send at most {} messages and {MAX_BYTES} such bytes at once",
-                batch.len(),
-                super::BATCH_LIMIT
-            ),
-        ));
-    }
-    for out in batch {
-        if out.priority > 9 {
-            return Err(Error::invalid(format!(
-                "the priority of message {} is {}, it goes from 0 to 9",
-                out.id, out.priority
-            )));
-        }
-        if out.body.len() > MESSAGE_LIMIT {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "message {} has {} bytes, the limit is {MESSAGE_LIMIT}",
-                    out.id,
-                    out.body.len()
-                ),
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn full(what: String) -> Error {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::consumer::SqliteConsumer;
 use super::tx::Tx;
-use super::{SqliteBroker, fleet, unbuilt};
+use super::{SqliteBroker, enqueue, fleet};
 use crate::broker::{Accepted, Broker, Consumer, ConsumerOptions, Outgoing};
 use crate::error::Error;
 use crate::fleet::{PublishedTask, WorkerCard};
@@ -16,15 +17,16 @@ use crate::id::QueueName;
 impl Broker for SqliteBroker {
     async fn enqueue(
         &self,
-        _queue: &QueueName,
-        _batch: &[Outgoing],
-        _deadline: Duration,
+        queue: &QueueName,
+        batch: &[Outgoing],
+        deadline: Duration,
     ) -> Result<Accepted, Error> {
-        Err(unbuilt("enqueue"))
+        enqueue::enqueue(&self.link, queue, batch, deadline).await
     }
 
-    async fn consume(&self, _options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
-        Err(unbuilt("consume"))
+    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
+        let consumer = SqliteConsumer::open(&self.link, options).await?;
+        Ok(Arc::new(consumer))
     }
 
     async fn register(

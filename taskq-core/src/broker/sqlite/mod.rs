@@ -10,6 +10,7 @@ mod moves;
 mod open;
 mod place;
 mod records;
+mod schema;
 mod shared;
 mod stream;
 mod trouble;
@@ -24,6 +25,17 @@ mod purge;
 mod replay;
 mod revoked;
 
+mod claim;
+mod consumer;
+mod enqueue;
+mod finish;
+mod give;
+mod once;
+mod seat;
+mod session;
+mod started;
+mod sweep;
+
 mod depth;
 mod events;
 mod fleet;
@@ -36,6 +48,8 @@ mod hot;
 mod inspect;
 mod results;
 
+#[cfg(test)]
+mod plans;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -44,7 +58,7 @@ use std::sync::Arc;
 
 use self::link::Link;
 use self::open::{Location, Settings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// A broker in one file, or in the memory of this process. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
@@ -68,8 +82,4 @@ impl SqliteBroker {
         let link = Arc::new(Link::open(location)?);
         Ok(Self { link })
     }
-}
-
-fn unbuilt(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} is not built yet"))
 }

@@ -1,0 +1,323 @@
+//! Verdicts in: numbered batches, one at a time for each queue, repeated until they are settled.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::params;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::bell::Topic;
+use super::link::Link;
+use super::place::{QueueId, held};
+use super::seat::{Seat, Session};
+use super::started::tag;
+use super::tx::Tx;
+use super::{dead, moves, records, session, stream};
+use crate::broker::marked::Marked;
+use crate::broker::outgoing::BATCH_LIMIT;
+use crate::broker::{End, Finished, RevokeCause, Verdict};
+use crate::clock::ceil_ms;
+use crate::error::Error;
+use crate::event::Told;
+use crate::message::MAX_BYTES;
+use crate::record::Record;
+use crate::state::State;
+
+/// So many errors that no repeat mends are enough.
+const MAX_REFUSALS: u32 = 5;
+
+/// A batch on its way. Steps run once, so each try is a new step over the same batch.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    batch: Arc<Batch>,
+    /// `None`: no try is under way.
+    answer: Option<oneshot::Receiver<Result<bool, Error>>>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    session: Session,
+    /// Its number in the session.
+    number: i64,
+    node: Arc<str>,
+    /// By tag: in the order of the claims, whatever order the runs ended in.
+    verdicts: Vec<(i64, Verdict)>,
+    /// What the last try came to, which counts once it is committed.
+    came_to: Mutex<Finished>,
+}
+
+pub(super) async fn finish(
+    link: &Link,
+    seat: &Seat,
+    verdicts: Vec<Verdict>,
+) -> Result<Finished, Error> {
+    let mut slot = seat.finishing.lock().await;
+    // Of a call whose future was dropped.
+    settle(link, seat, &mut slot).await?;
+    let mut finished = Finished::default();
+    let mut rest = verdicts.into_iter().peekable();
+    while rest.peek().is_some() {
+        let batch = next_batch(&mut rest);
+        let all = batch.len();
+        let Some(session) = seat.session() else {
+            finished.lost += all;
+            continue;
+        };
+        let mut verdicts: Vec<(i64, Verdict)> = batch
+            .into_iter()
+            .filter_map(|v| Some((tag(v.receipt, session.generation)?, v)))
+            .collect();
+        verdicts.sort_by_key(|(tag, _)| *tag);
+        finished.lost += all - verdicts.len();
+        if verdicts.is_empty() {
+            continue;
+        }
+        let batch = Arc::new(Batch {
+            number: session.finishes + 1,
+            session,
+            node: seat.node.clone(),
+            verdicts,
+            came_to: Mutex::default(),
+        });
+        *slot = Some(Unsettled {
+            batch,
+            answer: None,
+        });
+        let one = settle(link, seat, &mut slot).await?;
+        finished.applied += one.applied;
+        finished.lost += one.lost;
+    }
+    Ok(finished)
+}
+
+/// The next verdicts, within the bounds of a batch.
+fn next_batch(rest: &mut std::iter::Peekable<impl Iterator<Item = Verdict>>) -> Vec<Verdict> {
+    let (mut batch, mut room) = (Vec::new(), MAX_BYTES);
+    while let Some(verdict) =
+        rest.next_if(|v| batch.is_empty() || batch.len() < BATCH_LIMIT && size(v) <= room)
+    {
+        if !batch.is_empty() {
+            room -= size(&verdict);
+        }
+        batch.push(verdict);
+    }
+    batch
+}
+
+/// The bytes that a verdict writes, more or less.
+fn size(verdict: &Verdict) -> usize {
+    let end = match &verdict.end {
+        End::Retry { body, .. } => body.len(),
+        End::Dead { reason, .. } => reason.len(),
+        End::Done | End::Snooze(_) | End::Return | End::Revoked(_) => 0,
+    };
+    let record = |r: &Record| {
+        let result = r.result.as_ref().map_or(0, |r| r.get().len());
+        let error = r.error.as_ref().map_or(0, |e| {
+            e.kind.len() + e.message.len() + e.chain.iter().map(String::len).sum::<usize>()
+        });
+        256 + r.task.len() + result + error
+    };
+    end + verdict.record.as_ref().map_or(0, record)
+}
+
+/// Repeats a batch until it is applied or its session is lost.
+async fn settle(link: &Link, seat: &Seat, slot: &mut Option<Unsettled>) -> Result<Finished, Error> {
+    let (mut wait, mut refusals) = (Duration::from_millis(20), 0);
+    while let Some(unsettled) = slot {
+        let batch = unsettled.batch.clone();
+        let generation = batch.session.generation;
+        let lost = Finished {
+            applied: 0,
+            lost: batch.verdicts.len(),
+        };
+        if !seat.holds(generation) {
+            *slot = None;
+            return Ok(lost);
+        }
+        match attempt(link, unsettled).await {
+            Ok(true) => {
+                *slot = None;
+                seat.finished(generation, batch.number);
+                return Ok(batch.came_to());
+            }
+            Ok(false) => {
+                *slot = None;
+                let why = "its lease was past and its deliveries were given back, or the file is an older one";
+                seat.lost(generation, why);
+                return Ok(lost);
+            }
+            // What is under way still is not begun again: it is waited for on.
+            Err(_) if unsettled.answer.is_some() => continue,
+            Err(error) if error.is_transient() => {
+                tracing::debug!(queue = %seat.queue, %error, "verdicts are tried again");
+            }
+            Err(error) => {
+                refusals += 1;
+                if refusals == MAX_REFUSALS {
+                    *slot = None;
+                    seat.give_up(generation, "its verdicts are refused");
+                    return Err(error);
+                }
+            }
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(1));
+    }
+    Ok(Finished::default())
+}
+
+/// One try, or what is left of it. False: the session is lost.
+async fn attempt(link: &Link, unsettled: &mut Unsettled) -> Result<bool, Error> {
+    if unsettled.answer.is_none() {
+        let batch = unsettled.batch.clone();
+        let begun = link.begin(move |tx| batch.apply(tx)).await?;
+        unsettled.answer = Some(begun);
+    }
+    let Some(answer) = &mut unsettled.answer else {
+        return Ok(false);
+    };
+    let came_to = link.answered(answer).await;
+    if answer.is_terminated() {
+        unsettled.answer = None;
+    }
+    came_to
+}
+
+impl Batch {
+    fn came_to(&self) -> Finished {
+        *self.came_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The step. False: the session is not ours any more.
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
+        let Session { key, claims, .. } = self.session;
+        let sql = "UPDATE session SET finishes = ?3 \
+                   WHERE id = ?1 AND owner = ?2 AND finishes = ?3 - 1 AND claims >= ?4 RETURNING queue";
+        let row = params![key.id, key.owner.as_bytes(), self.number, claims];
+        let queue = tx.maybe(sql, row, |row| row.get(0).map(QueueId))?;
+        let Some(queue) = queue else {
+            return self.was_applied(tx);
+        };
+        let holds_suspect = session::holds_suspect(tx, key.id)?;
+        let mut finished = Finished::default();
+        let (mut told, mut returned) = (Vec::new(), Vec::new());
+        for (tag, verdict) in &self.verdicts {
+            let Some(message) = release(tx, held(key.id, *tag), &verdict.end)? else {
+                finished.lost += 1;
+                continue;
+            };
+            finished.applied += 1;
+            count(tx, queue, &verdict.end);
+            if let Some(attempt) = &verdict.event
+                && !was_told(tx, queue, verdict)?
+            {
+                told.push(Told::ended(attempt, &verdict.end));
+            }
+            let due = move_on(tx, queue, message, &verdict.end, &mut returned)?;
+            if let Some(record) = &verdict.record {
+                records::write(tx, queue, record, due)?;
+            }
+        }
+        for message in returned.iter().rev() {
+            moves::put_back(tx, queue, message)?;
+        }
+        stream::tell(tx, queue, Some(&self.node), &told)?;
+        tx.counts(queue).held -= finished.applied;
+        if holds_suspect {
+            // There may be room for the next one.
+            tx.ring(Topic::Work);
+        }
+        *self.came_to.lock().unwrap_or_else(PoisonError::into_inner) = finished;
+        Ok(true)
+    }
+
+    /// Whether an earlier try was committed, unseen; otherwise the session is given up.
+    fn was_applied(&self, tx: &Tx<'_>) -> Result<bool, Error> {
+        let Session { key, claims, .. } = self.session;
+        let sql =
+            "SELECT 1 FROM session WHERE id = ?1 AND owner = ?2 AND finishes = ?3 AND claims >= ?4";
+        let row = params![key.id, key.owner.as_bytes(), self.number, claims];
+        let applied = tx.maybe(sql, row, |_| Ok(()))?.is_some();
+        if !applied {
+            session::resign(tx, key)?;
+        }
+        Ok(applied)
+    }
+}
+
+/// Takes a delivery out: its message, if that goes on somewhere. `None`: it is not there.
+fn release(tx: &Tx<'_>, tag: i64, end: &End) -> Result<Option<Option<Marked>>, Error> {
+    let mut message = None;
+    if !matches!(end, End::Done | End::Revoked(_)) {
+        let sql = "SELECT priority, crashes, body FROM held WHERE tag = ?1";
+        message = tx.maybe(sql, [tag], |row| moves::marked(row, 0))?;
+    }
+    let gone = tx.run("DELETE FROM held WHERE tag = ?1", [tag])?;
+    Ok((gone > 0).then_some(message))
+}
+
+/// Puts a message where its verdict says; when it is due there.
+fn move_on(
+    tx: &mut Tx<'_>,
+    queue: QueueId,
+    message: Option<Marked>,
+    end: &End,
+    returned: &mut Vec<Marked>,
+) -> Result<u64, Error> {
+    let now = tx.now();
+    let Some(message) = message else {
+        return Ok(now);
+    };
+    match end {
+        End::Done | End::Revoked(_) => Ok(now),
+        End::Retry { after, body } => {
+            let due = now.saturating_add(ceil_ms(*after));
+            let body = body.clone();
+            moves::push(tx, queue, &Marked { body, ..message }, due)?;
+            Ok(due)
+        }
+        End::Snooze(after) => {
+            let due = now.saturating_add(ceil_ms(*after));
+            moves::push(tx, queue, &message, due)?;
+            Ok(due)
+        }
+        End::Return => {
+            returned.push(message);
+            Ok(now)
+        }
+        End::Dead { state, reason } => {
+            dead::push(tx, queue, &message, *state, reason)?;
+            Ok(now)
+        }
+    }
+}
+
+/// Whoever revoked it has written that it is over, and told it: a moment after it was claimed.
+fn was_told(tx: &Tx<'_>, queue: QueueId, verdict: &Verdict) -> Result<bool, Error> {
+    let id = match (&verdict.end, &verdict.record) {
+        (End::Revoked(RevokeCause::Requested), Some(record)) => record.id,
+        _ => return Ok(false),
+    };
+    let stands = records::written(tx, queue, id)?;
+    Ok(stands.is_some_and(|(record, _)| record.state.is_final()))
+}
+
+fn count(tx: &mut Tx<'_>, queue: QueueId, end: &End) {
+    let counts = tx.counts(queue);
+    let total = match end {
+        End::Done => &mut counts.total_succeeded,
+        End::Retry { .. } => &mut counts.total_retried,
+        // Neither an attempt nor an end.
+        End::Snooze(_) => return,
+        End::Return => &mut counts.total_returned,
+        End::Dead {
+            state: State::Failure,
+            ..
+        } => &mut counts.total_failed,
+        End::Dead { .. } => &mut counts.total_dead,
+        End::Revoked(_) => &mut counts.total_revoked,
+    };
+    *total += 1;
+}

@@ -1,0 +1,75 @@
+//! Sessions whose worker is gone: what they held is given back, a part at a time; and what is past its time leaves.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::give::{self, Given, Over};
+use super::janitor;
+use super::link::Link;
+use super::place::QueueId;
+use super::seat::Seat;
+use super::session::{self, Key};
+use super::tx::Tx;
+use crate::broker::Swept;
+use crate::error::Error;
+
+/// So many parts of what is past its time leave by one sweep: the next one goes on.
+const MAX_PARTS: usize = 1_000;
+
+/// Sweeps the queues of a consumer, where it may.
+pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Error> {
+    let mut all = Swept::default();
+    for seat in seats {
+        let Some(ours) = seat.session() else {
+            continue;
+        };
+        loop {
+            let (seat_, key) = (seat.clone(), ours.key);
+            let step = link.write(move |tx| give_next(tx, &seat_, key));
+            let Some(given) = step.await? else {
+                break;
+            };
+            given.report(&seat.queue);
+            all.returned += given.swept.returned;
+            all.dead += given.swept.dead;
+        }
+    }
+    for _ in 0..MAX_PARTS {
+        if !link.write(janitor::expire).await? {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// Gives back a part of what the next session past its lease held. `None`: there is none, or we may not judge.
+fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Option<Given>, Error> {
+    let Some(queue) = session::may_sweep(tx, ours)? else {
+        return Ok(None);
+    };
+    let Some(over) = past(tx, queue, ours)? else {
+        return Ok(None);
+    };
+    let given = give::give(tx, queue, &seat.queue, over, &seat.node)?;
+    if given.more {
+        // Its worker may come back before the rest is given back.
+        session::disown(tx, over.id)?;
+    } else {
+        session::end(tx, over.id)?;
+    }
+    Ok(Some(given))
+}
+
+/// The session that is past its lease for the longest time.
+fn past(tx: &Tx<'_>, queue: QueueId, ours: Key) -> Result<Option<Over>, Error> {
+    let sql = "SELECT id, retired FROM session WHERE queue = ?1 AND deadline < ?2 AND id <> ?3 \
+               ORDER BY deadline LIMIT 1";
+    let row = params![queue.0, tx.now_column(), ours.id];
+    tx.maybe(sql, row, |row| {
+        Ok(Over {
+            id: row.get(0)?,
+            crashed: !row.get::<_, bool>(1)?,
+        })
+    })
+}
