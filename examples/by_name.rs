@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
-use taskq_client::{Client, SendOptions};
+use taskq_client::{Client, PublishedTask, SendOptions};
 use taskq_examples::{Fault, Place};
 
 const TASK: &str = "lessons.distance";
@@ -36,17 +36,7 @@ async fn lesson(broker: &str) -> Result<(), Fault> {
         .await?;
 
     // Workers publish what they offer, so a sender can look before it sends. `taskq list` shows the same.
-    let task = loop {
-        match client.task(TASK).await? {
-            Some(task) if task.live => break task,
-            _ => {
-                eprintln!(
-                    "by_name: no worker offers {TASK}; start by_name_worker -Q lessons.names"
-                );
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    };
+    let task = published(&client).await?;
     let params = task
         .params
         .iter()
@@ -79,4 +69,16 @@ async fn lesson(broker: &str) -> Result<(), Fault> {
         Err(why) => println!("{why}"),
     }
     Ok(())
+}
+
+/// The task as a live worker publishes it; half a minute is time enough to start one.
+async fn published(client: &Client) -> Result<PublishedTask, Fault> {
+    for _ in 0..30 {
+        match client.task(TASK).await? {
+            Some(task) if task.live => return Ok(task),
+            _ => eprintln!("by_name: no worker offers {TASK}: start by_name_worker"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err("no worker came".into())
 }
