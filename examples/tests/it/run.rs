@@ -73,8 +73,17 @@ pub(crate) fn end_of(mut child: Child) -> Ended {
 
 /// What a supervisor does first: SIGTERM.
 pub(crate) fn ask_to_end(child: &Child) {
+    signal(child, "-TERM");
+}
+
+/// What Ctrl-C does: SIGINT.
+pub(crate) fn interrupt(child: &Child) {
+    signal(child, "-INT");
+}
+
+fn signal(child: &Child, which: &str) {
     let mut kill = Command::new("kill");
-    let status = kill.args(["-TERM", &child.id().to_string()]).status();
+    let status = kill.args([which, &child.id().to_string()]).status();
     assert!(status.expect("kill runs").success());
 }
 
