@@ -1,0 +1,182 @@
+//! taskq at work: a few thousand deliveries through three queues, some slow, some that fail and are tried again, one that
+//! fails for good, and a report that tells how far it has got.
+//!
+//! `cargo run --release --example quickstart`, with `--broker redis://127.0.0.1:6379/0` the very same on Redis.
+
+mod data;
+mod place;
+mod screen;
+mod seen;
+mod table;
+mod tasks;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use taskq_client::{Awaited, Client, DeadFilter, QueueName, Record, TaskHandle, WaitError};
+use taskq_examples::Fault;
+use taskq_worker::{CancellationToken, RunError, Worker, broker};
+use tokio::signal::ctrl_c;
+use tokio::task::JoinHandle;
+
+use data::Delivery;
+use screen::Screen;
+use seen::{Seen, Watching};
+
+/// How long a call may take to be accepted, and the broker to be reached.
+const REACH: Duration = Duration::from_secs(3);
+/// Nothing here takes as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many tasks run at once.
+const SLOTS: usize = 100;
+/// What a program answers that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Runs a few thousand deliveries through three queues, and shows what becomes of them
+#[derive(Debug, Parser)]
+#[command(name = "quickstart", version)]
+struct Args {
+    /// The broker [default: one of its own, made anew]
+    #[arg(
+        short,
+        long,
+        env = "TASKQ_BROKER_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    broker: Option<String>,
+
+    /// Keep the worker running afterwards, for a look with `taskq`, until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match quickstart(Args::parse()).await {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("quickstart: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
+    let url = place::broker(args.broker)?;
+    let broker = broker::connect(&url).await?;
+    let client = Client::builder().send_deadline(REACH).over(broker.clone());
+    tokio::time::timeout(REACH, clear(&client))
+        .await
+        .map_err(|_| format!("the broker at {} does not answer", table::shown(&url)))??;
+
+    let seen = Arc::new(Seen::default());
+    let stop = CancellationToken::new();
+    let worker = Worker::builder()
+        .backend(broker)
+        .queues(tasks::QUEUES)
+        .concurrency(SLOTS)
+        .grace(Duration::from_secs(2))
+        .middleware(Watching(seen.clone()))
+        .stop(stop.clone())
+        .build()?;
+    let mut worker = tokio::spawn(worker.run());
+
+    let began = Instant::now();
+    let end = tokio::select! {
+        done = work(&client, &seen) => Some(done?),
+        pressed = ctrl_c() => {
+            pressed?;
+            None
+        }
+        end = &mut worker => {
+            end??;
+            return Err("the worker ended too early".into());
+        }
+    };
+    let took = began.elapsed();
+    let Some(ends) = end else {
+        stopped(stop, worker).await?;
+        println!(
+            "\nstopped: {} ended, the rest waits in its queues",
+            seen.ended()
+        );
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    table::print(&ends, &seen, took);
+    table::print_where_to_look(&ends, &url, args.stay);
+    if args.stay {
+        ctrl_c().await?;
+    }
+    stopped(stop, worker).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The warm stop: what runs may end.
+async fn stopped(
+    stop: CancellationToken,
+    worker: JoinHandle<Result<(), RunError>>,
+) -> Result<(), Fault> {
+    stop.cancel();
+    Ok(worker.await??)
+}
+
+/// Takes away what an earlier run has left.
+async fn clear(client: &Client) -> Result<(), Fault> {
+    for name in tasks::QUEUES {
+        let queue: QueueName = name.parse()?;
+        client.purge(&queue).await?;
+        client
+            .drop_dead(&DeadFilter::default().queue(queue))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Sends it all, draws until all of it has ended, and answers how each call did.
+async fn work(client: &Client, seen: &Seen) -> Result<Vec<Record>, Fault> {
+    let deliveries = data::deliveries()?;
+    let notices: Vec<&Delivery> = deliveries.iter().filter(|d| d.is_told()).collect();
+    eprintln!(
+        "{} deliveries, {} notices and a report, {SLOTS} at once",
+        deliveries.len(),
+        notices.len()
+    );
+    let mut screen = Screen::new(deliveries.len(), notices.len())?;
+
+    let report = client.send(tasks::report::call(30)).await?;
+    let told: Vec<_> = notices
+        .into_iter()
+        .map(|d| tasks::notify::call(d.id.clone(), d.to.city.clone()))
+        .collect();
+    let rides = deliveries.into_iter().map(tasks::deliver::call).collect();
+    let mut sent = vec![Awaited::from(&report)];
+    sent.extend(accepted(client.send_many(rides).await)?);
+    sent.extend(accepted(client.send_many(told).await)?);
+
+    let ends = {
+        let drawing = async {
+            loop {
+                tokio::time::sleep(screen::PACE).await;
+                let progress = report.progress().await.ok().flatten();
+                screen.draw(seen, progress.as_ref());
+            }
+        };
+        tokio::select! {
+            ends = client.wait_all_records(sent, PATIENCE) => ends,
+            () = drawing => Vec::new(),
+        }
+    };
+    let last = report.progress().await?;
+    screen.finish(seen, last.as_ref());
+    Ok(ends.into_iter().collect::<Result<_, WaitError>>()?)
+}
+
+fn accepted<R>(
+    answers: Vec<Result<TaskHandle<R>, taskq_client::Error>>,
+) -> Result<Vec<Awaited>, Fault> {
+    let handles = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(handles.iter().map(Awaited::from).collect())
+}

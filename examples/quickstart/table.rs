@@ -1,0 +1,104 @@
+//! What became of it all.
+
+use std::time::Duration;
+
+use taskq_client::{Record, State};
+
+use crate::seen::Seen;
+use crate::tasks::{deliver, notify, report};
+
+/// A line for each task.
+pub(crate) fn print(ends: &[Record], seen: &Seen, took: Duration) {
+    println!();
+    println!(
+        "{:<20} {:>6} {:>8} {:>5} {:>9} {:>9} {:>7}",
+        "TASK", "DONE", "RETRIED", "DEAD", "P50", "P95", "PER S"
+    );
+    for task in [deliver::DEF.name, notify::DEF.name, report::DEF.name] {
+        let of_it = || ends.iter().filter(|record| record.task == task);
+        let done = of_it().filter(|r| r.state == State::Success).count();
+        let dead = of_it().count() - done;
+        let retried: u32 = of_it().map(|r| r.attempts.saturating_sub(1)).sum();
+        let attempts = seen.of(task);
+        let mut sorted = attempts.took;
+        sorted.sort_unstable();
+        let quantile = |q: f64| {
+            let place = (sorted.len() as f64 * q) as usize;
+            sorted.get(place).or(sorted.last()).map(milliseconds)
+        };
+        println!(
+            "{task:<20} {done:>6} {retried:>8} {dead:>5} {:>9} {:>9} {:>7}",
+            quantile(0.5).unwrap_or_default(),
+            quantile(0.95).unwrap_or_default(),
+            rate(done as f64 / took.as_secs_f64()),
+        );
+    }
+    println!("\n{} calls in {:.2} s", ends.len(), took.as_secs_f64());
+    for record in ends.iter().filter(|r| r.state != State::Success) {
+        let why = record.error.as_ref().map_or("", |e| e.message.as_str());
+        println!("{} {}: {why}", record.task, record.state);
+    }
+}
+
+/// The commands that show the same.
+pub(crate) fn print_where_to_look(ends: &[Record], url: &str, stays: bool) {
+    let id = |task: &str, state: State| {
+        let fits = |record: &&Record| record.task == task && record.state == state;
+        let found = ends.iter().find(fits);
+        found.map_or_else(|| "ID".to_owned(), |record| record.id.to_string())
+    };
+    let alone = url.starts_with("memory:");
+    println!();
+    if alone {
+        println!(
+            "It ran over a broker inside this program, and is gone with it. On one that others reach:\n"
+        );
+        println!("  export TASKQ_BROKER_URL=redis://127.0.0.1:6379/0");
+    } else if stays {
+        println!("The worker stays until Ctrl-C. The same in another terminal:\n");
+        println!("  export TASKQ_BROKER_URL={}", shown(url));
+    } else {
+        println!("What is stored of it stays. The same, the worker's side too:\n");
+        println!("  export TASKQ_BROKER_URL={}", shown(url));
+    }
+    if !stays {
+        println!("  cargo run --release --example quickstart -- --stay");
+    }
+    let (report, dead) = match alone || !stays {
+        // Each run has ids of its own.
+        true => ("ID".to_owned(), "ID".to_owned()),
+        false => (
+            id(report::DEF.name, State::Success),
+            id(deliver::DEF.name, State::Failure),
+        ),
+    };
+    for (command, what) in [
+        ("inspect stats".to_owned(), "what the worker has done"),
+        ("inspect active".to_owned(), "what runs now"),
+        ("queues".to_owned(), "what lies in the queues"),
+        ("dead list".to_owned(), "what failed for good"),
+        (format!("why {dead}"), "why it did"),
+        (format!("result {report}"), "what the report says"),
+    ] {
+        println!("  cargo run --release -p taskq-cli -- {command:<44} # {what}");
+    }
+}
+
+/// The broker's address without a password.
+pub(crate) fn shown(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}…{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn milliseconds(time: &Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
+}
+
+fn rate(per_second: f64) -> String {
+    let decimals = if per_second < 10.0 { 1 } else { 0 };
+    format!("{per_second:.decimals$}")
+}

@@ -1,0 +1,10 @@
+//! What every lesson needs and none is about: the broker's address, and a worker in the same process.
+
+mod beside;
+mod place;
+
+pub use beside::with_worker;
+pub use place::{DEFAULT_BROKER, Place};
+
+/// Why a lesson ended early.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,137 @@
+//! The quickstart: what the README shows first.
+
+#[path = "../../quickstart/place.rs"]
+#[expect(dead_code, reason = "only what can be tested by itself is called")]
+mod place;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use private_redis::RedisServer;
+
+use crate::run::{Ended, end_of, interrupt, program, run};
+
+/// The words of the table's line of a task: done, retried, dead.
+fn row<'a>(ended: &'a Ended, task: &str) -> Vec<&'a str> {
+    let lines = ended.lines();
+    let row = lines.iter().find(|line| line.starts_with(task));
+    row.expect("a line of the table")
+        .split_whitespace()
+        .collect()
+}
+
+fn is_whole(ended: &Ended) {
+    assert_eq!(row(ended, "quickstart.deliver")[1..4], ["2999", "0", "1"]);
+    // Of 600 notices 30 are refused three times and 90 once.
+    assert_eq!(row(ended, "quickstart.notify")[1..4], ["600", "180", "0"]);
+    assert_eq!(row(ended, "quickstart.report")[1..4], ["1", "0", "0"]);
+    let text = &ended.stdout;
+    assert!(text.contains("\n3601 calls in "), "{text}");
+    let failed = "\nquickstart.deliver FAILURE: ENT-001235 has nothing to deliver\n";
+    assert!(text.contains(failed), "{text}");
+    // Without a terminal: lines, and the last one says that all is done.
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    let all = "deliveries 3000 of 3000, notices 600 of 600 (180 tried again), report 30 of 30";
+    assert!(last.ends_with(all), "{}", ended.stderr);
+}
+
+#[test]
+fn it_runs_by_itself() {
+    is_whole(&run(program("quickstart")));
+}
+
+#[test]
+fn it_runs_over_redis_and_again() {
+    let redis = RedisServer::start();
+    for _ in 0..2 {
+        let mut quickstart = program("quickstart");
+        quickstart.args(["--broker", &redis.url()]);
+        let ended = run(quickstart);
+        is_whole(&ended);
+        let export = format!("  export TASKQ_BROKER_URL={}", redis.url());
+        assert!(ended.stdout.contains(&export), "{}", ended.stdout);
+    }
+}
+
+/// Ctrl-C in the middle: what runs ends, what waits is told of, and a second run is whole.
+#[test]
+fn ctrl_c_in_the_middle_is_clean() {
+    let redis = RedisServer::start();
+    let start = || {
+        let mut quickstart = program("quickstart");
+        quickstart.args(["--broker", &redis.url()]);
+        quickstart.spawn().expect("it starts")
+    };
+    let mut child = start();
+    let mut lines = BufReader::new(child.stderr.take().expect("its stderr")).lines();
+    let progress = lines.find(|line| line.as_ref().is_ok_and(|l| l.contains(" of 3000")));
+    assert!(progress.is_some(), "it tells of its progress");
+    interrupt(&child);
+    let ended = end_of(child);
+    assert_eq!(ended.status, Some(130), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\nstopped: "), "{}", ended.stdout);
+
+    is_whole(&end_of(start()));
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named() {
+    let mut quickstart = program("quickstart");
+    quickstart.args(["--broker", "redis://ana:secret@127.0.0.1:1/0"]);
+    let ended = run(quickstart);
+    assert_eq!(ended.status, Some(1));
+    assert!(ended.stderr.contains("127.0.0.1:1"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_of_its_own_is_made_anew() {
+    let folder = std::env::temp_dir().join(format!("quickstart-{}", std::process::id()));
+    let url = "sqlite://{data}/taskq/quickstart.db";
+    let made = || place::made_anew(url, Some(&folder)).map_err(|e| e.to_string());
+    let file = folder.join("taskq/quickstart.db");
+
+    let expected = format!("sqlite://{}", file.display());
+    assert_eq!(made().as_deref(), Ok(&*expected));
+    for ending in ["", "-wal", "-shm"] {
+        fs::write(format!("{}{ending}", file.display()), "old").expect("a file");
+    }
+    assert!(made().is_ok());
+    assert_eq!(
+        fs::read_dir(folder.join("taskq"))
+            .expect("a folder")
+            .count(),
+        0
+    );
+
+    // What is in the way and is no file of ours is not taken away.
+    fs::create_dir(&file).expect("a folder");
+    assert!(
+        made()
+            .expect_err("a folder is in the way")
+            .contains("can not be taken away")
+    );
+    fs::remove_dir_all(&folder).expect("it is gone");
+    assert!(
+        place::made_anew(url, None)
+            .expect_err("no place")
+            .to_string()
+            .contains("HOME")
+    );
+}
+
+#[test]
+fn the_data_folder_is_where_the_user_has_it() {
+    let found = |xdg: &str, home: &str| {
+        place::data_folder(Some(OsString::from(xdg)), Some(OsString::from(home)))
+    };
+    let path = |p: &str| Some(Path::new(p).to_owned());
+    assert_eq!(found("/xdg", "/home/ana"), path("/xdg"));
+    assert_eq!(
+        found("relative", "/home/ana"),
+        path("/home/ana/.local/share")
+    );
+    assert_eq!(found("", ""), None::<PathBuf>);
+}
