@@ -41,7 +41,7 @@ const LEAST_THREADS: usize = 512;
 
 /// For who tries a worker with the broker of tests.
 const IN_MEMORY: &str = "memory:// is a broker inside this process: what it holds ends with it, and no other program reaches it, \
-    neither one that sends nor taskq; redis://host:6379/0 is one that all reach";
+    neither one that sends nor taskq; sqlite:///path/to/file and redis://host:6379/0 are ones that all reach";
 
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///

@@ -332,6 +332,7 @@ mod tests {
             version: "0".into(),
             active: 0,
             processed: 0,
+            stopping: false,
         };
         let ttl = Duration::from_secs(10);
         broker.register(&card, &[], ttl).await.unwrap();

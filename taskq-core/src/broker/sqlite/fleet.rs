@@ -227,6 +227,7 @@ mod tests {
             version: "0".into(),
             active: 0,
             processed: 0,
+            stopping: false,
         }
     }
 

@@ -290,6 +290,7 @@ mod tests {
             id: id.into(),
             node: "w@host".into(),
             body: text.into(),
+            notices: Vec::new(),
         }
     }
 
