@@ -296,10 +296,10 @@ impl Book {
         Some(idle || (first && when == When::AtOnce))
     }
 
-    /// A function that has not begun never does; false: it has.
+    /// A function that has not begun never does; false: it has, as all may have that are settled already.
     pub(crate) fn never_begins(&mut self, key: Key) -> bool {
         let Some(entry) = self.get_mut(key) else {
-            return true;
+            return false;
         };
         entry.given_up |= entry.run.is_none();
         entry.given_up

@@ -318,6 +318,7 @@ mod tests {
         assert_eq!(scene.slots.available_permits(), 1, "its slot is free");
         assert!(matches!(scene.end(), Some(End::Retry { .. })));
         assert_eq!((ledger.open(), ledger.load()), (0, (0, 1)));
+        assert!(!scene.held.never_runs(), "it does");
         let until = ledger.next_step(grace).expect("a stray");
         assert!(
             ledger

@@ -26,12 +26,22 @@ pub(crate) struct Faults {
     pub(crate) down: AtomicBool,
     /// Beats are answered, but do not arrive.
     pub(crate) deaf_to_beats: AtomicBool,
+    /// The next announcement of a stop is not answered.
+    pub(crate) deaf_to_retire: AtomicBool,
     /// Sessions do not close.
     pub(crate) never_closes: AtomicBool,
     /// Verdicts are refused for good.
     pub(crate) refuses_verdicts: AtomicBool,
     /// No queue can be added or cancelled.
     pub(crate) refuses_queues: AtomicBool,
+    /// A queue that is to be added is not answered.
+    pub(crate) hold_queues: AtomicBool,
+    /// Calls that were not answered so.
+    pub(crate) queues_held: AtomicUsize,
+    /// A queue that is cancelled is left, and the answer says that nothing was taken from it.
+    pub(crate) denies_queues: AtomicBool,
+    /// Claims are not answered.
+    pub(crate) hold_claims: AtomicBool,
     /// Verdicts are not acknowledged.
     pub(crate) hold_verdicts: AtomicBool,
     /// Runs that began are told to nobody, though the answer says otherwise.
@@ -194,6 +204,9 @@ impl Consumer for FlakyConsumer {
         faults.claims.fetch_add(1, Ordering::SeqCst);
         faults.most_claimed.fetch_max(max, Ordering::SeqCst);
         let mut deliveries = self.inner.claim(max, wait).await?;
+        while faults.hold_claims.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         for delivery in &mut deliveries {
             let crashes = faults.crashes.load(Ordering::SeqCst);
             delivery.crashes = delivery.crashes.max(u8::try_from(crashes).unwrap());
@@ -235,6 +248,9 @@ impl Consumer for FlakyConsumer {
     }
 
     async fn retire(&self) -> Result<(), Error> {
+        if self.faults.deaf_to_retire.swap(false, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.faults.reach()?;
         self.faults.retired.fetch_add(1, Ordering::SeqCst);
         self.inner.retire().await
@@ -250,6 +266,11 @@ impl Consumer for FlakyConsumer {
 
     async fn attach(&self, served: Served) -> Result<(), Error> {
         self.faults.reach_queues()?;
+        let held = usize::from(self.faults.hold_queues.load(Ordering::SeqCst));
+        self.faults.queues_held.fetch_add(held, Ordering::SeqCst);
+        while self.faults.hold_queues.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         self.inner.attach(served).await
     }
 
@@ -257,7 +278,7 @@ impl Consumer for FlakyConsumer {
         // It is left, the answer gets lost.
         let took = self.inner.detach(queue).await?;
         self.faults.reach_queues()?;
-        Ok(took)
+        Ok(took && !self.faults.denies_queues.load(Ordering::SeqCst))
     }
 
     fn lease(&self) -> Duration {

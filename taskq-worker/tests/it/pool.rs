@@ -1,6 +1,7 @@
 //! Queues and slots that change while the worker runs, in one process.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -176,9 +177,7 @@ async fn with_the_broker_away_no_queue_comes_in_addition_and_one_can_be_left() {
     let flaky = Flaky::new(MemoryBroker::new());
     let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
     let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
-    faults
-        .refuses_queues
-        .store(true, std::sync::atomic::Ordering::SeqCst);
+    faults.refuses_queues.store(true, Ordering::SeqCst);
     assert_eq!(
         add(&bench.broker, "geo", 1).await,
         error("geo is not taken from: nobody at test:1")
@@ -190,15 +189,46 @@ async fn with_the_broker_away_no_queue_comes_in_addition_and_one_can_be_left() {
         )
     );
     card_is(&bench.broker, &[], 8).await;
-    faults
-        .refuses_queues
-        .store(false, std::sync::atomic::Ordering::SeqCst);
+    faults.refuses_queues.store(false, Ordering::SeqCst);
     assert!(matches!(add(&bench.broker, "geo", 1).await, Done::Ok(_)));
     card_is(&bench.broker, &["geo"], 8).await;
     assert_eq!(
         cancel(&bench.broker, "celery").await,
         error("it did not take from celery: it takes from geo")
     );
+}
+
+/// Orders that change the queues have their turns; one that waits too long for its own does nothing, and says so.
+#[tokio::test]
+async fn an_order_whose_turn_does_not_come_is_refused() {
+    let flaky = Flaky::new(MemoryBroker::new());
+    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
+    faults.hold_queues.store(true, Ordering::SeqCst);
+    let refused = "another order that changes its queues is still under way, nothing was done about celery: ask again";
+    let (first, ()) = tokio::join!(add(&bench.broker, "geo", 1), async {
+        until(async || (faults.queues_held.load(Ordering::SeqCst) == 1).then_some(())).await;
+        assert_eq!(cancel(&bench.broker, "celery").await, error(refused));
+        faults.hold_queues.store(false, Ordering::SeqCst);
+    });
+    assert_eq!(first, ok("takes from geo now, all in all from celery, geo"));
+    card_is(&bench.broker, &["celery", "geo"], 8).await;
+}
+
+/// Its consumer had left it before, and the answer to that got lost: it is noted all the same.
+#[tokio::test]
+async fn a_queue_that_was_left_already_is_noted_as_left() {
+    let flaky = Flaky::new(MemoryBroker::new());
+    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| {
+        b.queues(["celery", "geo"])
+    });
+    faults.denies_queues.store(true, Ordering::SeqCst);
+    let left = "takes nothing more from geo, what it holds of it runs on: it takes from celery";
+    assert_eq!(cancel(&bench.broker, "geo").await, ok(left));
+    card_is(&bench.broker, &["celery"], 8).await;
+    let not = "it did not take from geo: it takes from celery";
+    assert_eq!(cancel(&bench.broker, "geo").await, error(not));
 }
 
 #[tokio::test]

@@ -205,3 +205,23 @@ fn what_is_revoked_before_its_thread_is_free_ends_at_once_and_does_not_run() {
         assert_eq!(gate.begun(), 2);
     });
 }
+
+/// A claim is under way when it is revoked: what the claim brings would be DEAD, whatever its task is, and nobody wants it.
+#[tokio::test]
+async fn what_can_not_run_and_is_revoked_while_it_is_claimed_is_not_dead() {
+    let flaky = Flaky::new(MemoryBroker::new());
+    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    faults.hold_claims.store(true, Ordering::SeqCst);
+    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
+    let [revoked, other] = [
+        bench.send(Message::new("nobodys")).await,
+        bench.send(Message::new("nobodys")).await,
+    ];
+    let claimed = async || bench.broker.depth(&celery()).await.unwrap().in_flight == 2;
+    until(async || claimed().await.then_some(())).await;
+    let answer = tell(&bench.broker, order(revoked, false)).await;
+    assert!(answer.get("ok").is_some(), "{answer}");
+    faults.hold_claims.store(false, Ordering::SeqCst);
+    assert_eq!(bench.end_of(revoked).await.state, State::Revoked);
+    assert_eq!(bench.end_of(other).await.state, State::Dead);
+}

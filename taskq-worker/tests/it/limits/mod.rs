@@ -16,6 +16,7 @@ use taskq_worker::{Builder, Message, Outcome, RunError, State, TaskId};
 
 use crate::bench::{Bench, celery, error_of, json, until};
 use crate::control::ask;
+use crate::flaky::Flaky;
 use crate::gate::{Gate, HELD, HELD_BLOCKING};
 
 const SOON: Fixed = Fixed(Duration::from_millis(5));
@@ -303,6 +304,23 @@ async fn an_order_counts_for_runs_that_begin_from_then_on() {
         let sentence = refused["error"].as_str().unwrap();
         assert!(sentence.contains(words), "{sentence}");
     }
+}
+
+/// The stop of a worker that is stuck has no grace, which drops its announcement half way: it is announced anew.
+#[tokio::test]
+async fn a_worker_that_is_stuck_announces_its_stop() {
+    let flaky = Flaky::new(MemoryBroker::new());
+    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    faults.deaf_to_retire.store(true, Ordering::SeqCst);
+    let gate = Gate::default();
+    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD_BLOCKING], |b| {
+        b.state(gate.clone()).grace(Duration::ZERO)
+    });
+    bench.send(limited("held_blocking", None, Some(20))).await;
+    let stuck = bench.end().await.unwrap_err();
+    assert!(matches!(stuck, RunError::Stuck { .. }), "{stuck}");
+    assert_eq!(faults.retired.load(Ordering::SeqCst), 1);
+    gate.let_go(1);
 }
 
 #[tokio::test]
