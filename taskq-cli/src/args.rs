@@ -22,17 +22,16 @@ Exit codes: 0 done, 1 what was asked for failed, 2 usage, 69 broker or worker no
 #[derive(Debug, Parser)]
 #[command(name = "taskq", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// Where the broker is
+    /// Where the broker is [default: a file of yours: taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]
     #[arg(
         short,
         long,
         global = true,
         value_name = "URL",
         env = "TASKQ_BROKER_URL",
-        hide_env_values = true,
-        default_value = "redis://127.0.0.1:6379/0"
+        hide_env_values = true
     )]
-    pub(crate) broker: String,
+    pub(crate) broker: Option<String>,
     /// Answer with one line of JSON on stdout
     #[arg(short, long, global = true)]
     pub(crate) json: bool,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
-use taskq_core::broker::Backend;
+use taskq_core::broker::{Backend, ChosenBroker};
 use taskq_core::{Error, ErrorKind};
 
 pub use console::Console;
@@ -83,7 +83,11 @@ where
     match cli.command {
         about::Command::About(about) => about::run(about, console),
         about::Command::OfBroker(command) => {
-            let reach = Reach::connect(cli.broker, connect).await?;
+            let broker = ChosenBroker::from(cli.broker, |name| std::env::var_os(name))?;
+            if let Some(notice) = &broker.notice {
+                console.notice(notice);
+            }
+            let reach = Reach::connect(broker.url, connect).await?;
             cmd::run(command, cli.json, &reach, console).await
         }
     }

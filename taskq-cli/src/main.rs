@@ -92,9 +92,10 @@ fn operator() -> String {
 
 async fn connect(url: String) -> Result<Arc<dyn Backend>, Error> {
     // What is sent there would be gone with this process.
-    if url.starts_with("memory:") {
+    if url.starts_with("memory:") || url.starts_with("sqlite::memory:") {
         return Err(Error::invalid(
-            "a memory:// broker lives inside one process, and no worker runs in this one: use redis://host:6379/0",
+            "a broker in memory lives inside one process, and no worker runs in this one: use a file, such as \
+             sqlite:///var/lib/taskq.db, or redis://host:6379/0",
         ));
     }
     taskq_core::broker::connect(&url).await

@@ -7,7 +7,7 @@ use clap::Parser;
 use logistica::{Logistica, PLAZO, rutas};
 use logistica_dominio::{Almacen, ruta};
 use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, leer_linea, servir};
-use taskq_client::{Client, Error};
+use taskq_client::{ChosenBroker, Client, Error};
 use tokio::time::timeout;
 
 /// Exit status of a service that was started the wrong way, as the worker's.
@@ -48,17 +48,24 @@ async fn main() -> ExitCode {
 
 /// What is to be had before the service can start; without it, it was started the wrong way.
 async fn preparar(comunes: &Argumentos<5002>) -> Result<Logistica, Box<dyn std::error::Error>> {
+    let elegido = ChosenBroker::from(comunes.broker.clone(), |nombre| env::var_os(nombre))?;
+    if let Some(aviso) = &elegido.notice {
+        eprintln!("{aviso}");
+    }
     // What is sent there would be gone with this process.
-    if comunes.broker.starts_with("memory:") {
+    if ["memory:", "sqlite::memory:"]
+        .iter()
+        .any(|m| elegido.url.starts_with(m))
+    {
         return Err(
-            "a memory:// broker lives inside one process, and no worker runs in this one: \
-             use redis://host:6379/0 with --broker (env TASKQ_BROKER_URL)"
+            "a broker in memory lives inside one process, and no worker runs in this one: use a file, such as \
+             sqlite:///var/lib/taskq.db, or redis://host:6379/0, with --broker (env TASKQ_BROKER_URL)"
                 .into(),
         );
     }
     let cliente = Client::builder()
         .send_deadline(PLAZO)
-        .connect(&comunes.broker)
+        .connect(&elegido.url)
         .await?;
     // Nothing else runs yet that this could hold up.
     let almacen = Almacen::abrir(ruta(

@@ -107,12 +107,48 @@ fn the_environment_names_the_broker_and_the_option_beats_it() {
 
 #[test]
 fn a_broker_that_would_die_with_the_process_is_refused() {
-    for line in [&["call", "x"][..], &["inspect", "ping"]] {
-        let said = taskq(&[&["-b", "memory://"], line].concat());
+    for line in [
+        &["-b", "memory://", "call", "x"][..],
+        &["-b", "memory://", "inspect", "ping"],
+        &["-b", "sqlite::memory:", "inspect", "ping"],
+    ] {
+        let said = taskq(line);
         let err = String::from_utf8(said.stderr).unwrap();
         assert_eq!(said.status.code(), Some(2), "{line:?}: {err}");
         assert!(err.contains("redis://") && said.stdout.is_empty(), "{err}");
     }
+}
+
+#[test]
+fn who_names_no_broker_gets_a_file_of_his_own_and_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |line: &[&str], data: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_taskq"));
+        let output = program
+            .args(line)
+            .env_remove("HOME")
+            .env("TASKQ_BROKER_URL", "")
+            .env("XDG_DATA_HOME", data)
+            .output();
+        output.unwrap()
+    };
+    let data = folder.path().to_str().unwrap();
+    let queues = said(&["queues", "--json"], data);
+    let err = String::from_utf8(queues.stderr).unwrap();
+    assert_eq!(queues.status.code(), Some(0), "{err}");
+    let url = format!("sqlite://{data}/taskq/taskq.db");
+    assert_eq!(err.matches(&url).count(), 1, "{err}");
+    assert!(folder.path().join("taskq/taskq.db").exists());
+    // What needs no broker takes none.
+    let version = said(&["--version"], data);
+    assert!(version.stderr.is_empty());
+    let nowhere = said(&["queues"], "");
+    let err = String::from_utf8(nowhere.stderr).unwrap();
+    assert_eq!(nowhere.status.code(), Some(2), "{err}");
+    assert!(
+        err.contains("XDG_DATA_HOME") && err.contains("--broker"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -6,19 +6,25 @@ use super::Backend;
 use super::memory::MemoryBroker;
 use crate::error::{Error, ErrorKind};
 
-const KNOWN: &str = "redis://, rediss:// and memory://";
+const KNOWN: &str = "sqlite://, redis://, rediss:// and memory://";
 
 /// Connects to the broker that `url` names.
 ///
+/// In the path of a file `%`, `#` and `?` are written `%25`, `%23` and `%3F`. Who connects to a file again shares it.
+///
 /// | URL | broker |
 /// |---|---|
+/// | `sqlite:///folder/file.db`, `sqlite://file.db` | a file, from the root or from the working directory; made if it is not there |
+/// | `sqlite://…?sync=full` | the same, and what is accepted survives the loss of power; `sync=normal`, the default, survives the death of every process |
+/// | `sqlite::memory:` | a new, empty one inside this process |
 /// | `redis://[[user]:password@]host[:port][/db][?namespace=name]` | Redis; `rediss://` the same over TLS |
 /// | `memory://` | a new, empty one inside this process |
 /// | `memory://name` | the one called `name` inside this process |
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] for what is no broker URL, [`ErrorKind::Unsupported`] for a broker that is not built yet,
-/// A server that can not be reached shows at the first call, not here. No error shows more of the URL than its scheme and host.
+/// [`ErrorKind::Invalid`] for what is no broker URL, [`ErrorKind::Unsupported`] for a broker that is not built yet.
+/// A server that can not be reached shows at the first call, not here; a file that can not be opened shows here. No error
+/// shows more of the URL than its scheme and host, or a file's path.
 ///
 /// # Example
 /// ```
@@ -30,13 +36,14 @@ const KNOWN: &str = "redis://, rediss:// and memory://";
 pub async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::invalid(format!(
-            "the broker URL has no scheme: write one of {KNOWN}, such as redis://127.0.0.1:6379/0"
+            "the broker URL has no scheme: write one of {KNOWN}, such as sqlite:///var/lib/taskq.db or redis://127.0.0.1:6379/0"
         )));
     };
     match scheme {
         "memory" => memory(rest),
         "redis" | "rediss" => redis(url),
-        "sqlite" | "amqp" | "amqps" | "redis+sentinel" | "redis+cluster" => Err(Error::new(
+        "sqlite" => sqlite(rest).await,
+        "amqp" | "amqps" | "redis+sentinel" | "redis+cluster" => Err(Error::new(
             ErrorKind::Unsupported,
             format!("a broker at {scheme}:// is not built yet: use one of {KNOWN}"),
         )),
@@ -74,6 +81,19 @@ fn redis(_url: &str) -> Result<Arc<dyn Backend>, Error> {
     ))
 }
 
+#[cfg(feature = "sqlite")]
+async fn sqlite(rest: &str) -> Result<Arc<dyn Backend>, Error> {
+    Ok(Arc::new(super::sqlite::SqliteBroker::connect(rest).await?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn sqlite(_rest: &str) -> Result<Arc<dyn Backend>, Error> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "this program was built without the embedded broker: build taskq-core with feature `sqlite`, or use memory://",
+    ))
+}
+
 /// A scheme as far as it can be one; what else stands before the first colon may be a secret.
 fn shown(scheme: &str) -> String {
     let letters = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'.' | b'-');
@@ -106,8 +126,6 @@ mod tests {
     #[tokio::test]
     async fn brokers_to_come_are_named_as_such() {
         for url in [
-            "sqlite:///tmp/q.db",
-            "sqlite::memory:",
             "amqp://u:s3cret@host",
             "redis+sentinel://h",
             "redis+cluster://h",

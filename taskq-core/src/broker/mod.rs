@@ -6,6 +6,7 @@
 //! They know deliveries and what became of them; how a broker fences a delivery is its own affair.
 //! The promises behind these methods are the cases of the conformance suite (feature `testing`).
 
+mod chosen;
 mod connect;
 mod marked;
 pub mod memory;
@@ -23,6 +24,7 @@ pub mod sqlite;
 pub mod conformance;
 
 pub use crate::revocation::RevokeCause;
+pub use chosen::ChosenBroker;
 pub use connect::connect;
 pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;

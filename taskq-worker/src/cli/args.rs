@@ -114,16 +114,15 @@ pub(crate) struct Args {
     #[arg(long, env = "TASKQ_HEALTH_ADDR", hide_env_values = true, value_parser = host_and_port, value_name = "HOST:PORT")]
     pub(crate) health_addr: Option<String>,
 
-    /// The broker
+    /// The broker [default: a file of this user's: taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]
     #[arg(
         short,
         long,
         env = "TASKQ_BROKER_URL",
         hide_env_values = true,
-        default_value = "redis://127.0.0.1:6379/0",
         value_name = "URL"
     )]
-    pub(crate) broker: String,
+    pub(crate) broker: Option<String>,
 
     /// The form of the log on stderr: for people, or one JSON object a line
     #[arg(
@@ -211,8 +210,8 @@ mod tests {
         let two = Duration::from_secs(2);
         assert_eq!((args.grace, args.lease), (two, two));
         assert_eq!(
-            (&*args.broker, args.log_format),
-            ("memory://b", LogFormat::Json)
+            (args.broker.as_deref(), args.log_format),
+            (Some("memory://b"), LogFormat::Json)
         );
         let names = |all: &[QueueName]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let served: Vec<_> = args.queues.iter().map(|s| s.queue.clone()).collect();

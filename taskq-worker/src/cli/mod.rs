@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use taskq_core::broker::Served;
+use taskq_core::broker::{ChosenBroker, Served};
 use taskq_core::task::Registry;
 use taskq_core::{Error, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -179,8 +179,12 @@ fn prepare(
     if !logging::install(filter, args.log_format) {
         eprintln!("this program has a log of its own: --loglevel and --log-format change nothing");
     }
+    let broker = ChosenBroker::from(args.broker.clone(), |name| std::env::var_os(name))?;
+    if let Some(notice) = &broker.notice {
+        eprintln!("{notice}");
+    }
     let mut builder = Worker::builder()
-        .url(&args.broker)
+        .url(&broker.url)
         .queues(queues.iter().map(|s| s.queue.as_str()))
         .strict(args.strict)
         .threads(threads(args))

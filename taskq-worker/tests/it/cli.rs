@@ -21,7 +21,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
-    let line = ["worker", "-b", "sqlite://x"];
+    let line = ["worker", "-b", "amqp://x"];
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::child", "--nocapture"])
         .env("TASKQ_TEST_CHILD", serde_json::to_string(&line).unwrap())
@@ -106,7 +106,7 @@ fn flags_that_ask_for_what_is_so_anyway_pass_with_a_notice() {
         "--without-mingle",
         "--without-heartbeat",
         "-b",
-        "sqlite://x",
+        "amqp://x",
     ];
     let text = stderr(&worker(&args));
     for notice in [
@@ -114,7 +114,7 @@ fn flags_that_ask_for_what_is_so_anyway_pass_with_a_notice() {
         "--without-gossip changes nothing",
         "--without-mingle changes nothing",
         "--without-heartbeat changes nothing",
-        "a broker at sqlite:// is not built yet",
+        "a broker at amqp:// is not built yet",
     ] {
         assert!(text.contains(notice), "{notice}: {text}");
     }

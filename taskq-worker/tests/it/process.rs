@@ -179,7 +179,7 @@ fn a_wrong_start_exits_with_2_and_a_sentence() {
     for (args, sentence) in [
         (&["--broker", "http://x"][..], "no known scheme"),
         (&["--broker", "nonsense"], "no scheme"),
-        (&["-b", "sqlite://x"], "not built yet"),
+        (&["-b", "amqp://x"], "not built yet"),
         (&["-c", "0", "-b", "memory://"], "the concurrency is 0"),
         (
             &["--lease", "1ms", "-b", "memory://"],

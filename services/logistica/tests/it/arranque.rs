@@ -35,6 +35,8 @@ fn a_broker_it_cannot_use_is_refused() {
     for (url, motivo) in [
         ("memory://", "redis://"),
         ("memory://casa", "redis://"),
+        ("sqlite::memory:", "redis://"),
+        ("sqlite:///", "names no file"),
         ("nonsense", "scheme"),
         ("amqp://h", "not built yet"),
     ] {
@@ -50,6 +52,7 @@ fn a_stock_file_it_cannot_open_is_refused() {
     let carpeta = tempfile::tempdir().unwrap();
     let salida = logistica(&carpeta, &["--port", "0"])
         .env("LOGISTICA_DB", carpeta.path())
+        .env("XDG_DATA_HOME", carpeta.path())
         .output()
         .unwrap();
     se_niega(&salida, &carpeta.path().display().to_string());

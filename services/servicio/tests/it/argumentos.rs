@@ -14,7 +14,7 @@ fn the_defaults_are_the_services() {
     Linea::command().debug_assert();
     let Linea { comunes } = Linea::try_parse_from(["x"]).unwrap();
     assert_eq!((comunes.port, comunes.host.as_str()), (5002, "0.0.0.0"));
-    assert_eq!(comunes.broker, "redis://127.0.0.1:6379/0");
+    assert_eq!(comunes.broker, None);
     assert_eq!(
         comunes.cors_origin,
         ["http://localhost:4200".parse().unwrap()]
@@ -53,6 +53,6 @@ fn help_does_not_show_the_brokers_password() {
 fn broker_and_level_have_the_short_names_of_the_worker() {
     let linea = ["x", "-b", "redis://h:1/0", "-l", "debug"];
     let Linea { comunes } = Linea::try_parse_from(linea).unwrap();
-    assert_eq!(comunes.broker, "redis://h:1/0");
+    assert_eq!(comunes.broker.as_deref(), Some("redis://h:1/0"));
     assert_eq!(comunes.loglevel, Nivel::Debug);
 }

@@ -11,9 +11,11 @@ mod open;
 mod place;
 mod records;
 mod schema;
+mod shared;
 mod stream;
 mod trouble;
 mod tx;
+pub(in crate::broker) mod url;
 
 mod dead;
 mod find;
@@ -46,6 +48,8 @@ mod hot;
 mod inspect;
 mod results;
 
+#[cfg(test)]
+mod counted;
 #[cfg(test)]
 mod plans;
 #[cfg(feature = "testing")]
