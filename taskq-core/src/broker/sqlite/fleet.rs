@@ -36,7 +36,7 @@ pub(super) fn register(
     if known {
         tell_worker(tx, WorkerEventKind::Heartbeat, card)?;
     } else {
-        let all = "SELECT count(*) FROM worker";
+        let all = "SELECT count(*) FROM worker WHERE until > 0";
         check_room(tx, all, 1, MAX_WORKERS, "workers")?;
         let sql = "INSERT INTO worker (id, node, until, card) VALUES (?1, ?2, ?3, ?4)";
         tx.run(sql, params![card.id, card.node, until, json])?;
@@ -84,7 +84,7 @@ pub(super) fn workers(view: &View<'_>) -> Result<Vec<WorkerCard>, Error> {
 
 /// The tasks that were published within their time, by name.
 pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
-    let sql = "SELECT body, seen FROM task WHERE seen > ?1 ORDER BY name";
+    let sql = "SELECT body, seen FROM task WHERE seen > ?1";
     let found = view.all(sql, [oldest_seen(view)], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })?;
@@ -97,7 +97,9 @@ pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
             ..task
         })
     });
-    Ok(judged.collect())
+    let mut judged: Vec<PublishedTask> = judged.collect();
+    judged.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(judged)
 }
 
 /// The task published as `name`.
@@ -129,7 +131,7 @@ fn publish(tx: &Tx<'_>, tasks: &[PublishedTask]) -> Result<(), Error> {
     }
     check_room(
         tx,
-        "SELECT count(*) FROM task",
+        "SELECT count(*) FROM task WHERE seen > 0",
         new.len(),
         MAX_TASKS,
         "tasks",

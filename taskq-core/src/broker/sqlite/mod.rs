@@ -49,6 +49,8 @@ mod inspect;
 mod results;
 
 #[cfg(test)]
+mod counted;
+#[cfg(test)]
 mod plans;
 #[cfg(feature = "testing")]
 mod testing;

@@ -105,7 +105,7 @@ pub(super) fn last(view: &View<'_>) -> Result<i64, Error> {
 /// Drops what is past its time of all queues, at most `n` entries; how many.
 pub(super) fn expire(tx: &mut Tx<'_>, n: usize) -> Result<usize, Error> {
     let limit = column(tx.now().saturating_sub(KEPT_MS));
-    let sql = "SELECT id, at, queue, length(entry) FROM event ORDER BY id LIMIT ?1";
+    let sql = "SELECT id, at, queue, length(entry) FROM event WHERE id > 0 ORDER BY id LIMIT ?1";
     type Row = (i64, i64, i64, i64);
     let oldest: Vec<Row> = tx.all(sql, [column(n as u64)], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))

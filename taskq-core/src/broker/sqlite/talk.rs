@@ -81,8 +81,8 @@ pub(super) async fn reply(link: &Link, request: &Request, reply: Reply) -> Resul
 pub(super) fn expire(tx: &Tx<'_>, n: usize) -> Result<usize, Error> {
     let mut most = 0;
     for sql in [
-        "DELETE FROM question WHERE until <= ?1 AND id IN (SELECT id FROM question ORDER BY id LIMIT ?2)",
-        "DELETE FROM answer WHERE until <= ?1 AND id IN (SELECT id FROM answer ORDER BY id LIMIT ?2)",
+        "DELETE FROM question WHERE until <= ?1 AND id IN (SELECT id FROM question WHERE id > 0 ORDER BY id LIMIT ?2)",
+        "DELETE FROM answer WHERE until <= ?1 AND id IN (SELECT id FROM answer WHERE id > 0 ORDER BY id LIMIT ?2)",
     ] {
         most = most.max(tx.run(sql, [tx.now_column(), column(n as u64)])?);
     }
