@@ -130,6 +130,9 @@ pub trait Consumer: Debug + Send + Sync + 'static {
 
     /// Takes nothing more from `queue`: what it holds of it runs to its verdict, then the session there is closed.
     /// Whether it took from it. Verdicts that come after that count as lost.
+    ///
+    /// A future that is dropped half way has left the queue from its first moment on: the session is closed with a later
+    /// claim, and asked again the answer is that nothing was taken from it.
     async fn detach(&self, queue: &QueueName) -> Result<bool, Error>;
 }
 

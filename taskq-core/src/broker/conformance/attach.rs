@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::claim::{turns, unless_dropped};
 use super::{Bench, done, ids};
 use crate::broker::{ConsumerOptions, Finished, Order, Served};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::state::State;
 
@@ -233,10 +233,13 @@ pub async fn the_last_queue_can_be_detached(bench: Bench) -> Result<(), Error> {
     Ok(())
 }
 
-/// Who has begun to stop takes from no more queues.
+/// Who has begun to stop takes from no more queues, and gives none that it takes from another weight.
 pub async fn a_retired_consumer_attaches_nothing(bench: Bench) -> Result<(), Error> {
     let (consumer, other) = (bench.consumer().await?, other()?);
     consumer.retire().await?;
-    assert!(consumer.attach(other.into()).await.is_err());
+    for served in [Served::from(other), with_weight(&bench.queue, 3)] {
+        let refused = consumer.attach(served).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
+    }
     Ok(())
 }

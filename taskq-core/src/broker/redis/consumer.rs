@@ -155,6 +155,16 @@ impl RedisConsumer {
         }
     }
 
+    fn must_not_be_retired(&self) -> Result<(), Error> {
+        if !self.retired.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            "this consumer has begun to stop: it takes from no more queues",
+        ))
+    }
+
     /// The claimer, before the next claim: one that waits for messages is broken off.
     async fn interrupt(&self) -> MutexGuard<'_, Claimer> {
         self.changed.notify_one();
@@ -258,18 +268,14 @@ impl Consumer for RedisConsumer {
     }
 
     async fn attach(&self, served: Served) -> Result<(), Error> {
+        self.must_not_be_retired()?;
         let seats = self.seats();
         let there = seats.at(&served.queue).map(|i| &seats.seats[i]);
         if there.is_some_and(|seat| seat.takes() && seat.stay(served.weight)) {
             return Ok(());
         }
         let mut claimer = self.interrupt().await;
-        if self.retired.load(Ordering::SeqCst) {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "this consumer has begun to stop: it takes from no more queues",
-            ));
-        }
+        self.must_not_be_retired()?;
         let seats = self.seats();
         let there = seats.at(&served.queue).map(|i| &seats.seats[i]);
         if there.is_some_and(|seat| seat.stay(served.weight)) {

@@ -13,7 +13,7 @@ use redis::{Cmd, Value, cmd};
 use super::RedisBroker;
 use super::delivery::mark;
 use super::keys::QueueKeys;
-use super::value::{array, bytes, members, number, text};
+use super::value::{array, bytes, members, number};
 use crate::broker::search::{MAX_SEARCHED, Needle, windows};
 use crate::broker::{DelayedMessage, Found, Place};
 use crate::error::Error;
@@ -214,46 +214,27 @@ impl Search<'_> {
         key: &str,
         (room, pace): &mut (usize, Pace),
     ) -> Result<Option<Vec<u8>>, Error> {
-        let mut cursor = "0".to_owned();
-        loop {
-            if pace.is_over() {
-                // What is not there was not passed over.
-                self.complete &= self.length("HLEN", key).await? == 0;
-                return Ok(None);
-            }
-            let mut read = cmd("HSCAN");
-            read.arg(key).arg(&cursor).arg("COUNT").arg(pace.step);
-            let mut answer = array(self.broker.short.call(&read).await?)
-                .unwrap_or_default()
-                .into_iter();
-            cursor = answer
-                .next()
-                .as_ref()
-                .and_then(text)
-                .unwrap_or("0")
-                .to_owned();
-            let fields = bulk(answer.next().unwrap_or_default());
-            pace.took(fields.iter().skip(1).step_by(2));
-            let mut fields = fields.into_iter();
-            while let (Some(field), Some(marked)) = (fields.next(), fields.next()) {
-                // Its own fields are letters, its deliveries are under numbers.
-                if !field.iter().all(u8::is_ascii_digit) {
-                    continue;
-                }
-                if *room == 0 {
-                    self.complete = false;
-                    return Ok(None);
-                }
-                *room -= 1;
-                let body = unmarked(marked);
-                if self.needle.fits(&body) {
-                    return Ok(Some(body));
-                }
-            }
-            if cursor == "0" {
-                return Ok(None);
+        // Its tags first: a scan of the store answers as much at once as it likes.
+        let mut names = cmd("HKEYS");
+        names.arg(key);
+        let mut tags = bulk(self.broker.short.call(&names).await?);
+        // Its own fields are letters, its deliveries are under numbers.
+        tags.retain(|field| field.iter().all(u8::is_ascii_digit));
+        self.complete &= tags.len() <= *room;
+        tags.truncate(*room);
+        *room -= tags.len();
+        let mut part = 0..tags.len();
+        while let Some(next) = pace.next(&mut part, &mut self.complete) {
+            let mut read = cmd("HMGET");
+            read.arg(key).arg(&tags[next]);
+            let held = bulk(self.broker.short.call(&read).await?);
+            pace.took(&held);
+            let mut held = held.into_iter().map(unmarked);
+            if let Some(body) = held.find(|body| self.needle.fits(body)) {
+                return Ok(Some(body));
             }
         }
+        Ok(None)
     }
 
     /// The parts of a place that are looked at.

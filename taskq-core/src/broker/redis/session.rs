@@ -117,6 +117,8 @@ impl Seat {
 
     /// Claims from here on, with this weight. False: the session's end has been asked for, another seat is needed.
     pub(super) fn stay(&self, weight: u32) -> bool {
+        // Under the lock: it stays, or its end is asked for, not both.
+        let _state = self.state();
         if self.closing.load(Ordering::SeqCst) {
             return false;
         }
@@ -144,10 +146,15 @@ impl Seat {
         }
     }
 
-    /// Whether it left and holds nothing.
-    pub(super) fn may_close(&self) -> bool {
-        let holds = |s: &Session| s.asked || !s.out.is_empty();
-        !self.takes() && self.state().session.as_ref().is_some_and(|s| !holds(s))
+    /// The end of the session, if it left and holds nothing; from here on it can not stay.
+    pub(super) fn close_left(&self, endpoint: &Endpoint) -> Option<Cmd> {
+        let state = self.state();
+        let session = state.session.as_ref()?;
+        if self.takes() || session.asked || !session.out.is_empty() {
+            return None;
+        }
+        self.closing.store(true, Ordering::SeqCst);
+        Some(self.close_of(endpoint, &session.id))
     }
 
     /// Whether it left and nothing of it is left at the server.
@@ -348,14 +355,17 @@ impl Seat {
     pub(super) fn close(&self, endpoint: &Endpoint) -> Option<Cmd> {
         self.closing.store(true, Ordering::SeqCst);
         let state = self.state();
-        let id = &state.session.as_ref()?.id;
+        Some(self.close_of(endpoint, &state.session.as_ref()?.id))
+    }
+
+    fn close_of(&self, endpoint: &Endpoint, id: &str) -> Cmd {
         let mut close = scripts::CLOSE.call([
             &self.keys.session(id),
             &self.keys.orphan(id),
             &self.keys.leases,
         ]);
         close.arg(endpoint.offset_ms()).arg(id);
-        Some(close)
+        close
     }
 
     /// Forgets the session after its end; what was still out does not count any more.

@@ -52,9 +52,7 @@ impl Claimer {
         if std::mem::take(&mut self.moods[i]).next_due.is_some() {
             self.link.call(&bell::unwatch(seat)).await?;
         }
-        if seat.may_close()
-            && let Some(close) = seat.close(endpoint)
-        {
+        if let Some(close) = seat.close_left(endpoint) {
             self.link.call(&close).await?;
             seat.closed();
         }
