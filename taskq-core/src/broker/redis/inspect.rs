@@ -36,7 +36,7 @@ pub(super) fn published_json(task: &PublishedTask) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// All queues somebody sent to or listens at, sorted.
+/// All queues somebody sent to, listens at or paused, sorted.
 pub(super) async fn queues(broker: &RedisBroker) -> Result<Vec<QueueName>, Error> {
     queues_at(&broker.endpoint, &broker.short).await
 }
