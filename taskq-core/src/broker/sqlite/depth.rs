@@ -13,9 +13,12 @@ use crate::message::Message;
 /// Every queue that is known, by name.
 pub(super) fn queues(view: &View<'_>) -> Result<Vec<QueueName>, Error> {
     // The fleet has the number 0.
-    let sql = "SELECT name FROM queue WHERE id > 0 ORDER BY name";
+    let sql = "SELECT name FROM queue WHERE id > 0";
     let names = view.all(sql, (), |row| row.get::<_, String>(0))?;
-    names.iter().map(|name| QueueName::new(name)).collect()
+    let names = names.iter().map(|name| QueueName::new(name));
+    let mut names: Vec<QueueName> = names.collect::<Result<_, Error>>()?;
+    names.sort();
+    Ok(names)
 }
 
 pub(super) fn depth(view: &View<'_>, name: &QueueName) -> Result<Depth, Error> {

@@ -195,3 +195,156 @@ fn told_at(view: &View<'_>, number: i64) -> Result<Option<i64>, Error> {
     let sql = "SELECT at FROM event WHERE id = ?1";
     view.maybe(sql, [number], |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::broker::sqlite::SqliteBroker;
+    use crate::broker::sqlite::open::Location;
+    use crate::broker::{Broker, Inspect};
+    use crate::event::{Fact, Told, WorkerEventKind};
+    use crate::fleet::WorkerCard;
+    use crate::message::Message;
+
+    async fn tell(broker: &SqliteBroker, name: &str, n: usize) {
+        let name = QueueName::new(name).unwrap();
+        let step = move |tx: &mut Tx<'_>| {
+            let queue = tx.queue(&name)?;
+            let told = [Told::sent(&Message::new("t"))];
+            (0..n).try_for_each(|_| stream::tell(tx, queue, None, &told))
+        };
+        broker.link.write(step).await.unwrap();
+    }
+
+    async fn read(broker: &SqliteBroker, after: &EventPosition) -> EventPage {
+        broker.events(after, Duration::ZERO).await.unwrap()
+    }
+
+    fn in_memory() -> SqliteBroker {
+        SqliteBroker::at(&Location::Memory).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_too_slow_hears_once_that_it_missed_some() {
+        let broker = in_memory();
+        tell(&broker, "q", 1).await;
+        let slow = read(&broker, &EventPosition::oldest()).await.next;
+        tell(&broker, "quiet", 1).await;
+        tell(&broker, "q", 9_000).await;
+        assert!(!read(&broker, &slow).await.missed);
+        tell(&broker, "q", 2_000).await;
+        let page = read(&broker, &slow).await;
+        assert!(page.missed);
+        // What another queue told before is still there.
+        let first = page.events.first().and_then(|e| e.queue.clone());
+        assert_eq!(first.unwrap().as_str(), "quiet");
+        assert!(!read(&broker, &page.next).await.missed);
+        assert!(!read(&broker, &EventPosition::oldest()).await.missed);
+    }
+
+    #[tokio::test]
+    async fn the_reader_of_another_file_hears_that_it_missed_all() {
+        let (old, new) = (in_memory(), in_memory());
+        for broker in [&old, &new] {
+            tell(broker, "q", 1).await;
+        }
+        let there = read(&old, &EventPosition::oldest()).await.next;
+        let mut foreign = there.clone();
+        foreign.read = [("q".to_owned(), format!("{}/1", TaskId::random()))].into();
+        for position in [there, foreign] {
+            let page = read(&new, &position).await;
+            assert!(page.missed);
+            assert_eq!(page.events.len(), 1);
+            let again = read(&new, &page.next).await;
+            assert!(again.events.is_empty() && !again.missed);
+        }
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        let from = Connection::open(from).unwrap();
+        from.execute("VACUUM INTO ?1", [to.to_str().unwrap()])
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_reader_of_an_older_copy_hears_that_it_missed_all() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (path, older) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let now = SqliteBroker::open(&path).unwrap();
+        tell(&now, "q", 1).await;
+        let early = read(&now, &EventPosition::oldest()).await.next;
+        copy(&path, &older);
+        tell(&now, "q", 1).await;
+        let late = read(&now, &EventPosition::oldest()).await.next;
+
+        let back = SqliteBroker::open(&older).unwrap();
+        // What was read before the copy was made is of it.
+        assert!(!read(&back, &early).await.missed);
+        let page = read(&back, &late).await;
+        assert_eq!((page.missed, page.events.len()), (true, 1));
+        // By now it has told as much, but something else.
+        back.advance(Duration::from_secs(1)).await.unwrap();
+        tell(&back, "q", 2).await;
+        let page = read(&back, &late).await;
+        assert_eq!((page.missed, page.events.len()), (true, 3));
+        let page = read(&back, &early).await;
+        assert_eq!((page.missed, page.events.len()), (false, 2));
+    }
+
+    #[tokio::test]
+    async fn a_page_of_full_steps_is_bounded() {
+        let broker = in_memory();
+        let name = QueueName::default();
+        let step = move |tx: &mut Tx<'_>| {
+            let queue = tx.queue(&name)?;
+            let told = vec![Told::sent(&Message::new("t")); 999];
+            (0..5).try_for_each(|_| stream::tell(tx, queue, None, &told))
+        };
+        broker.link.write(step).await.unwrap();
+        let mut position = EventPosition::oldest();
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            let page = read(&broker, &position).await;
+            sizes.push(page.events.len());
+            position = page.next;
+        }
+        assert_eq!(sizes, [1_998, 1_998, 999, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_fleet_that_is_gone_whole_is_told_offline_to_its_watcher() {
+        let broker = in_memory();
+        let card = WorkerCard {
+            id: "id-1".into(),
+            node: "w1@host".into(),
+            host: "host".into(),
+            pid_space: String::new(),
+            pid: 7,
+            queues: Vec::new(),
+            slots: 1,
+            tasks: Vec::new(),
+            started: 0,
+            lease_ms: 10_000,
+            version: "0".into(),
+            active: 0,
+            processed: 0,
+        };
+        let ttl = Duration::from_secs(10);
+        broker.register(&card, &[], ttl).await.unwrap();
+        let online = read(&broker, &EventPosition::oldest()).await;
+        broker.advance(ttl * 2).await.unwrap();
+        let page = read(&broker, &online.next).await;
+        let Fact::Worker(told) = &page.events[0].fact else {
+            panic!("it is told of a worker");
+        };
+        assert_eq!(
+            (page.events.len(), told.kind),
+            (1, WorkerEventKind::Offline)
+        );
+        assert!(read(&broker, &page.next).await.events.is_empty());
+    }
+}

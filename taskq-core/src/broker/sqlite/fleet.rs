@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::stream::tell_worker;
 use super::tx::{Tx, View, column, number};
-use crate::clock::whole_ms;
+use crate::clock::ceil_ms;
 use crate::error::{Error, ErrorKind};
 use crate::event::WorkerEventKind;
 use crate::fleet::{PUBLISHED_FOR_MS, PublishedTask, WorkerCard};
@@ -29,14 +29,14 @@ pub(super) fn register(
     ttl: Duration,
 ) -> Result<(), Error> {
     expire(tx, AT_ONCE)?;
-    let until = column(tx.now().saturating_add(whole_ms(ttl)));
+    let until = column(tx.now().saturating_add(ceil_ms(ttl)));
     let json = encode(card, &card.node)?;
     let sql = "UPDATE worker SET node = ?2, until = ?3, card = ?4 WHERE id = ?1";
     let known = tx.run(sql, params![card.id, card.node, until, json])? > 0;
     if known {
         tell_worker(tx, WorkerEventKind::Heartbeat, card)?;
     } else {
-        let all = "SELECT count(*) FROM worker";
+        let all = "SELECT count(*) FROM worker WHERE until > 0";
         check_room(tx, all, 1, MAX_WORKERS, "workers")?;
         let sql = "INSERT INTO worker (id, node, until, card) VALUES (?1, ?2, ?3, ?4)";
         tx.run(sql, params![card.id, card.node, until, json])?;
@@ -84,7 +84,7 @@ pub(super) fn workers(view: &View<'_>) -> Result<Vec<WorkerCard>, Error> {
 
 /// The tasks that were published within their time, by name.
 pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
-    let sql = "SELECT body, seen FROM task WHERE seen > ?1 ORDER BY name";
+    let sql = "SELECT body, seen FROM task WHERE seen > ?1";
     let found = view.all(sql, [oldest_seen(view)], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })?;
@@ -97,7 +97,9 @@ pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
             ..task
         })
     });
-    Ok(judged.collect())
+    let mut judged: Vec<PublishedTask> = judged.collect();
+    judged.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(judged)
 }
 
 /// The task published as `name`.
@@ -129,7 +131,7 @@ fn publish(tx: &Tx<'_>, tasks: &[PublishedTask]) -> Result<(), Error> {
     }
     check_room(
         tx,
-        "SELECT count(*) FROM task",
+        "SELECT count(*) FROM task WHERE seen > 0",
         new.len(),
         MAX_TASKS,
         "tasks",
@@ -199,4 +201,120 @@ fn encode(value: &impl serde::Serialize, name: &str) -> Result<String, Error> {
 
 fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::sqlite::SqliteBroker;
+    use crate::broker::sqlite::open::Location;
+    use crate::broker::{Broker, Inspect};
+    use crate::id::QueueName;
+    use crate::message::OnCrash;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn card(id: &str) -> WorkerCard {
+        WorkerCard {
+            id: id.into(),
+            node: format!("{id}@host"),
+            host: "host".into(),
+            pid_space: String::new(),
+            pid: 7,
+            queues: Vec::new(),
+            slots: 1,
+            tasks: Vec::new(),
+            started: 0,
+            lease_ms: 10_000,
+            version: "0".into(),
+            active: 0,
+            processed: 0,
+        }
+    }
+
+    fn published(name: &str) -> PublishedTask {
+        PublishedTask {
+            name: name.into(),
+            doc: String::new(),
+            params: Vec::new(),
+            queue: QueueName::default(),
+            max_retries: 0,
+            ignore_result: false,
+            track_started: false,
+            expires_ms: None,
+            max_crashes: None,
+            soft_time_limit_ms: None,
+            time_limit_ms: None,
+            priority: 0,
+            on_crash: OnCrash::Requeue,
+            seen: 0,
+            live: false,
+        }
+    }
+
+    /// Fills a table up to its bound but for one row.
+    async fn fill(broker: &SqliteBroker, sql: &'static str) {
+        let step = move |tx: &mut Tx<'_>| {
+            let until = column(tx.now() + 3_600_000);
+            (1..MAX_TASKS).try_for_each(|n| tx.run(sql, params![n.to_string(), until]).map(drop))
+        };
+        broker.link.write(step).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_fleet_refuses_who_is_new() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let sql = "INSERT INTO worker (id, node, until, card) VALUES (?1, ?1, ?2, '{}')";
+        fill(&broker, sql).await;
+        broker.register(&card("last"), &[], TTL).await.unwrap();
+        let refused = broker.register(&card("late"), &[], TTL).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
+        // Who is known stays, and what leaves makes room.
+        broker.register(&card("last"), &[], TTL).await.unwrap();
+        broker.withdraw("7").await.unwrap();
+        broker.register(&card("late"), &[], TTL).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_list_of_tasks_refuses_what_is_new() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let sql = "INSERT INTO task (name, seen, body) VALUES (?1, ?2, '{}')";
+        fill(&broker, sql).await;
+        let (last, late) = (published("last"), published("late"));
+        let both = [last.clone(), late.clone()];
+        let refused = broker.register(&card("w"), &both, TTL).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
+        assert!(broker.workers().await.unwrap().is_empty());
+        broker
+            .register(&card("w"), &[last.clone()], TTL)
+            .await
+            .unwrap();
+        broker.register(&card("w"), &[last], TTL).await.unwrap();
+        let refused = broker.register(&card("w"), &[late], TTL).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
+    }
+
+    #[tokio::test]
+    async fn what_is_published_unchanged_is_not_written_with_each_renewal() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let seen = async || broker.task("t").await.unwrap().unwrap().seen;
+        let register = async |doc: &str| {
+            let task = PublishedTask {
+                doc: doc.into(),
+                ..published("t")
+            };
+            broker.register(&card("w"), &[task], TTL).await.unwrap();
+        };
+        register("a").await;
+        let first = seen().await;
+        broker.advance(Duration::from_secs(30)).await.unwrap();
+        register("a").await;
+        assert_eq!(seen().await, first);
+        register("b").await;
+        let second = seen().await;
+        assert!(second >= first + 30_000);
+        broker.advance(Duration::from_secs(60)).await.unwrap();
+        register("b").await;
+        assert!(seen().await >= second + 60_000);
+    }
 }

@@ -171,8 +171,8 @@ impl Link {
 
 /// A step on its way through the writing thread.
 trait Step: Send {
-    /// Does it; false: it is to be undone.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Does it; with an error it is to be undone.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error>;
 
     /// It was undone for a reason that is not its own.
     fn undone(&mut self, why: Error);
@@ -192,16 +192,16 @@ where
     T: Send,
     F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send,
 {
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let Some(step) = self.step.take() else {
-            return true;
+            return Ok(());
         };
         let done = caught(|| {
             let answer = step(tx)?;
             tx.settle()?;
             Ok(answer)
         });
-        let stands = done.is_ok();
+        let stands = done.as_ref().map(drop).map_err(Error::clone);
         self.answer = Some(done);
         stands
     }
@@ -255,18 +255,17 @@ impl Writer {
         let mut tx = Tx::new(View::new(&begun, path, &self.revoked)?);
         for step in group {
             if alone {
-                if !step.run(&mut tx) {
+                if step.run(&mut tx).is_err() {
                     return Ok(());
                 }
                 break;
             }
             begun.execute_batch("SAVEPOINT step").map_err(failed)?;
-            if !step.run(&mut tx) {
+            if let Err(why) = step.run(&mut tx) {
                 tx.forget();
-                // SQLite may have given up the whole transaction: then nobody's step counts.
+                // SQLite may have given up the whole transaction (a full disk): then nobody's step counts.
                 if begun.is_autocommit() {
-                    let text = format!("a transaction on {} was given up", path.display());
-                    return Err(Error::new(ErrorKind::Unreachable, text));
+                    return Err(why);
                 }
                 begun.execute_batch("ROLLBACK TO step").map_err(failed)?;
             }

@@ -10,6 +10,7 @@ mod moves;
 mod open;
 mod place;
 mod records;
+mod schema;
 mod shared;
 mod stream;
 mod trouble;
@@ -24,13 +25,6 @@ mod purge;
 mod replay;
 mod revoked;
 
-mod depth;
-mod events;
-mod fleet;
-mod server;
-mod talk;
-mod watch;
-
 mod claim;
 mod consumer;
 mod enqueue;
@@ -42,11 +36,22 @@ mod session;
 mod started;
 mod sweep;
 
+mod depth;
+mod events;
+mod fleet;
+mod server;
+mod talk;
+mod watch;
+
 mod control;
 mod hot;
 mod inspect;
 mod results;
 
+#[cfg(test)]
+mod counted;
+#[cfg(test)]
+mod plans;
 #[cfg(feature = "testing")]
 mod testing;
 

@@ -1,22 +1,14 @@
-//! Opening the file: where it lies, how SQLite is set up for it, and which version of the schema it has.
+//! Opening the file: where it lies, and how SQLite is set up for it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::trouble::trouble;
+use super::schema::{self, MIGRATIONS};
+use super::trouble::{read_only, trouble};
 use crate::error::{Error, ErrorKind};
-use crate::id::TaskId;
-
-/// "taskq" in a file's header, so that `file` and others can tell what it is.
-const APPLICATION: i32 = 0x7461_736b;
-
-/// What this version of taskq reads and writes: the number of [`MIGRATIONS`].
-const VERSION: i32 = MIGRATIONS.len() as i32;
-
-/// Each takes the file from the version that is its place to the next one. What was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// A lock that others hold is waited for this long.
 const BUSY: Duration = Duration::from_secs(5);
@@ -48,7 +40,7 @@ impl Location {
 /// The connection that writes; the file is made, or brought to this version's schema.
 pub(super) fn writer(location: &Location) -> Result<Connection, Error> {
     let mut connection = connect(location)?;
-    migrate(&mut connection, location.path())?;
+    schema::migrate(&mut connection, location.path(), MIGRATIONS)?;
     Ok(connection)
 }
 
@@ -59,28 +51,85 @@ pub(super) fn reader(location: &Location) -> Result<Connection, Error> {
 
 fn connect(location: &Location) -> Result<Connection, Error> {
     let failed = |e| trouble(location.path(), e);
-    let (connection, sync) = match location {
-        Location::Memory => (Connection::open_in_memory().map_err(failed)?, "OFF"),
-        Location::File(Settings { path, full_sync }) => {
-            make_folder(path)?;
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-            (connection, if *full_sync { "FULL" } else { "NORMAL" })
-        }
+    let connection = match location {
+        Location::Memory => Connection::open_in_memory().map_err(failed)?,
+        Location::File(settings) => open(settings)?,
     };
-    connection.busy_timeout(BUSY).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(256);
-    let settings = format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync}; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;"
-    );
-    connection.execute_batch(&settings).map_err(failed)?;
+    let settings = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
+    connection.execute_batch(settings).map_err(failed)?;
     Ok(connection)
 }
 
+/// Nothing is changed before it is known that the file is ours.
+fn open(settings: &Settings) -> Result<Connection, Error> {
+    let named = &settings.path;
+    let failed = |e| trouble(named, e);
+    // Absolute, so that what has a meaning to SQLite (`:memory:`, `file:…`) is a name like any other.
+    let path = std::path::absolute(named).map_err(|e| {
+        let text = format!("`{}` names no file for the broker: {e}", named.display());
+        Error::invalid(text)
+    })?;
+    if path.is_dir() {
+        return Err(Error::invalid(format!(
+            "{} is a folder: name a file in it, such as {}",
+            named.display(),
+            named.join("taskq.db").display()
+        )));
+    }
+    make_folder(&path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    // SQLite is content with less than it was asked for.
+    if connection.is_readonly("main").map_err(failed)? {
+        return Err(read_only(named));
+    }
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    schema::check(&connection, named)?;
+    let mode = write_ahead(&connection).map_err(failed)?;
+    if mode != "wal" {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the disk that holds {} can not be shared by several processes (journal mode {mode}): is it a network \
+                 share? Take a local disk, or a Redis broker",
+                named.display()
+            ),
+        ));
+    }
+    let sync = if settings.full_sync { "FULL" } else { "NORMAL" };
+    connection
+        .pragma_update(None, "synchronous", sync)
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+/// Turns the write-ahead log on. Of several who do that to a new file at once, SQLite refuses some without waiting.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0));
+        match mode {
+            Err(e) if is_busy(&e) && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
 fn make_folder(path: &Path) -> Result<(), Error> {
-    let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) else {
+    let Some(folder) = path.parent() else {
         return Ok(());
     };
     std::fs::create_dir_all(folder).map_err(|e| {
@@ -92,43 +141,5 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     })
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let failed = |e| trouble(path, e);
-    let version =
-        |c: &Connection| c.query_row("PRAGMA user_version", (), |row| row.get::<_, i32>(0));
-    let there = version(connection).map_err(failed)?;
-    if there == VERSION {
-        return Ok(());
-    }
-    let tx = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    // Another process may have done it while this one waited.
-    let there = version(&tx).map_err(failed)?;
-    let Some(missing) = usize::try_from(there)
-        .ok()
-        .and_then(|n| MIGRATIONS.get(n..))
-    else {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "{} was written by a newer taskq (schema {there}, this one reads up to {VERSION}): update this program, \
-                 or name another file",
-                path.display()
-            ),
-        ));
-    };
-    for sql in missing {
-        tx.execute_batch(sql).map_err(failed)?;
-    }
-    if there == 0 {
-        let identity = TaskId::random();
-        let sql = "INSERT INTO store (one, identity) VALUES (1, ?1)";
-        tx.execute(sql, [identity.as_bytes()]).map_err(failed)?;
-        tx.pragma_update(None, "application_id", APPLICATION)
-            .map_err(failed)?;
-    }
-    tx.pragma_update(None, "user_version", VERSION)
-        .map_err(failed)?;
-    tx.commit().map_err(failed)
-}
+#[cfg(test)]
+mod tests;

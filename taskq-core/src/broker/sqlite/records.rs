@@ -12,17 +12,10 @@ use crate::state::State;
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// Writes a record; over one that is there, where that allows it.
-macro_rules! put_over {
-    ($there:literal) => {
-        concat!(
-            "INSERT INTO record (id, queue, final, expires, until, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ",
-            "ON CONFLICT DO UPDATE SET final = excluded.final, expires = excluded.expires, ",
-            "until = excluded.until, body = excluded.body WHERE ",
-            $there
-        )
-    };
-}
+/// Writes a record; over one that is there only if that is past its time, or as final as ?8 says.
+const PUT: &str = "INSERT INTO record (id, queue, final, expires, until, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+    ON CONFLICT DO UPDATE SET final = excluded.final, expires = excluded.expires, until = excluded.until, \
+    body = excluded.body WHERE until <= ?7 OR final = ?8";
 
 /// The first record of a message on its way in: written only where there is none.
 pub(super) fn begin(
@@ -31,8 +24,7 @@ pub(super) fn begin(
     record: &Record,
     due: u64,
 ) -> Result<(), Error> {
-    let sql = put_over!("until <= ?7");
-    put(tx, sql, queue, record, due)
+    put(tx, None, queue, record, due)
 }
 
 /// What a verdict, a start or a sweep writes: a final record stands.
@@ -42,8 +34,7 @@ pub(super) fn write(
     record: &Record,
     due: u64,
 ) -> Result<(), Error> {
-    let sql = put_over!("final = 0 OR until <= ?7");
-    put(tx, sql, queue, record, due)
+    put(tx, Some(false), queue, record, due)
 }
 
 /// The first record of a message that is replayed: over FAILURE and DEAD, and where there is none.
@@ -53,9 +44,8 @@ pub(super) fn revive(tx: &mut Tx<'_>, queue: QueueId, record: &Record) -> Result
     if !state.is_none_or(|state| matches!(state, State::Failure | State::Dead)) {
         return Ok(());
     }
-    let sql = put_over!("final = 1 OR until <= ?7");
     let now = tx.now();
-    put(tx, sql, queue, record, now)
+    put(tx, Some(true), queue, record, now)
 }
 
 /// When a task is due, as far as the retention of its record tells.
@@ -129,8 +119,15 @@ pub(super) fn read_final(
     Ok(record.map(|record| record.read_at(view.now())))
 }
 
-/// Retention counts from `due`, where that lies in the future: a record outlives its task's wait.
-fn put(tx: &mut Tx<'_>, sql: &str, queue: QueueId, record: &Record, due: u64) -> Result<(), Error> {
+/// Writes over what is final, over what is not, or over nothing. Retention counts from `due`, where that lies in the future:
+/// a record outlives its task's wait.
+fn put(
+    tx: &mut Tx<'_>,
+    over_final: Option<bool>,
+    queue: QueueId,
+    record: &Record,
+    due: u64,
+) -> Result<(), Error> {
     let days = match record.state {
         State::Failure | State::Dead => 7,
         _ => 1,
@@ -145,8 +142,8 @@ fn put(tx: &mut Tx<'_>, sql: &str, queue: QueueId, record: &Record, due: u64) ->
     let (expires, until) = (record.expires.map(column), column(until));
     let now = tx.now_column();
     tx.run(
-        sql,
-        params![id, queue.0, is_final, expires, until, body, now],
+        PUT,
+        params![id, queue.0, is_final, expires, until, body, now, over_final],
     )?;
     if is_final {
         tx.ring(Topic::News);

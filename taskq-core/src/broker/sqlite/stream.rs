@@ -105,7 +105,7 @@ pub(super) fn last(view: &View<'_>) -> Result<i64, Error> {
 /// Drops what is past its time of all queues, at most `n` entries; how many.
 pub(super) fn expire(tx: &mut Tx<'_>, n: usize) -> Result<usize, Error> {
     let limit = column(tx.now().saturating_sub(KEPT_MS));
-    let sql = "SELECT id, at, queue, length(entry) FROM event ORDER BY id LIMIT ?1";
+    let sql = "SELECT id, at, queue, length(entry) FROM event WHERE id > 0 ORDER BY id LIMIT ?1";
     type Row = (i64, i64, i64, i64);
     let oldest: Vec<Row> = tx.all(sql, [column(n as u64)], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
@@ -185,4 +185,96 @@ fn worker(entry: &[u8]) -> Option<WorkerEvent> {
         processed: stored.processed,
         version: stored.version,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::sqlite::SqliteBroker;
+    use crate::broker::sqlite::open::Location;
+    use crate::message::Message;
+    use std::time::Duration;
+
+    fn broker() -> SqliteBroker {
+        SqliteBroker::at(&Location::Memory).unwrap()
+    }
+
+    /// Tells `n` steps of `size` bytes each at the queue `name`.
+    async fn tell_steps(broker: &SqliteBroker, name: &str, n: usize, size: usize) {
+        let name = QueueName::new(name).unwrap();
+        let step = move |tx: &mut Tx<'_>| {
+            let queue = tx.queue(&name)?;
+            (0..n).try_for_each(|_| append(tx, queue, &vec![0; size]))
+        };
+        broker.link.write(step).await.unwrap();
+    }
+
+    /// What is counted and what is there, of entries and bytes; and the highest number that was dropped.
+    async fn kept(broker: &SqliteBroker, name: &str) -> ([i64; 4], i64) {
+        let name = name.to_owned();
+        let look = move |view: &View<'_>| {
+            let sql = "SELECT events, event_bytes, \
+                       (SELECT count(*) FROM event WHERE queue = q.id), \
+                       (SELECT ifnull(sum(length(entry)), 0) FROM event WHERE queue = q.id), \
+                       (SELECT events_dropped FROM store) FROM queue q WHERE name = ?1";
+            view.one(sql, [name], |row| {
+                let counts = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+                Ok((counts, row.get(4)?))
+            })
+        };
+        broker.link.read(look).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_oldest_leave_when_there_are_too_many() {
+        let broker = broker();
+        for _ in 0..11 {
+            tell_steps(&broker, "q", 1_000, 10).await;
+        }
+        let ([entries, bytes, there, size], dropped) = kept(&broker, "q").await;
+        assert_eq!((entries, bytes), (there, size));
+        assert!(entries <= MAX_ENTRIES && entries > MAX_ENTRIES - ROOM_ENTRIES);
+        assert_eq!(dropped, 11_000 - entries);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_leave_when_they_weigh_too_much() {
+        let broker = broker();
+        tell_steps(&broker, "q", 200, 60_000).await;
+        tell_steps(&broker, "quiet", 1, 10).await;
+        let ([entries, bytes, there, size], _) = kept(&broker, "q").await;
+        assert_eq!((entries, bytes), (there, size));
+        assert!(bytes <= MAX_BYTES && bytes > MAX_BYTES - ROOM_BYTES - 60_000);
+        // A queue pays for itself alone.
+        assert_eq!(kept(&broker, "quiet").await.0, [1, 10, 1, 10]);
+    }
+
+    #[tokio::test]
+    async fn they_leave_after_a_day() {
+        let broker = broker();
+        tell_steps(&broker, "q", 3, 10).await;
+        tell_steps(&broker, "other", 3, 10).await;
+        broker
+            .advance(Duration::from_millis(KEPT_MS - 60_000))
+            .await
+            .unwrap();
+        tell_steps(&broker, "q", 1, 10).await;
+        let expire = |n| broker.link.write(move |tx| expire(tx, n));
+        assert_eq!(expire(500).await.unwrap(), 0);
+        broker.advance(Duration::from_secs(61)).await.unwrap();
+        assert_eq!(expire(4).await.unwrap(), 4);
+        assert_eq!(expire(500).await.unwrap(), 2);
+        assert_eq!(expire(500).await.unwrap(), 0);
+        assert_eq!(kept(&broker, "q").await, ([1, 10, 1, 10], 6));
+        assert_eq!(kept(&broker, "other").await.0, [0; 4]);
+    }
+
+    #[test]
+    fn what_a_later_version_told_is_nothing() {
+        let queue = QueueName::default();
+        assert!(expand(1, Some(&queue), &[9, 9, 9]).is_empty());
+        assert!(expand(1, None, b"{\"kind\":\"worker-dances\"}").is_empty());
+        let entry = Compact::encode([&Told::sent(&Message::new("t"))], None, 1).joined();
+        assert_eq!(expand(1, Some(&queue), &entry).len(), 1);
+    }
 }

@@ -81,8 +81,8 @@ pub(super) async fn reply(link: &Link, request: &Request, reply: Reply) -> Resul
 pub(super) fn expire(tx: &Tx<'_>, n: usize) -> Result<usize, Error> {
     let mut most = 0;
     for sql in [
-        "DELETE FROM question WHERE until <= ?1 AND id IN (SELECT id FROM question ORDER BY id LIMIT ?2)",
-        "DELETE FROM answer WHERE until <= ?1 AND id IN (SELECT id FROM answer ORDER BY id LIMIT ?2)",
+        "DELETE FROM question WHERE until <= ?1 AND id IN (SELECT id FROM question WHERE id > 0 ORDER BY id LIMIT ?2)",
+        "DELETE FROM answer WHERE until <= ?1 AND id IN (SELECT id FROM answer WHERE id > 0 ORDER BY id LIMIT ?2)",
     ] {
         most = most.max(tx.run(sql, [tx.now_column(), column(n as u64)])?);
     }
@@ -262,4 +262,130 @@ fn encode(value: &impl serde::Serialize, what: &str, id: &str) -> Result<Vec<u8>
         ));
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Control;
+    use crate::broker::sqlite::SqliteBroker;
+    use crate::broker::sqlite::open::Location;
+    use crate::control::Command;
+
+    fn broker() -> SqliteBroker {
+        SqliteBroker::at(&Location::Memory).unwrap()
+    }
+
+    fn question(id: &str) -> Request {
+        Request {
+            id: id.into(),
+            reply_to: String::new(),
+            destination: Vec::new(),
+            command: Command::Ping,
+        }
+    }
+
+    fn answer(id: &str, text: &str) -> Reply {
+        Reply {
+            id: id.into(),
+            node: "w@host".into(),
+            body: text.into(),
+        }
+    }
+
+    async fn count(broker: &SqliteBroker, sql: &'static str) -> i64 {
+        let look = move |view: &View<'_>| view.one(sql, (), |row| row.get(0));
+        broker.link.read(look).await.unwrap()
+    }
+
+    const ANSWERS: &str = "SELECT count(*) FROM answer";
+    const QUESTIONS: &str = "SELECT count(*) FROM question";
+
+    #[tokio::test]
+    async fn a_listener_that_is_too_slow_hears_that_it_missed_some() {
+        let broker = broker();
+        let mut slow = broker.listen().await.unwrap();
+        let step = |tx: &mut Tx<'_>| (0..=BACKLOG).try_for_each(|_| put_question(tx, b"{}"));
+        broker.link.write(step).await.unwrap();
+        assert_eq!(count(&broker, QUESTIONS).await, BACKLOG);
+        assert!(slow.next().await.is_err_and(|e| e.is_transient()));
+        let _answers = broker.ask(question("q1")).await.unwrap();
+        assert_eq!(slow.next().await.unwrap().id, "q1");
+    }
+
+    #[tokio::test]
+    async fn who_listens_later_hears_only_what_is_new() {
+        let broker = broker();
+        let _answers = broker.ask(question("q1")).await.unwrap();
+        let mut listener = broker.listen().await.unwrap();
+        let _more = broker.ask(question("q2")).await.unwrap();
+        assert_eq!(listener.next().await.unwrap().id, "q2");
+    }
+
+    #[tokio::test]
+    async fn a_minute_later_nothing_is_left() {
+        let broker = broker();
+        let mut listener = broker.listen().await.unwrap();
+        let answers = broker.ask(question("q1")).await.unwrap();
+        let request = listener.next().await.unwrap();
+        broker.reply(&request, answer("q1", "a")).await.unwrap();
+        let expire = |n| broker.link.write(move |tx| expire(tx, n));
+        broker
+            .advance(Duration::from_millis(KEPT_MS - 10_000))
+            .await
+            .unwrap();
+        assert_eq!(expire(500).await.unwrap(), 0);
+        broker.advance(Duration::from_secs(11)).await.unwrap();
+        assert_eq!(expire(500).await.unwrap(), 1);
+        assert_eq!(count(&broker, QUESTIONS).await, 0);
+        assert_eq!(count(&broker, ANSWERS).await, 0);
+        // Numbers go on: the listener hears what comes then.
+        let _more = broker.ask(question("q2")).await.unwrap();
+        assert_eq!(listener.next().await.unwrap().id, "q2");
+        drop(answers);
+    }
+
+    #[tokio::test]
+    async fn an_asker_that_does_not_read_is_full_and_reading_makes_room() {
+        let broker = broker();
+        let mut listener = broker.listen().await.unwrap();
+        let mut answers = broker.ask(question("q1")).await.unwrap();
+        let request = listener.next().await.unwrap();
+        let to = request.reply_to.clone();
+        let step = move |tx: &mut Tx<'_>| {
+            let body = serde_json::to_vec(&answer("q1", "a")).unwrap();
+            (0..BACKLOG).try_for_each(|_| put_answer(tx, "q1", &to, &body))
+        };
+        broker.link.write(step).await.unwrap();
+        let refused = broker.reply(&request, answer("q1", "late")).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
+        answers.next().await.unwrap();
+        // What was read leaves by itself.
+        while count(&broker, ANSWERS).await == BACKLOG {
+            tokio::task::yield_now().await;
+        }
+        broker.reply(&request, answer("q1", "late")).await.unwrap();
+        for _ in 1..BACKLOG {
+            assert_eq!(answers.next().await.unwrap().body, "a");
+        }
+        assert_eq!(answers.next().await.unwrap().body, "late");
+        drop(answers);
+        while count(&broker, ANSWERS).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_refused() {
+        let broker = broker();
+        let mut listener = broker.listen().await.unwrap();
+        let _answers = broker.ask(question("q1")).await.unwrap();
+        let mut request = listener.next().await.unwrap();
+        let large = answer("q1", &"x".repeat(MAX_BODY));
+        let refused = broker.reply(&request, large).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::TooLarge));
+        request.reply_to = "x".repeat(MAX_ADDRESS + 1);
+        let refused = broker.reply(&request, answer("q1", "a")).await;
+        assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Invalid));
+    }
 }

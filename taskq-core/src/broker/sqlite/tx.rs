@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::bell::{Rings, Topic};
 use super::place::{MAX_QUEUES, QueueId};
 use super::revoked::Known;
+use super::schema;
 use super::trouble::trouble;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind};
@@ -25,6 +26,9 @@ pub(super) struct View<'c> {
 
 impl<'c> View<'c> {
     /// To be called inside a transaction: what is read then is of one moment.
+    ///
+    /// # Errors
+    /// The file is not of this version any more, or in trouble.
     pub(super) fn new(
         connection: &'c Connection,
         path: &'c Path,
@@ -36,6 +40,8 @@ impl<'c> View<'c> {
             revoked,
             now: 0,
         };
+        let version = view.one("PRAGMA user_version", (), |row| row.get(0))?;
+        schema::still(version, path)?;
         let ahead: i64 = view.one("SELECT offset_ms FROM store WHERE one = 1", (), |row| {
             row.get(0)
         })?;

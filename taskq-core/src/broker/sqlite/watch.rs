@@ -42,36 +42,7 @@ pub(super) fn watch(
     wanted: Vec<Wanted>,
     within: Duration,
 ) -> Result<Box<dyn Watch>, Error> {
-    if wanted.len() > MAX_WANTED {
-        return Err(Error::invalid(format!(
-            "{} tasks are too many for one watch: wait for at most {MAX_WANTED} at once",
-            wanted.len()
-        )));
-    }
-    let mut pending: HashMap<TaskId, Whence> = HashMap::new();
-    for Wanted { id, queue } in wanted {
-        // Wanted of two queues it is looked for everywhere.
-        pending
-            .entry(id)
-            .and_modify(|known| {
-                if *known != queue {
-                    *known = None;
-                }
-            })
-            .or_insert(queue.clone());
-    }
-    let now = Instant::now();
-    Ok(Box::new(SqliteWatch {
-        link: link.clone(),
-        pending,
-        round: Vec::new(),
-        spent: Duration::ZERO,
-        found: VecDeque::new(),
-        until: now + within.min(LONGEST),
-        next_round: now,
-        over: false,
-        trouble: None,
-    }))
+    Ok(Box::new(SqliteWatch::new(link, wanted, within)?))
 }
 
 struct SqliteWatch {
@@ -129,6 +100,39 @@ impl Watch for SqliteWatch {
 }
 
 impl SqliteWatch {
+    fn new(link: &Arc<Link>, wanted: Vec<Wanted>, within: Duration) -> Result<Self, Error> {
+        if wanted.len() > MAX_WANTED {
+            return Err(Error::invalid(format!(
+                "{} tasks are too many for one watch: wait for at most {MAX_WANTED} at once",
+                wanted.len()
+            )));
+        }
+        let mut pending: HashMap<TaskId, Whence> = HashMap::new();
+        for Wanted { id, queue } in wanted {
+            // Wanted of two queues it is looked for everywhere.
+            pending
+                .entry(id)
+                .and_modify(|known| {
+                    if *known != queue {
+                        *known = None;
+                    }
+                })
+                .or_insert(queue.clone());
+        }
+        let now = Instant::now();
+        Ok(Self {
+            link: link.clone(),
+            pending,
+            round: Vec::new(),
+            spent: Duration::ZERO,
+            found: VecDeque::new(),
+            until: now + within.min(LONGEST),
+            next_round: now,
+            over: false,
+            trouble: None,
+        })
+    }
+
     fn begin(&mut self) {
         self.round = self.pending.keys().copied().collect();
         self.spent = Duration::ZERO;
@@ -189,4 +193,99 @@ fn final_of(view: &View<'_>, wanted: &[(TaskId, Whence)]) -> Result<Vec<Record>,
         found.extend(records::read_final(view, *id, queue)?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Results;
+    use crate::broker::sqlite::SqliteBroker;
+    use crate::broker::sqlite::open::Location;
+    use crate::broker::sqlite::tx::Tx;
+    use crate::state::State;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn broker() -> SqliteBroker {
+        SqliteBroker::at(&Location::Memory).unwrap()
+    }
+
+    async fn write(broker: &SqliteBroker, queue: &str, state: State, ids: &[TaskId]) {
+        let queue = QueueName::new(queue).unwrap();
+        let records: Vec<_> = ids
+            .iter()
+            .map(|id| Record::new(*id, "t", &queue, state))
+            .collect();
+        let step = move |tx: &mut Tx<'_>| {
+            let at = tx.queue(&queue)?;
+            let mut records = records.iter();
+            records.try_for_each(|record| records::write(tx, at, record, 0))
+        };
+        broker.link.write(step).await.unwrap();
+    }
+
+    fn anywhere(ids: &[TaskId]) -> Vec<Wanted> {
+        let wanted = |id: &TaskId| Wanted {
+            id: *id,
+            queue: None,
+        };
+        ids.iter().map(wanted).collect()
+    }
+
+    #[tokio::test]
+    async fn a_watch_rests_by_what_its_looks_cost() {
+        let broker = broker();
+        let ids: Vec<_> = (0..2 * AT_ONCE).map(|_| TaskId::random()).collect();
+        write(&broker, "q", State::Queued, &ids).await;
+        let mut watch = SqliteWatch::new(&broker.link, anywhere(&ids), LONG).unwrap();
+        let began = Instant::now();
+        watch.begin();
+        watch.look().await.unwrap();
+        assert!(!watch.round.is_empty());
+        watch.look().await.unwrap();
+        assert!(watch.round.is_empty() && watch.spent > Duration::ZERO);
+        assert!(watch.next_round >= began + watch.spent * (1 + REST));
+    }
+
+    #[tokio::test]
+    async fn a_next_that_is_dropped_within_a_round_loses_nothing() {
+        let broker = broker();
+        let ids: Vec<_> = (0..3 * AT_ONCE).map(|_| TaskId::random()).collect();
+        write(&broker, "q", State::Success, &ids).await;
+        let mut watch = broker.watch(anywhere(&ids), LONG).await.unwrap();
+        let mut found = Vec::new();
+        for n in 0.. {
+            // Every other one is dropped at once, while its look is under way.
+            let patience = if n % 2 == 0 { Duration::ZERO } else { LONG };
+            match tokio::time::timeout(patience, watch.next()).await {
+                Ok(Ok(Some(record))) => found.push(record.id),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => panic!("the watch failed: {error}"),
+                Err(_) => {}
+            }
+        }
+        found.sort();
+        assert_eq!(found, ids);
+    }
+
+    #[tokio::test]
+    async fn of_several_queues_the_one_that_is_final_answers() {
+        let broker = broker();
+        let id = TaskId::random();
+        write(&broker, "first", State::Started, &[id]).await;
+        write(&broker, "second", State::Success, &[id]).await;
+        let mut watch = broker.watch(anywhere(&[id]), LONG).await.unwrap();
+        let found = watch.next().await.unwrap().unwrap();
+        assert_eq!(
+            (found.state, found.queue.as_str()),
+            (State::Success, "second")
+        );
+        // Wanted of one of them, the other does not count.
+        let of_first = Wanted {
+            id,
+            queue: Some(QueueName::new("first").unwrap()),
+        };
+        let mut watch = broker.watch(vec![of_first], Duration::ZERO).await.unwrap();
+        assert!(watch.next().await.unwrap().is_none());
+    }
 }
