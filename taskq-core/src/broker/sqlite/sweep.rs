@@ -14,9 +14,6 @@ use super::tx::Tx;
 use crate::broker::Swept;
 use crate::error::Error;
 
-/// So many parts of what is past its time leave by one sweep: the next one goes on.
-const MAX_PARTS: usize = 1_000;
-
 /// Sweeps the queues of a consumer, where it may.
 pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Error> {
     let mut all = Swept::default();
@@ -35,11 +32,7 @@ pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Err
             all.dead += given.swept.dead;
         }
     }
-    for _ in 0..MAX_PARTS {
-        if !link.write(janitor::expire).await? {
-            break;
-        }
-    }
+    janitor::round(link).await?;
     Ok(all)
 }
 
