@@ -8,6 +8,7 @@ mod bell;
 mod link;
 mod moves;
 mod open;
+mod opened;
 mod place;
 mod records;
 mod schema;

@@ -28,7 +28,12 @@ impl Process {
     pub(super) fn start(role: &str, database: &Path, said: PathBuf) -> Self {
         let out = File::create(&said).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sqlite::child::child", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "sqlite::child::child",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(ROLE, role)
             .env(DATABASE, database)
             .stdin(Stdio::null())

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use taskq_core::broker::{Broker, Inspect};
+use taskq_core::broker::Inspect;
 
 use super::{Place, all_ended, consume, finish, queue, send, work_off};
 
