@@ -18,11 +18,12 @@ use crate::revocation::Revocation;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// One broker for all that a bench connects.
 #[derive(Debug)]
-struct InMemory(SqliteBroker);
+pub(super) struct Only(pub(super) SqliteBroker);
 
 #[async_trait]
-impl Harness for InMemory {
+impl Harness for Only {
     async fn connect(&self) -> Result<Arc<dyn Backend>, Error> {
         Ok(Arc::new(self.0.clone()))
     }
@@ -98,7 +99,7 @@ fn verdict(dice: &mut Dice, delivery: &Delivery) -> Verdict {
 #[tokio::test]
 async fn what_is_counted_is_there() {
     let broker = SqliteBroker::at(&Location::Memory).unwrap();
-    let bench = Bench::new(InMemory(broker.clone())).await.unwrap();
+    let bench = Bench::new(Only(broker.clone())).await.unwrap();
     let seen = mixed(&broker, &bench).await.unwrap();
     // Each place held something at some time, or its count was never tried.
     assert!(seen.iter().all(|most| *most > 0), "{seen:?}");

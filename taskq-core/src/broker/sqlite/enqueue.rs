@@ -17,6 +17,9 @@ use crate::id::QueueName;
 /// The first wait before a batch that was undone is tried again; each further one is twice as long.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// A batch is not tried for longer than this.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
 /// Puts a batch in; while the file is in trouble it is tried again until `deadline` has passed.
 pub(super) async fn enqueue(
     link: &Link,
@@ -30,7 +33,7 @@ pub(super) async fn enqueue(
         return Ok(Accepted::default());
     }
     let batch: Arc<[Outgoing]> = batch.into();
-    let until = Instant::now() + deadline;
+    let until = Instant::now() + deadline.min(LONGEST);
     let mut wait = PATIENCE;
     loop {
         let (name, again) = (queue.clone(), Arc::clone(&batch));

@@ -2,7 +2,8 @@
 //!
 //! Everything is in one file ([schema](https://sqlite.org/fileformat.html): `schema.sql` beside this module). What is
 //! one step for a caller is one step in a transaction, so nothing has to be numbered or repeated as on a network: it is
-//! committed and answered, or undone. Steps that are asked for at the same time share one transaction.
+//! committed and answered, or undone. Steps that are asked for at the same time share one transaction. Sessions count
+//! their claims and finishes all the same: so they tell an older copy of the file, put back under them, from their own.
 
 mod bell;
 mod link;
@@ -51,6 +52,8 @@ mod results;
 
 #[cfg(test)]
 mod counted;
+#[cfg(test)]
+mod fences;
 #[cfg(test)]
 mod plans;
 #[cfg(feature = "testing")]

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
+
+use super::place::{QueueId, waiting};
 
 /// The statements in the broker's sources, each with its file.
 fn statements() -> Vec<(String, String)> {
@@ -15,6 +17,7 @@ fn statements() -> Vec<(String, String)> {
             let is_test = |path: &PathBuf| path.file_stem().is_some_and(|n| n == "tests");
             if is_test(&path)
                 || path.ends_with("counted.rs")
+                || path.ends_with("fences.rs")
                 || path.ends_with("plans.rs")
                 || path.ends_with("testing.rs")
             {
@@ -103,4 +106,53 @@ fn every_statement_goes_by_its_keys() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// How many steps of its program a statement takes.
+fn steps(connection: &Connection, sql: &str) -> i32 {
+    let places = waiting(QueueId(1));
+    let keys = [*places.start(), *places.end(), 5];
+    let due = [1, i64::MAX, 5];
+    let mut statement = connection.prepare(sql).unwrap();
+    for at in 0..statement.parameter_count() {
+        let from = if sql.contains("BETWEEN") { keys } else { due };
+        statement.raw_bind_parameter(at + 1, from[at]).unwrap();
+    }
+    let mut rows = statement.raw_query();
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    statement.get_status(StatementStatus::VmStep)
+}
+
+#[test]
+fn what_waits_costs_no_claim_more() {
+    let connection = Connection::open_in_memory().unwrap();
+    connection
+        .execute_batch(include_str!("schema.sql"))
+        .unwrap();
+    let middle = super::place::Lane::of(QueueId(1), 0).middle();
+    let mut costs = Vec::new();
+    for more in [10, 5_000] {
+        let fill =
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1) ";
+        let all = [more, middle + more];
+        let ready = "INSERT INTO ready SELECT ?2 + i, 0, 0, x'00' FROM n";
+        let sql = format!("{fill}{ready}");
+        connection.execute(&sql, all).unwrap();
+        let delayed = "INSERT INTO delayed SELECT ?2 + i, 1, i, 0, 0, x'00' FROM n";
+        let sql = format!("{fill}{delayed}");
+        connection.execute(&sql, all).unwrap();
+        let reads = |(file, sql): &(String, String)| {
+            let hot = ["moves.rs", "look.rs", "take.rs"].contains(&&**file);
+            let large = sql.contains("FROM ready") || sql.contains("FROM delayed");
+            hot && large && sql.starts_with("SELECT")
+        };
+        let all = statements().into_iter().filter(reads);
+        let costs_now: Vec<(i32, String)> = all
+            .map(|(_, sql)| (steps(&connection, &sql), sql))
+            .collect();
+        assert!(costs_now.len() >= 6, "{costs_now:?}");
+        costs.push(costs_now);
+    }
+    assert_eq!(costs[0], costs[1]);
 }

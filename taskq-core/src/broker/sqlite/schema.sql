@@ -15,8 +15,6 @@ CREATE TABLE queue (
     -- 1 to 32,767: it is part of the keys of `ready`. 0 is the fleet, of which only the events are counted here.
     id             INTEGER PRIMARY KEY,
     name           TEXT    NOT NULL UNIQUE,
-    -- The lease in force: the first worker's. NULL: no worker came yet.
-    lease_ms       INTEGER,
     paused_by      TEXT,
     paused_reason  TEXT,
     paused_since   INTEGER,
@@ -68,8 +66,10 @@ CREATE TABLE session (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     queue     INTEGER NOT NULL,
     -- Random per consumer: a session in a file that was put back is told from its own later self by it and the counts.
+    -- Empty: it was taken from its worker, or given up.
     owner     BLOB    NOT NULL,
     node      TEXT    NOT NULL,
+    -- The same for all at a queue: that of the first.
     lease_ms  INTEGER NOT NULL,
     deadline  INTEGER NOT NULL,
     -- Since when its contact is unbroken.

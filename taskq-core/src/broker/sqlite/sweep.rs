@@ -37,7 +37,7 @@ pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Err
 }
 
 /// Gives back a part of what the next session past its lease held. `None`: there is none, or we may not judge.
-fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Option<Given>, Error> {
+pub(super) fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Option<Given>, Error> {
     let Some(queue) = session::may_sweep(tx, ours)? else {
         return Ok(None);
     };

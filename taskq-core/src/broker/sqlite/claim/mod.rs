@@ -65,11 +65,6 @@ impl Claimer {
         let link = &shared.link;
         self.inherit(link).await?;
         loop {
-            // Armed before the look: what comes between look and wait is not missed.
-            let mut work = std::pin::pin!(link.bell().heard(Topic::Work));
-            let mut changed = std::pin::pin!(shared.changed.notified());
-            work.as_mut().enable();
-            changed.as_mut().enable();
             if max == 0 || shared.retired.load(Ordering::SeqCst) {
                 return Ok(Vec::new());
             }
@@ -78,8 +73,21 @@ impl Claimer {
                 return Ok(got);
             }
             shared.prepare().await?;
+            if self.more {
+                self.take(shared, max).await?;
+                continue;
+            }
+            // Armed before the look: what comes between look and wait is not missed.
+            let mut work = std::pin::pin!(link.bell().heard(Topic::Work));
+            let mut changed = std::pin::pin!(shared.changed.notified());
+            work.as_mut().enable();
+            changed.as_mut().enable();
+            // Also now that it is armed: a stop that begins from here on rings.
+            if shared.retired.load(Ordering::SeqCst) {
+                return Ok(Vec::new());
+            }
             let mut until = deadline;
-            if self.more || self.look(shared, &mut until).await? {
+            if self.look(shared, &mut until).await? {
                 let lost = self.take(shared, max).await?;
                 if !self.left.is_empty() || lost && Instant::now() < deadline {
                     continue;
@@ -178,6 +186,8 @@ impl Claimer {
         let Some(pending) = &mut self.pending else {
             return Ok(false);
         };
+        // Without an answer there is none more than there was.
+        self.more = false;
         let answer = link.answered(&mut pending.answer).await;
         if answer.is_err() && !pending.answer.is_terminated() {
             // It is still under way.
