@@ -232,7 +232,9 @@ mod tests {
         let broker = with_dead(&vec![3; most]).await;
         let oldest = async || {
             let sql = "SELECT min(id) FROM dead";
-            let look = broker.link.read(|view| view.one(sql, (), |row| row.get::<_, i64>(0)));
+            let look = broker
+                .link
+                .read(|view| view.one(sql, (), |row| row.get::<_, i64>(0)));
             look.await.unwrap()
         };
         assert_eq!(oldest().await, 1_i64);
