@@ -152,10 +152,13 @@ async fn mixed(broker: &SqliteBroker, bench: &Bench) -> Result<[i64; 8], Error> 
             13 => {
                 let listed = bench.broker.dead(&bench.queue, 0, dice.roll(5)).await?;
                 let listed: Vec<_> = listed.into_iter().map(|dead| dead.handle).collect();
-                if dice.roll(3) == 0 {
+                // What can not be read is not put back, and nothing beside it.
+                let replayed = match dice.roll(3) {
+                    0 => None,
+                    _ => bench.broker.replay(&bench.queue, &listed).await.ok(),
+                };
+                if replayed.is_none() {
                     bench.broker.discard(&bench.queue, &listed).await?;
-                } else {
-                    bench.broker.replay(&bench.queue, &listed).await?;
                 }
             }
             14 if dice.roll(4) == 0 => drop(bench.broker.purge(&bench.queue, 5).await?),

@@ -174,3 +174,128 @@ fn known_by(handle: &DeadHandle) -> Option<(i64, i64)> {
     let at = i64::from_be_bytes(at.try_into().ok()?);
     Some((id, at))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::SqliteBroker;
+    use super::super::open::Location;
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+    /// Two bytes.
+    const REASON: &str = "é";
+
+    fn marked(bytes: usize) -> Marked {
+        Marked {
+            body: Bytes::from(vec![b'x'; bytes]),
+            priority: 0,
+            crashes: 0,
+        }
+    }
+
+    /// A broker with so many dead messages of so many bytes, reason included.
+    async fn with_dead(sizes: &[usize]) -> SqliteBroker {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        for size in sizes {
+            let message = marked(size - REASON.len());
+            let step = broker.link.write(move |tx| {
+                let queue = tx.queue(&QueueName::default())?;
+                push(tx, queue, &message, State::Dead, REASON)
+            });
+            step.await.unwrap();
+        }
+        broker
+    }
+
+    /// What the queue's row says of them, and what is there: their number and their bytes.
+    async fn counted(broker: &SqliteBroker) -> [(i64, i64); 2] {
+        let look = broker.link.read(|view| {
+            let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let told = view.one("SELECT dead, dead_bytes FROM queue WHERE id = 1", (), pair)?;
+            let sql = "SELECT count(*), ifnull(sum(length(body) + length(CAST(reason AS BLOB))), 0) FROM dead";
+            Ok([told, view.one(sql, (), pair)?])
+        });
+        look.await.unwrap()
+    }
+
+    async fn listed(broker: &SqliteBroker) -> Vec<DeadMessage> {
+        let queue = QueueName::default();
+        list(&broker.link, &queue, 0, 1_000).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_oldest_leave_when_there_are_too_many() {
+        let most = usize::try_from(MAX_ENTRIES).unwrap();
+        let broker = with_dead(&vec![3; most]).await;
+        let oldest = async || {
+            let sql = "SELECT min(id) FROM dead";
+            let look = broker
+                .link
+                .read(|view| view.one(sql, (), |row| row.get::<_, i64>(0)));
+            look.await.unwrap()
+        };
+        assert_eq!(oldest().await, 1_i64);
+        let step = broker.link.write(|tx| {
+            let message = marked(1);
+            (0..5).try_for_each(|_| push(tx, QueueId(1), &message, State::Dead, REASON))
+        });
+        step.await.unwrap();
+        let all = (MAX_ENTRIES, 3 * MAX_ENTRIES);
+        assert_eq!(counted(&broker).await, [all, all]);
+        assert_eq!(oldest().await, 6);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_leave_when_they_weigh_too_much() {
+        let mut sizes = vec![1 << 20; 65];
+        let broker = with_dead(&sizes).await;
+        let full = (64, MAX_BYTES);
+        assert_eq!(counted(&broker).await, [full, full]);
+        // A large one makes as many leave as it takes.
+        sizes.push(10 << 20);
+        let broker = with_dead(&sizes).await;
+        let full = (55, MAX_BYTES);
+        assert_eq!(counted(&broker).await, [full, full]);
+    }
+
+    #[tokio::test]
+    async fn what_is_past_its_time_is_gone_before_it_is_dropped() {
+        let broker = with_dead(&[3, 4]).await;
+        let handle = listed(&broker).await.remove(0).handle;
+        broker.advance(DAY * 7).await.unwrap();
+        assert!(listed(&broker).await.is_empty());
+        let look = move |view: &View<'_>| entry(view, QueueId(1), &handle);
+        assert!(broker.link.read(look).await.unwrap().is_none());
+        for left in [1, 0] {
+            let dropped = broker.link.write(|tx| expire(tx, 1)).await.unwrap();
+            assert_eq!((dropped, counted(&broker).await[1].0), (1, left));
+        }
+        assert_eq!(broker.link.write(|tx| expire(tx, 1)).await.unwrap(), 0);
+        assert_eq!(counted(&broker).await, [(0, 0), (0, 0)]);
+    }
+
+    #[tokio::test]
+    async fn a_handle_is_of_one_entry_of_one_queue() {
+        let broker = with_dead(&[3, 4]).await;
+        let listed = listed(&broker).await.into_iter();
+        let handles: Vec<_> = listed.map(|entry| entry.handle).collect();
+        let step = broker.link.write(move |tx| {
+            let (first, other) = (&handles[0], QueueId(2));
+            assert!(!take(tx, other, first)?);
+            assert!(entry(tx, other, first)?.is_none());
+            // The number of one, with another time.
+            assert!(!take(tx, QueueId(1), &handle(1, 7))?);
+            for odd in [&b""[..], b"1234567", b"12345678", &[0xff; 16]] {
+                let odd = DeadHandle(Bytes::from_static(odd));
+                assert!(!take(tx, QueueId(1), &odd)?);
+            }
+            assert!(take(tx, QueueId(1), first)?);
+            assert!(!take(tx, QueueId(1), first)?);
+            take(tx, QueueId(1), &handles[1])
+        });
+        assert!(step.await.unwrap());
+    }
+}

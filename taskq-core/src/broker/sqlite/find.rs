@@ -110,8 +110,8 @@ impl Search<'_> {
         if let Some((due, body)) = self.delayed(queue)? {
             return Ok(Some((Place::Delayed { due }, body)));
         }
-        if let Some(body) = self.held(queue)? {
-            return Ok(Some((Place::Held, body)));
+        if let Some(hit) = self.held(queue)? {
+            return Ok(Some(hit));
         }
         self.dead(queue)
     }
@@ -154,22 +154,28 @@ impl Search<'_> {
         Ok(None)
     }
 
-    fn held(&mut self, queue: QueueId) -> Result<Option<Vec<u8>>, Error> {
+    fn held(&mut self, queue: QueueId) -> Result<Hit<Place>, Error> {
         let sql = "SELECT held FROM queue WHERE id = ?1";
         let length = number(self.view.one(sql, [queue.0], |row| row.get(0))?);
-        let sql = "SELECT id FROM session WHERE queue = ?1 ORDER BY deadline LIMIT ?2";
+        // Who sweeps takes a session from its owner before it gives back in parts.
+        let sql = "SELECT id, owner = x'' FROM session WHERE queue = ?1 ORDER BY deadline LIMIT ?2";
         let most = [queue.0, column(SESSIONS as u64 + 1)];
-        let sessions: Vec<i64> = self.view.all(sql, most, |row| row.get(0))?;
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let sessions: Vec<(i64, bool)> = self.view.all(sql, most, row)?;
         let (_, all) = windows(usize::try_from(length).unwrap_or(usize::MAX));
         self.complete &= all && sessions.len() <= SESSIONS;
         let mut room = MAX_SEARCHED;
-        for session in sessions.into_iter().take(SESSIONS) {
+        for (session, returning) in sessions.into_iter().take(SESSIONS) {
             let keys = held_by(session);
             let sql = "SELECT body FROM held WHERE tag BETWEEN ?1 AND ?2 ORDER BY tag LIMIT ?3";
             let params = [*keys.start(), *keys.end(), column(room as u64)];
             let seen = self.seen;
-            if let Some(((), body)) = self.look(sql, params, |_| Ok(()))? {
-                return Ok(Some(body));
+            let place = |_: &Row<'_>| match returning {
+                true => Ok(Place::Returning),
+                false => Ok(Place::Held),
+            };
+            if let Some(hit) = self.look(sql, params, place)? {
+                return Ok(Some(hit));
             }
             room = room.saturating_sub(self.seen - seen);
         }
@@ -225,4 +231,125 @@ fn ends(view: &View<'_>, lane: Lane) -> Result<Option<RangeInclusive<i64>>, Erro
             Ok((row.get(0)?, row.get(1)?))
         })?;
     Ok(first.zip(last).map(|(first, last)| first..=last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SqliteBroker;
+    use super::super::open::Location;
+    use super::super::tx::Tx;
+    use super::super::{moves, place, session};
+    use super::*;
+    use crate::broker::marked::Marked;
+    use crate::message::Message;
+
+    fn queue() -> QueueName {
+        QueueName::default()
+    }
+
+    /// A message of about so many bytes, and its id.
+    fn message(bytes: usize) -> (TaskId, Vec<u8>) {
+        let mut message = Message::new("t");
+        let args = serde_json::value::to_raw_value(&["x".repeat(bytes)]);
+        message.args = args.ok();
+        (message.id, message.encode().unwrap())
+    }
+
+    /// Puts so many messages like `body` into a lane, and a wanted one at a place in it; answers its id.
+    fn fill(
+        tx: &mut Tx<'_>,
+        priority: u8,
+        length: i64,
+        body: &[u8],
+        wanted: i64,
+    ) -> Result<TaskId, Error> {
+        let lane = Lane::of(tx.queue(&queue())?, priority);
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2) \
+                   INSERT INTO ready SELECT ?1 + i, 0, 0, ?3 FROM n";
+        tx.run(sql, params![lane.middle(), length, body])?;
+        let (id, body) = message(1);
+        let sql = "UPDATE ready SET body = ?2 WHERE place = ?1";
+        assert_eq!(tx.run(sql, params![lane.middle() + wanted, body])?, 1);
+        Ok(id)
+    }
+
+    async fn found(broker: &SqliteBroker, id: TaskId) -> (Option<Place>, bool) {
+        let found = find(&broker.link, &queue(), id).await.unwrap();
+        (found.place.map(|(place, _)| place), found.complete)
+    }
+
+    #[tokio::test]
+    async fn of_long_lanes_both_ends_are_looked_at() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let length = 2 * MAX_SEARCHED as i64;
+        let fill = broker.link.write(move |tx| {
+            let (_, other) = message(1);
+            let at = [(9, 7), (5, length / 2), (4, length - 1)];
+            let ids = at.map(|(priority, wanted)| fill(tx, priority, length, &other, wanted));
+            ids.into_iter().collect::<Result<Vec<_>, _>>()
+        });
+        let ids = fill.await.unwrap();
+        let ahead = |ahead| Some(Place::Waiting { ahead });
+        let length = length as u64;
+        assert_eq!(found(&broker, ids[0]).await, (ahead(7), false));
+        assert_eq!(found(&broker, ids[1]).await, (None, false));
+        assert_eq!(found(&broker, ids[2]).await, (ahead(3 * length - 1), false));
+    }
+
+    #[tokio::test]
+    async fn of_large_messages_so_many_bytes_are_looked_at() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let fill = broker.link.write(|tx| {
+            let (_, large) = message((1 << 20) - 200);
+            let seen = fill(tx, 9, 70, &large, 60)?;
+            Ok([seen, fill(tx, 8, 70, &large, 66)?])
+        });
+        let [seen, beyond] = fill.await.unwrap();
+        let (place, _) = found(&broker, seen).await;
+        assert_eq!(place, Some(Place::Waiting { ahead: 60 }));
+        assert_eq!(found(&broker, beyond).await, (None, false));
+    }
+
+    #[tokio::test]
+    async fn a_listing_of_large_messages_is_bounded() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let message = Marked {
+            body: message((1 << 20) - 200).1.into(),
+            priority: 0,
+            crashes: 0,
+        };
+        for hour in 1..=70 {
+            let message = message.clone();
+            let delay = broker.link.write(move |tx| {
+                let (queue, now) = (tx.queue(&queue())?, tx.now());
+                moves::push(tx, queue, &message, now + hour * 3_600_000)
+            });
+            delay.await.unwrap();
+        }
+        let listed = delayed(&broker.link, &queue(), 1_000).await.unwrap();
+        assert_eq!(listed.len(), 64);
+        assert!(listed.is_sorted_by_key(|one| one.due));
+    }
+
+    /// What a sweep gives back in parts is on its way back until all is.
+    #[tokio::test]
+    async fn what_a_lost_session_held_is_returning() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let (id, body) = message(1);
+        let hold = broker.link.write(move |tx| {
+            let queue = tx.queue(&queue())?;
+            let sql = "INSERT INTO session (id, queue, owner, node, lease_ms, deadline, since) \
+                       VALUES (5, ?1, x'01', 'w', 1, 1, 1)";
+            tx.run(sql, [queue.0])?;
+            tx.counts(queue).held += 1;
+            let sql =
+                "INSERT INTO held (tag, priority, crashes, suspect, body) VALUES (?1, 0, 0, 0, ?2)";
+            tx.run(sql, params![place::held(5, 1), body])
+        });
+        hold.await.unwrap();
+        assert_eq!(found(&broker, id).await, (Some(Place::Held), true));
+        let sweep = broker.link.write(|tx| session::disown(tx, 5));
+        sweep.await.unwrap();
+        assert_eq!(found(&broker, id).await, (Some(Place::Returning), true));
+    }
 }

@@ -51,3 +51,68 @@ pub(super) fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
     }
     Ok(most >= AT_ONCE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::SqliteBroker;
+    use super::super::open::Location;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    const MANY: usize = AT_ONCE * 5 / 2;
+
+    /// Of each kind as many rows as two steps and a half take, all past their time in an hour; and one that is not.
+    async fn littered() -> SqliteBroker {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let litter = broker.link.write(|tx| {
+            let soon = tx.now_column() + 3_600_000;
+            for sql in [
+                "INSERT INTO record (id, queue, final, until, body) VALUES (randomblob(16), 1, 1, ?1, x'')",
+                "INSERT INTO once (queue, key, holder, until) VALUES (1, hex(randomblob(9)), x'', ?1)",
+                "INSERT INTO revoked (queue, what, at, until) VALUES (1, 't' || hex(randomblob(9)), 0, ?1)",
+            ] {
+                for _ in 0..MANY {
+                    tx.run(sql, [soon])?;
+                }
+                tx.run(sql, [2 * soon])?;
+            }
+            Ok(())
+        });
+        litter.await.unwrap();
+        broker
+    }
+
+    async fn left(broker: &SqliteBroker) -> [usize; 3] {
+        let look = broker.link.read(|view| {
+            let count = |table: &str| {
+                let sql = format!("SELECT count(*) FROM {table}");
+                view.one(&sql, (), |row| row.get::<_, u32>(0))
+            };
+            Ok([count("record")?, count("once")?, count("revoked")?])
+        });
+        look.await.unwrap().map(|n| n as usize)
+    }
+
+    #[tokio::test]
+    async fn what_is_past_its_time_leaves_part_by_part() {
+        let broker = littered().await;
+        let step = async || broker.link.write(expire).await.unwrap();
+        assert!(!step().await);
+        assert_eq!(left(&broker).await, [MANY + 1; 3]);
+        broker.advance(HOUR).await.unwrap();
+        assert!(step().await);
+        assert_eq!(left(&broker).await, [MANY + 1 - AT_ONCE; 3]);
+        assert!(step().await);
+        assert!(!step().await);
+        assert_eq!(left(&broker).await, [1; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_round_leaves_nothing_that_is_past_its_time() {
+        let broker = littered().await;
+        broker.advance(HOUR).await.unwrap();
+        round(&broker.link).await.unwrap();
+        assert_eq!(left(&broker).await, [1; 3]);
+    }
+}

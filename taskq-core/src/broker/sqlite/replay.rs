@@ -128,3 +128,78 @@ fn put_one_back(
     moves::push(tx, queue, &message, now)?;
     Ok(Some(new.told))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::SqliteBroker;
+    use super::super::open::Location;
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::message::Message;
+    use crate::state::State;
+
+    /// A broker with so many dead messages of 20 KB, and their handles, the oldest first.
+    async fn with_dead(n: usize) -> (SqliteBroker, Vec<DeadHandle>) {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        for _ in 0..n {
+            let mut message = Message::new("t");
+            let args = serde_json::value::to_raw_value(&["x".repeat(20_000)]);
+            message.args = args.ok();
+            bury(&broker, message.encode().unwrap()).await;
+        }
+        let queue = QueueName::default();
+        let all = dead::list(&broker.link, &queue, 0, 1_000).await.unwrap();
+        let handles = all.into_iter().rev().map(|entry| entry.handle);
+        (broker, handles.collect())
+    }
+
+    async fn bury(broker: &SqliteBroker, body: Vec<u8>) {
+        let message = Marked {
+            body: body.into(),
+            priority: 3,
+            crashes: 0,
+        };
+        let step = broker.link.write(move |tx| {
+            let queue = tx.queue(&QueueName::default())?;
+            dead::push(tx, queue, &message, State::Failure, "no")
+        });
+        step.await.unwrap();
+    }
+
+    /// How many wait, and how many are dead.
+    async fn counted(broker: &SqliteBroker) -> (i64, i64) {
+        let sql = "SELECT waiting, dead FROM queue WHERE id = 1";
+        let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let look = broker.link.read(move |view| view.one(sql, (), pair));
+        look.await.unwrap()
+    }
+
+    /// Three megabytes go in steps of one; dropped are as many as are named.
+    #[tokio::test]
+    async fn many_large_ones_go_part_by_part() {
+        let queue = QueueName::default();
+        let (broker, handles) = with_dead(250).await;
+        let (name, some) = (queue.clone(), handles[..100].to_vec());
+        let part = broker.link.read(move |view| readable(view, &name, &some));
+        assert_eq!(part.await.unwrap(), MAX_BYTES / 20_100);
+        let moved = replay(&broker.link, &queue, &handles[..150]).await;
+        assert_eq!(moved.unwrap(), 150);
+        assert_eq!(counted(&broker).await, (150, 100));
+        let dropped = discard(&broker.link, &queue, &handles[100..]).await;
+        assert_eq!(dropped.unwrap(), 100);
+        assert_eq!(counted(&broker).await, (150, 0));
+    }
+
+    /// All are read before one is moved, also in other parts.
+    #[tokio::test]
+    async fn one_that_can_not_be_read_holds_back_all() {
+        let queue = QueueName::default();
+        let (broker, mut handles) = with_dead(120).await;
+        bury(&broker, b"no message".to_vec()).await;
+        let newest = dead::list(&broker.link, &queue, 0, 1).await.unwrap();
+        handles.push(newest[0].handle.clone());
+        let refused = replay(&broker.link, &queue, &handles).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert_eq!(counted(&broker).await, (0, 121));
+    }
+}

@@ -263,8 +263,13 @@ fn named(what: &str) -> Option<Revocation> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::SqliteBroker;
+    use super::super::open::Location;
     use super::*;
-    use crate::id::TaskId;
+
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
 
     #[test]
     fn names_round_trip() {
@@ -278,7 +283,103 @@ mod tests {
         ] {
             assert_eq!(named(&name(&one)), Some(one));
         }
-        assert_eq!(named("xsomething"), None);
-        assert_eq!(named(""), None);
+        for odd in ["xsomething", "é", ""] {
+            assert_eq!(named(odd), None);
+        }
+    }
+
+    fn queue() -> QueueName {
+        QueueName::default()
+    }
+
+    fn ids(n: usize) -> Vec<Revocation> {
+        (0..n).map(|_| Revocation::Id(TaskId::random())).collect()
+    }
+
+    async fn read_all(broker: &SqliteBroker) -> Arc<Revocations> {
+        list(&broker.link, &queue()).await.unwrap()
+    }
+
+    /// A claim does not read the set again that has not changed.
+    #[tokio::test]
+    async fn what_has_not_changed_is_not_read_again() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let what = ids(2);
+        revoke(&broker.link, &queue(), &what[..1]).await.unwrap();
+        let first = read_all(&broker).await;
+        assert!(Arc::ptr_eq(&first, &read_all(&broker).await));
+        broker.advance(DAY).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &read_all(&broker).await));
+        revoke(&broker.link, &queue(), &what[1..]).await.unwrap();
+        assert_eq!(read_all(&broker).await.iter().count(), 2);
+        // By time alone, one after the other.
+        broker.advance(DAY * 6).await.unwrap();
+        assert_eq!(read_all(&broker).await.iter().count(), 1);
+        broker.advance(DAY).await.unwrap();
+        assert!(read_all(&broker).await.is_empty());
+    }
+
+    /// What a step read that was undone is not taken for what is there.
+    #[tokio::test]
+    async fn what_was_undone_is_not_remembered() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        revoke(&broker.link, &queue(), &ids(1)).await.unwrap();
+        let before = read_all(&broker).await;
+        let undone = broker.link.write(|tx| {
+            let queue = tx.queue(&queue())?;
+            add(tx, queue, &ids(3))?;
+            assert_eq!(read(tx, queue)?.iter().count(), 4);
+            Err::<(), _>(Error::invalid("undone"))
+        });
+        assert!(undone.await.is_err());
+        assert_eq!(read_all(&broker).await, before);
+    }
+
+    /// Without anybody who sweeps, what is past its time makes room all the same.
+    #[tokio::test]
+    async fn what_is_past_its_time_leaves_with_the_next_calls() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        for _ in 0..10 {
+            revoke(&broker.link, &queue(), &ids(999)).await.unwrap();
+        }
+        broker.advance(DAY * 8).await.unwrap();
+        let again = ids(999);
+        for _ in 0..6 {
+            revoke(&broker.link, &queue(), &again).await.unwrap();
+        }
+        let sql = "SELECT count(*) FROM revoked";
+        let look = broker.link.read(|view| view.one(sql, (), |row| row.get(0)));
+        assert_eq!(look.await.map(number).unwrap(), 999);
+    }
+
+    /// That one was told ends with its time: revoked anew, it is told anew.
+    #[tokio::test]
+    async fn what_was_told_is_told_until_its_time_is_over() {
+        let broker = SqliteBroker::at(&Location::Memory).unwrap();
+        let id = TaskId::random();
+        let step = broker.link.write(move |tx| {
+            let queue = tx.queue(&queue())?;
+            let what = [Revocation::Id(id)];
+            add(tx, queue, &what)?;
+            tx.run("UPDATE revoked SET told = 1", ())?;
+            // More than one call drops lie before it.
+            let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+                       INSERT INTO revoked (queue, what, at, until) SELECT ?1, 'a' || i, 0, 1 FROM n";
+            tx.run(sql, [queue.0])?;
+            add(tx, queue, &what)
+        });
+        step.await.unwrap();
+        assert!(read_all(&broker).await.was_told(id));
+        broker.advance(DAY * 8).await.unwrap();
+        let more = broker.link.write(move |tx| {
+            let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+                       INSERT INTO revoked (queue, what, at, until) SELECT 1, 'b' || i, 0, 1 FROM n";
+            tx.run(sql, ())
+        });
+        more.await.unwrap();
+        let again = [Revocation::Id(id)];
+        revoke(&broker.link, &queue(), &again).await.unwrap();
+        let all = read_all(&broker).await;
+        assert!(!all.was_told(id) && !all.is_empty());
     }
 }

@@ -1,7 +1,6 @@
 //! What can be the matter with a file, and that each is told with its path and its remedy.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
@@ -17,7 +16,10 @@ use super::*;
 use crate::broker::marked::Marked;
 use crate::id::QueueName;
 
+#[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod permissions;
 mod versions;
 
 fn folder() -> TempDir {
@@ -59,30 +61,6 @@ async fn waiting(broker: &SqliteBroker) -> Result<u64, Error> {
     let sql = "SELECT count(*) FROM ready WHERE place > 0";
     let look = broker.link.read(|view| view.one(sql, (), |row| row.get(0)));
     look.await.map(number)
-}
-
-/// Runs as a user whom permissions bind: as another one where this is root.
-fn unprivileged(run: impl FnOnce() + Send) {
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            if rustix::process::geteuid().is_root() {
-                // Of this thread alone, and of those that it starts.
-                rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
-            }
-            run();
-        });
-    });
-}
-
-/// A folder that any user may enter.
-fn open_folder() -> TempDir {
-    let folder = folder();
-    permit(folder.path(), 0o777);
-    folder
-}
-
-fn permit(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 #[tokio::test]
@@ -128,42 +106,6 @@ async fn the_name_of_a_file_means_nothing_else() {
         assert_eq!(waiting(&opened(&path).unwrap()).await.unwrap(), 1);
         assert!(path.is_file(), "{name}");
     }
-}
-
-#[test]
-fn a_file_that_may_only_be_read_is_refused() {
-    let folder = open_folder();
-    let path = folder.path().join("taskq.db");
-    drop(opened(&path).unwrap());
-    permit(&path, 0o444);
-    unprivileged(|| {
-        let error = refused(&path, "let this user write to the file");
-        assert_eq!(error.kind(), ErrorKind::Refused);
-    });
-}
-
-#[test]
-fn a_file_in_a_folder_that_may_only_be_read_is_refused() {
-    let folder = open_folder();
-    let path = folder.path().join("taskq.db");
-    drop(opened(&path).unwrap());
-    for beside in fs::read_dir(folder.path()).unwrap() {
-        permit(&beside.unwrap().path(), 0o666);
-    }
-    // Those that wrote it are gone, and SQLite's files beside it with them.
-    until_closed(&path);
-    permit(folder.path(), 0o555);
-    let new = folder.path().join("new.db");
-    unprivileged(|| {
-        for path in [&path, &new] {
-            let error = refused(path, "to its folder");
-            assert_eq!(error.kind(), ErrorKind::Refused);
-        }
-        let inside = folder.path().join("inside");
-        let error = opened(&inside.join("taskq.db")).unwrap_err();
-        names(&error, &inside, "make it, or name another path");
-    });
-    assert!(!new.exists());
 }
 
 /// The threads that served it have closed it: the last one removes what lies beside.

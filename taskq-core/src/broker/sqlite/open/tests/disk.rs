@@ -72,7 +72,7 @@ async fn fills_its_disk() {
     assert_eq!(waiting(&again).await.unwrap(), accepted + 1);
 }
 
-/// The same by a file that may not grow: of steps that share a transaction, each is answered.
+/// The same by a file that may not grow. SQLite gives up the transaction then: all that share it are told why.
 #[tokio::test]
 async fn a_file_that_may_not_grow_is_named_and_costs_nothing() {
     let folder = folder();
@@ -82,14 +82,17 @@ async fn a_file_that_may_not_grow_is_named_and_costs_nothing() {
         let set = broker.link.write(move |tx| tx.one(pages, (), |_| Ok(())));
         set.await.unwrap();
     };
+    for _ in 0..3 {
+        send(&broker, 50_000).await.unwrap();
+    }
     limit("PRAGMA max_page_count = 100").await;
     let sends = (0..20).map(|_| send(&broker, 50_000));
     let answers = futures_util::future::join_all(sends).await;
-    let accepted = answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+    let accepted = 3 + answers.iter().filter(|answer| answer.is_ok()).count() as u64;
     for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         names(error, &path, "is full: make room");
     }
-    assert!((1..20).contains(&accepted), "{accepted}");
+    assert!(accepted < 23);
     assert_eq!(waiting(&broker).await.unwrap(), accepted);
     limit("PRAGMA max_page_count = 100000").await;
     send(&broker, 50_000).await.unwrap();
