@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::tally::MOST;
 
-/// Measures taskq against what the same Redis can do on this machine.
+/// Measures taskq against what the same Redis, or bare SQLite, can do on this machine.
 ///
-/// It starts a Redis of its own, measures its limit in the same minutes, and prints each figure with its ratio and its
-/// bar. A figure that misses its bar is marked; the exit status is 0 once all was measured.
+/// It starts a Redis of its own, or makes a file in the folder for temporary files (TMPDIR), measures its limit in the
+/// same minutes, and prints each figure with its ratio and its bar. A figure that misses its bar is marked; the exit status is 0 once all was measured.
 #[derive(Debug, Parser)]
 #[command(name = "taskq-bench", version, max_term_width = 100)]
 pub(crate) struct Command {
@@ -19,7 +19,7 @@ pub(crate) struct Command {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum What {
-    /// What Redis itself can do: LPUSH + LMOVE + LREM in pipelines, and a paced LPUSH
+    /// What Redis itself can do: LPUSH + LMOVE + LREM in pipelines, and a paced LPUSH; or bare SQLite
     Limit(Options),
     /// How fast a worker works off no-op tasks that wait for it
     Drain(Options),
@@ -45,9 +45,44 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 300_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=i64::from(MOST)))]
     pub(crate) tasks: u32,
 
+    /// What holds the tasks
+    #[arg(long, default_value = "redis", value_name = "BROKER")]
+    pub(crate) broker: Kind,
+
+    /// With --broker sqlite: what each commit waits for; full is the disk
+    #[arg(long, default_value = "normal", value_name = "SYNC")]
+    pub(crate) sync: Sync,
+
     /// A worker that moves nothing for so many seconds is killed and told of
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     patience: u32,
+}
+
+/// What holds the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A private Redis
+    Redis,
+    /// The embedded broker, in a file of its own
+    Sqlite,
+}
+
+/// What a commit to a file waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sync {
+    /// The system has it: it survives the death of every process
+    Normal,
+    /// The disk has it: it survives the loss of power
+    Full,
+}
+
+impl Sync {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Full => "full",
+        }
+    }
 }
 
 impl What {
@@ -102,6 +137,8 @@ mod tests {
             json: false,
             runs: 1,
             tasks: 100,
+            broker: Kind::Redis,
+            sync: Sync::Normal,
             patience: 1,
         };
         let parts = [What::Limit, What::Drain, What::Latency, What::Send];

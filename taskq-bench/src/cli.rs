@@ -79,7 +79,7 @@ async fn until_signal(what: What) -> Result<Document, Error> {
 
 async fn measure(what: What) -> Result<Document, Error> {
     let options = what.options();
-    let mut server = Server::start().await?;
+    let mut server = Server::start(options.broker, options.sync).await?;
     let machine = Machine::new(server.version().await?);
     eprintln!("{}", machine.shown());
     let mut plan = Plan::new(what);
@@ -104,7 +104,7 @@ fn print(document: &Document, json: bool) -> io::Result<()> {
         write!(out, "{}", table(&document.rows))?;
         writeln!(
             out,
-            "medians and ranges of {} {}; {} tasks a drain or send; CPU of Redis + worker",
+            "medians and ranges of {} {}; {} tasks a drain or send; CPU of the broker's own process + worker",
             document.runs,
             if document.runs == 1 { "run" } else { "runs" },
             document.tasks

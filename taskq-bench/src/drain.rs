@@ -9,7 +9,6 @@ use taskq_core::{State, TaskId};
 
 use crate::check::Evidence;
 use crate::error::Error;
-use crate::records::Records;
 use crate::row::Run;
 use crate::server::Server;
 use crate::tally::now_ns;
@@ -51,11 +50,7 @@ impl Drain {
             eprintln!("the worker logged:\n{log}");
         }
         let records = match self.tracked {
-            true => {
-                let connection = &mut server.connection;
-                let queue = server.queue.as_str();
-                Some(Records::read(connection, queue, ids, State::Success).await?)
-            }
+            true => Some(server.records(ids, State::Success).await?),
             false => None,
         };
         let evidence = Evidence {

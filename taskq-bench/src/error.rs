@@ -17,6 +17,9 @@ pub(crate) enum Error {
     /// The private Redis, spoken to directly.
     #[error("the private Redis: {0}")]
     Redis(#[from] redis::RedisError),
+    /// The file, read directly.
+    #[error("the private file: {0}")]
+    Sqlite(#[from] rusqlite::Error),
     /// taskq.
     #[error(transparent)]
     Taskq(#[from] taskq_core::Error),
@@ -31,7 +34,7 @@ impl Error {
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Unavailable(_) => UNAVAILABLE,
-            Self::Failed(_) | Self::Redis(_) | Self::Taskq(_) => FAILED,
+            Self::Failed(_) | Self::Redis(_) | Self::Sqlite(_) | Self::Taskq(_) => FAILED,
         }
     }
 }

@@ -12,6 +12,7 @@ mod statistics;
 mod check;
 mod records;
 mod server;
+mod sqlite;
 pub mod tally;
 mod tasks;
 mod worker;

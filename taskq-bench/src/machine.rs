@@ -10,7 +10,7 @@ pub(crate) struct Machine {
     processors: usize,
     processor: Option<String>,
     kernel: Option<String>,
-    redis: String,
+    broker: String,
     /// Mean number of processes that wanted to run in the last minute, before anything was measured.
     load_before: Option<f64>,
     /// An unoptimised build measures nothing.
@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(redis: String) -> Self {
+    pub(crate) fn new(broker: String) -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
         let processor = read("/proc/cpuinfo").and_then(|all| {
             let line = all.lines().find(|line| line.starts_with("model name"))?;
@@ -28,7 +28,7 @@ impl Machine {
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             processor,
             kernel: read("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()),
-            redis,
+            broker,
             load_before: read("/proc/loadavg")
                 .and_then(|text| text.split_whitespace().next()?.parse().ok()),
             optimised: !cfg!(debug_assertions),
@@ -44,11 +44,11 @@ impl Machine {
             "; NOT an optimised build"
         };
         format!(
-            "{} x {}, kernel {}, Redis {}, load before {load}{build}",
+            "{} x {}, kernel {}, {}, load before {load}{build}",
             self.processors,
             self.processor.clone().unwrap_or_else(unknown),
             self.kernel.clone().unwrap_or_else(unknown),
-            self.redis,
+            self.broker,
         )
     }
 }

@@ -1,12 +1,12 @@
 //! What is measured in which order, and against which bars.
 
-use crate::args::{Options, What};
+use crate::args::{Kind, Options, What};
 use crate::drain::Drain;
 use crate::error::Error;
 use crate::row::{Bar, Row, Run, Told, Unit};
-use crate::server::Server;
+use crate::server::{Server, Store};
 use crate::statistics::percentile;
-use crate::{latency, limit, paced, send};
+use crate::{latency, limit, paced, send, sqlite};
 
 /// The slots of the drains that have a bar.
 const SLOTS: u32 = 512;
@@ -18,6 +18,10 @@ const PICKUP_P50: f64 = 2.2;
 const PICKUP_P99: f64 = 2.5;
 /// Accepted sends per second.
 const SENDS: f64 = 50_000.0;
+/// Over a file: tasks per second, the most of a pickup in µs, and accepted sends per second.
+const FILE_DRAIN: f64 = 30_000.0;
+const FILE_PICKUP: f64 = 5_000.0;
+const FILE_SENDS: f64 = 2_000.0;
 
 /// Hears what is under way.
 type Tell<'a> = &'a (dyn Fn(&str) + Sync);
@@ -31,18 +35,56 @@ pub(crate) struct Plan {
     pushes: [Row; 2],
     drains: [(Row, Drain); 4],
     pickups: [Row; 2],
-    sends: [(Row, bool); 2],
+    sends: Vec<(Row, Sends)>,
+}
+
+/// How calls are sent.
+#[derive(Debug, Clone, Copy)]
+struct Sends {
+    tracked: bool,
+    senders: usize,
+}
+
+/// What the rows of a broker are called, and their bars.
+struct Names {
+    limit: &'static str,
+    pushes: [&'static str; 2],
+    of: [&'static str; 2],
+    drains: [Option<Bar>; 2],
+    pickups: [Option<Bar>; 2],
+    sends: f64,
+}
+
+impl Names {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Redis => Self {
+                limit: "limit: LPUSH + LMOVE + LREM",
+                pushes: ["paced LPUSH, p50", "paced LPUSH, p99"],
+                of: ["LPUSH p50", "LPUSH p99"],
+                drains: [UNTRACKED, TRACKED].map(|bar| Some(Bar::RatioAtLeast(bar))),
+                pickups: [PICKUP_P50, PICKUP_P99].map(|bar| Some(Bar::RatioAtMost(bar))),
+                sends: SENDS,
+            },
+            Kind::Sqlite => Self {
+                limit: "limit: insert + move + delete",
+                pushes: ["paced insert, p50", "paced insert, p99"],
+                of: ["insert p50", "insert p99"],
+                drains: [Some(Bar::FigureAtLeast(FILE_DRAIN)), None],
+                pickups: [Some(Bar::FigureAtMost(FILE_PICKUP)), None],
+                sends: FILE_SENDS,
+            },
+        }
+    }
 }
 
 impl Plan {
     pub(crate) fn new(what: What) -> Self {
         let options = what.options();
-        let drain = |name, slots, tracked, bar: Option<f64>| {
+        let names = Names::of(options.broker);
+        let drain = |name, slots, tracked, bar: Option<Bar>| {
             let row = Row::new(name, Unit::PerSecond).with_ratio_of("limit");
-            let row = match bar {
-                Some(bar) => row.with_bar(Bar::RatioAtLeast(bar)),
-                None => row,
-            };
+            let row = row.with_bar(bar);
             let drain = Drain {
                 slots,
                 tracked,
@@ -53,34 +95,36 @@ impl Plan {
         };
         let pickup = |name, of, bar| {
             let row = Row::new(name, Unit::Micros).with_ratio_of(of);
-            row.with_bar(Bar::RatioAtMost(bar))
+            row.with_bar(bar)
         };
-        let sends = |name, tracked| {
-            let row = Row::new(name, Unit::PerSecond).with_bar(Bar::FigureAtLeast(SENDS));
-            (row, tracked)
+        let sends = |name, tracked, senders| {
+            let bar = Bar::FigureAtLeast(names.sends);
+            let row = Row::new(name, Unit::PerSecond).with_bar(Some(bar));
+            (row, Sends { tracked, senders })
         };
+        let mut all_sends = vec![
+            sends("64 senders", false, send::SENDERS),
+            sends("64 senders, results", true, send::SENDERS),
+        ];
+        if options.broker == Kind::Sqlite {
+            all_sends.push(sends("1 sender", false, 1));
+        }
         Self {
             what,
             options,
-            limit: Row::new("limit: LPUSH + LMOVE + LREM", Unit::PerSecond),
-            pushes: [
-                Row::new("paced LPUSH, p50", Unit::Micros),
-                Row::new("paced LPUSH, p99", Unit::Micros),
-            ],
+            limit: Row::new(names.limit, Unit::PerSecond),
+            pushes: names.pushes.map(|name| Row::new(name, Unit::Micros)),
             drains: [
-                drain("drain -c 512", Some(SLOTS), false, Some(UNTRACKED)),
-                drain("drain -c 512, results", Some(SLOTS), true, Some(TRACKED)),
+                drain("drain -c 512", Some(SLOTS), false, names.drains[0]),
+                drain("drain -c 512, results", Some(SLOTS), true, names.drains[1]),
                 drain("drain, default -c", None, false, None),
                 drain("drain, default -c, results", None, true, None),
             ],
             pickups: [
-                pickup("idle pickup, p50", "LPUSH p50", PICKUP_P50),
-                pickup("idle pickup, p99", "LPUSH p99", PICKUP_P99),
+                pickup("idle pickup, p50", names.of[0], names.pickups[0]),
+                pickup("idle pickup, p99", names.of[1], names.pickups[1]),
             ],
-            sends: [
-                sends("64 senders", false),
-                sends("64 senders, results", true),
-            ],
+            sends: all_sends,
         }
     }
 
@@ -107,9 +151,15 @@ impl Plan {
             self.latency(server, pickups, tell).await?;
         }
         if self.what.includes(What::Send) {
-            for (row, tracked) in &mut self.sends {
+            for (row, how) in &mut self.sends {
                 tell(row.name);
-                let run = send::accepted(server, self.options.sends(), *tracked).await?;
+                let Sends { tracked, senders } = *how;
+                // Who waits for each answer is slower by as much.
+                let count = match senders {
+                    1 => (self.options.sends() / 10).max(50),
+                    _ => self.options.sends(),
+                };
+                let run = send::accepted(server, count, tracked, senders).await?;
                 row.runs.push(run);
             }
         }
@@ -134,14 +184,14 @@ impl Plan {
         tell: Tell<'_>,
     ) -> Result<(), Error> {
         let probes = self.options.probes();
-        tell("paced LPUSH");
+        tell(self.pushes[0].name);
         let mut pushes = paced::pushes(server, probes.div_ceil(2)).await?;
         let mut pickups = Vec::new();
         if with_probes {
             tell("idle pickup");
             pickups = latency::pickups(server, probes, self.options.patience()).await?;
         }
-        tell("paced LPUSH");
+        tell(self.pushes[0].name);
         pushes.extend(paced::pushes(server, probes.div_ceil(2)).await?);
         for (i, percent) in [50, 99].into_iter().enumerate() {
             let push = percentile(&pushes, percent);
@@ -176,7 +226,10 @@ impl Plan {
 
 async fn measure_limit(server: &mut Server, tasks: u32, row: &mut Row) -> Result<f64, Error> {
     server.clear().await?;
-    let figure = limit::cycles_per_second(&server.url(), tasks).await?;
+    let figure = match &server.store {
+        Store::Redis { redis, .. } => limit::cycles_per_second(&redis.url(), tasks).await?,
+        Store::Sqlite(file) => sqlite::cycles_per_second(file, tasks).await?,
+    };
     row.runs.push(Run {
         figure,
         ..Run::default()

@@ -1,4 +1,5 @@
-//! Records read as docs/protocol.md describes them, by the redis crate alone: the judge is not the judged.
+//! Records read as docs/protocol.md or the schema describes them, by the redis crate or by SQLite alone: the judge is not
+//! the judged.
 
 use std::collections::HashSet;
 
@@ -25,6 +26,22 @@ struct Stored {
 }
 
 impl Records {
+    /// Counts the records of a file, an id and its JSON each.
+    pub(crate) fn count(
+        stored: impl IntoIterator<Item = (TaskId, Vec<u8>)>,
+        mut sent: HashSet<TaskId>,
+        expected: State,
+    ) -> Self {
+        let mut records = Self::default();
+        for (id, json) in stored {
+            let state = serde_json::from_slice::<Stored>(&json).map(|stored| stored.state);
+            records.unexpected += u64::from(!sent.remove(&id));
+            records.in_other_state += u64::from(state.ok() != Some(expected));
+        }
+        records.missing = sent.len() as u64;
+        records
+    }
+
     /// Reads all records of `queue`; each of `sent` should have one that says `expected`.
     pub(crate) async fn read(
         connection: &mut MultiplexedConnection,

@@ -41,6 +41,7 @@ pub(crate) enum Bar {
     RatioAtLeast(f64),
     RatioAtMost(f64),
     FigureAtLeast(f64),
+    FigureAtMost(f64),
 }
 
 /// A row of the JSON document.
@@ -81,8 +82,8 @@ impl Row {
         self
     }
 
-    pub(crate) fn with_bar(mut self, bar: Bar) -> Self {
-        self.bar = Some(bar);
+    pub(crate) fn with_bar(mut self, bar: Option<Bar>) -> Self {
+        self.bar = bar;
         self
     }
 
@@ -123,6 +124,7 @@ impl Bar {
             Self::RatioAtLeast(bar) => format!(">= {bar:.2} x"),
             Self::RatioAtMost(bar) => format!("<= {bar:.2} x"),
             Self::FigureAtLeast(bar) => format!(">= {}", thousands(bar)),
+            Self::FigureAtMost(bar) => format!("<= {}", thousands(bar)),
         }
     }
 
@@ -133,6 +135,7 @@ impl Bar {
             (Self::RatioAtMost(bar), Some(ratio)) => ratio <= bar,
             (Self::RatioAtLeast(_) | Self::RatioAtMost(_), None) => false,
             (Self::FigureAtLeast(bar), _) => figure >= bar,
+            (Self::FigureAtMost(bar), _) => figure <= bar,
         }
     }
 }
@@ -227,6 +230,8 @@ mod tests {
             (Bar::RatioAtMost(0.43), MISSES),
             (Bar::FigureAtLeast(200.0), "met"),
             (Bar::FigureAtLeast(201.0), MISSES),
+            (Bar::FigureAtMost(200.0), "met"),
+            (Bar::FigureAtMost(199.0), MISSES),
         ] {
             assert_eq!(row(Some(bar), &runs).verdict, Some(verdict), "{bar:?}");
         }

@@ -13,16 +13,21 @@ use crate::row::Run;
 use crate::server::Server;
 use crate::tasks::noop;
 
-/// Each sends the next when its last was accepted.
-const SENDERS: usize = 64;
+/// So many beside each other.
+pub(crate) const SENDERS: usize = 64;
 
-/// Accepted calls per second.
-pub(crate) async fn accepted(server: &mut Server, count: u32, tracked: bool) -> Result<Run, Error> {
+/// Accepted calls per second: each of the `senders` sends the next when its last was accepted.
+pub(crate) async fn accepted(
+    server: &mut Server,
+    count: u32,
+    tracked: bool,
+    senders: usize,
+) -> Result<Run, Error> {
     server.clear().await?;
     let client = server.client();
     let next = Arc::new(AtomicU32::new(0));
     let began = Instant::now();
-    let senders: Vec<_> = (0..SENDERS)
+    let senders: Vec<_> = (0..senders)
         .map(|_| {
             let (client, next) = (client.clone(), Arc::clone(&next));
             tokio::spawn(async move {
@@ -39,7 +44,7 @@ pub(crate) async fn accepted(server: &mut Server, count: u32, tracked: bool) -> 
         })
         .collect();
     let mut ids: HashSet<TaskId> = HashSet::with_capacity(count as usize);
-    let mut all = Vec::with_capacity(SENDERS);
+    let mut all = Vec::with_capacity(senders.len());
     for sender in senders {
         let sent = sender.await;
         all.push(sent.map_err(|e| Error::failed(format!("a sender broke off: {e}")))??);
@@ -55,9 +60,7 @@ pub(crate) async fn accepted(server: &mut Server, count: u32, tracked: bool) -> 
         )));
     }
     if tracked {
-        let connection = &mut server.connection;
-        let queue = server.queue.as_str();
-        let records = Records::read(connection, queue, ids, State::Queued).await?;
+        let records = server.records(ids, State::Queued).await?;
         if records != Records::default() {
             return Err(Error::failed(format!(
                 "{count} calls were accepted, but of their records {} are missing, {} of nobody, {} not QUEUED",

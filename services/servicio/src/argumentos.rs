@@ -20,9 +20,15 @@ pub struct Argumentos<const PUERTO: u16> {
     #[arg(long, env = "HOST", default_value = "0.0.0.0")]
     pub host: String,
 
-    /// URL of the broker [default: a file of this user's: taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]
+    /// URL of the broker; `None`: a file of this user's.
     // Its value may hold a password, which --help must not show.
-    #[arg(short, long, env = "TASKQ_BROKER_URL", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        env = "TASKQ_BROKER_URL",
+        hide_env_values = true,
+        help = "URL of the broker [default: a file of this user's: taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]"
+    )]
     pub broker: Option<String>,
 
     /// Origins whose pages may call the service, comma-separated; `*` is any

@@ -17,13 +17,18 @@ const SENDS: [&str; 2] = ["64 senders", "64 senders, results"];
 
 /// Runs `part` with JSON; answers its rows, which are checked for what every row must have.
 fn rows(part: &str, runs: &str) -> Vec<Value> {
-    let (status, out, err) = ended(bench(&[part, "--json", "--tasks", "2000", "--runs", runs]));
+    rows_of(&[part], runs)
+}
+
+fn rows_of(part: &[&str], runs: &str) -> Vec<Value> {
+    let how = ["--json", "--tasks", "2000", "--runs", runs];
+    let (status, out, err) = ended(bench(&[part, &how].concat()));
     assert_eq!(status, Some(0), "{err}");
     assert!(!err.contains("short"), "{err}");
     let document: Value = serde_json::from_str(&out).expect("one JSON document");
     assert_eq!(document["tasks"], 2000);
     assert_eq!(document["runs"].to_string(), runs);
-    assert!(document["machine"]["redis"].is_string(), "{out}");
+    assert!(document["machine"]["broker"].is_string(), "{out}");
     let rows = document["rows"].as_array().cloned().expect("rows");
     for row in &rows {
         let [lowest, figure, highest] =
@@ -113,4 +118,25 @@ fn all_of_it_is_a_table() {
         );
     }
     assert!(!err.contains("short"), "{err}");
+}
+
+/// The same over a file, in both modes: no Redis is started.
+#[test]
+fn the_embedded_broker_is_measured_against_bare_sqlite() {
+    for sync in ["normal", "full"] {
+        let rows = rows_of(&["all", "--broker", "sqlite", "--sync", sync], "1");
+        let (drains, pickups) = (&DRAINS[..], &PICKUPS[..]);
+        let expected = [
+            &["limit: insert + move + delete"],
+            drains,
+            &["paced insert, p50", "paced insert, p99"],
+            pickups,
+            &SENDS,
+            &["1 sender"],
+        ];
+        assert_eq!(names(&rows), expected.concat());
+        let bars: Vec<_> = rows.iter().filter_map(|r| r["bar"].as_str()).collect();
+        let sends = ">= 2,000";
+        assert_eq!(bars, [">= 30,000", "<= 5,000", sends, sends, sends]);
+    }
 }

@@ -13,4 +13,5 @@ mod protocol;
 mod redis;
 mod registry;
 mod retry;
+mod sqlite;
 mod tidy;

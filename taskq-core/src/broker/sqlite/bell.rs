@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use self::others::Others;
+use crate::error::Error;
 
 /// What one may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,14 @@ impl Bell {
             others.strike(rings);
         }
         self.tower.wake(rings);
+    }
+
+    /// Runs `what` while no other process at this file runs something so.
+    pub(super) fn alone<T>(&self, what: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        match &self.tower.others {
+            Some(others) => others.alone(what),
+            None => what(),
+        }
     }
 
     /// Completes at the next ring after this call, also at one that comes before it is awaited. To be called before the

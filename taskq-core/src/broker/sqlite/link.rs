@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::bell::Bell;
 use super::open::{self, Location};
+use super::opened::Opened;
 use super::revoked::Known;
 use super::trouble::trouble;
 use super::tx::{Tx, View};
@@ -42,7 +43,7 @@ pub(super) struct Link {
 impl Link {
     /// Opens the file, makes or migrates it where that is due, and starts the threads.
     pub(super) fn open(location: &Location) -> Result<Self, Error> {
-        let connection = open::writer(location)?;
+        let opened = Opened::new(location.clone(), open::writer)?;
         let path: Arc<Path> = location.path().into();
         let bell = Arc::new(match location {
             Location::Memory => Bell::default(),
@@ -50,7 +51,7 @@ impl Link {
         });
         let (writer, steps) = mpsc::channel(BACKLOG);
         let worker = Writer {
-            connection,
+            opened,
             path: path.to_path_buf(),
             bell: bell.clone(),
             revoked: Known::default(),
@@ -59,11 +60,11 @@ impl Link {
         let reader = match location {
             Location::Memory => None,
             Location::File(_) => {
-                let connection = open::reader(location)?;
+                let opened = Opened::new(location.clone(), open::reader)?;
                 let (reader, looks) = mpsc::channel(BACKLOG);
-                let path = path.to_path_buf();
+                let (path, bell) = (path.to_path_buf(), bell.clone());
                 spawn("taskq-sqlite-r", move || {
-                    look_all(&connection, &path, looks)
+                    look_all(opened, &path, &bell, looks)
                 })?;
                 Some(reader)
             }
@@ -221,7 +222,7 @@ where
 }
 
 struct Writer {
-    connection: Connection,
+    opened: Opened,
     path: PathBuf,
     bell: Arc<Bell>,
     revoked: Known,
@@ -247,8 +248,16 @@ impl Writer {
     fn commit(&mut self, group: &mut [Box<dyn Step>]) -> Result<(), Error> {
         let path = &self.path;
         let failed = |e| trouble(path, e);
+        if self.opened.follow(&self.bell)? {
+            tracing::warn!(
+                file = %path.display(),
+                "another file was put in its place: this process goes on with that one, and what is not in it is gone"
+            );
+            self.revoked = Known::default();
+        }
         let alone = group.len() == 1;
         let begun = self
+            .opened
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
@@ -273,6 +282,8 @@ impl Writer {
         }
         let rings = tx.rings();
         begun.commit().map_err(failed)?;
+        // Before anybody is told that it counts.
+        self.opened.stands()?;
         self.bell.ring(rings);
         Ok(())
     }
@@ -301,21 +312,32 @@ where
     }
 }
 
-fn look_all(connection: &Connection, path: &Path, mut looks: mpsc::Receiver<Box<dyn Look>>) {
-    let revoked = Known::default();
+fn look_all(
+    mut opened: Opened,
+    path: &Path,
+    bell: &Bell,
+    mut looks: mpsc::Receiver<Box<dyn Look>>,
+) {
+    let mut revoked = Known::default();
     while let Some(mut look) = looks.blocking_recv() {
-        let begun = connection.unchecked_transaction();
-        let view = begun
-            .as_ref()
-            .map_err(|_| ())
-            .map(|begun| View::new(begun, path, &revoked));
-        match view {
-            Ok(Ok(view)) => look.run(Ok(&view)),
-            Ok(Err(error)) => look.run(Err(error)),
-            Err(()) => look.run(Err(begun.map_or_else(
-                |e| trouble(path, e),
-                |_| Error::new(ErrorKind::Unreachable, "no transaction began"),
-            ))),
+        match opened.follow(bell) {
+            Ok(false) => {}
+            Ok(true) => revoked = Known::default(),
+            Err(error) => {
+                look.run(Err(error));
+                continue;
+            }
+        }
+        let begun = match opened.connection.unchecked_transaction() {
+            Ok(begun) => begun,
+            Err(error) => {
+                look.run(Err(trouble(path, error)));
+                continue;
+            }
+        };
+        match View::new(&begun, path, &revoked) {
+            Ok(view) => look.run(Ok(&view)),
+            Err(error) => look.run(Err(error)),
         }
     }
 }

@@ -9,6 +9,7 @@ mod bell;
 mod link;
 mod moves;
 mod open;
+mod opened;
 mod place;
 mod records;
 mod schema;

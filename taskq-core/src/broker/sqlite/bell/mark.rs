@@ -1,15 +1,20 @@
 //! One bell file: eight bytes that are never the same twice.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, ErrorKind};
+
 /// Whether the file at the path is still the one that is open is asked this often; one that can not be opened is tried
 /// again this often.
 const CHECK: Duration = Duration::from_secs(1);
+
+/// Who holds the lock does not hold it for longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The bell file of one topic.
 #[derive(Debug)]
@@ -97,6 +102,28 @@ impl Mark {
     /// Whether `seen` is what this process wrote last.
     pub(super) fn is_own(&self, seen: u64) -> bool {
         seen == self.own.load(Ordering::SeqCst)
+    }
+
+    /// Runs `what` under the lock of this file. No other file of ours is locked so: closing the database's own, SQLite
+    /// would lose its locks.
+    pub(super) fn alone<T>(&self, what: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let failed = |e: io::Error| {
+            let text = format!("{} can not be locked: {e}", self.path.display());
+            Error::new(ErrorKind::Unreachable, text)
+        };
+        let file = open(&self.path, &self.database).map_err(failed)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(e) => return Err(failed(e.into())),
+            }
+        }
+        // Closing it gives the lock back.
+        what()
     }
 
     /// Somebody may have removed or replaced the file: the one at the path counts, made anew if need be. Whether it is

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::ears::{Ears, Sounds};
 use super::mark::Mark;
 use super::{Rings, Topic, Tower};
+use crate::error::Error;
 
 /// How often watched bells are looked at where the kernel tells of them.
 const CHECK: Duration = Duration::from_millis(250);
@@ -64,6 +65,10 @@ impl Others {
                 self.marks[topic as usize].strike();
             }
         }
+    }
+
+    pub(super) fn alone<T>(&self, what: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.marks[0].alone(what)
     }
 
     /// One waiter less. Its watch stays until it brings something that nobody waits for.

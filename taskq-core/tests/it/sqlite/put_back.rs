@@ -1,0 +1,78 @@
+use std::fs;
+use std::time::Duration;
+
+use taskq_core::broker::sqlite::SqliteBroker;
+use taskq_core::broker::{Broker, Inspect, Results};
+
+use super::{Place, all_ended, consume, finish, message, queue, send, work_off};
+use taskq_core::TaskId;
+
+#[tokio::test]
+async fn another_file_at_the_path_is_the_broker_from_then_on() {
+    let place = Place::new();
+    let (broker, worker) = consume(&place.database()).await;
+    let mut kept = send(&broker, 20).await.unwrap();
+    let copy = place.back_up();
+    let held = worker.claim(5, Duration::ZERO).await.unwrap();
+    let gone = send(&broker, 5).await.unwrap();
+    fs::rename(&copy, place.database()).unwrap();
+
+    worker.beat().await.unwrap();
+    assert!(held.iter().all(|d| d.lost.is_cancelled()));
+    assert_eq!(finish(&*worker, &held).await.unwrap(), 0);
+    // Readers follow as writers do.
+    assert_eq!(broker.depth(&queue()).await.unwrap().waiting, 20);
+    let record = broker.record(gone[0], Some(&queue())).await.unwrap();
+    assert!(record.is_none(), "{record:?}");
+    // What is accepted now is in the file that counts: who opens it later finds it.
+    kept.extend(send(&broker, 3).await.unwrap());
+    let late = SqliteBroker::open(place.database()).unwrap();
+    assert_eq!(late.depth(&queue()).await.unwrap().waiting, 23);
+    let claimed = worker.claim(4, Duration::ZERO).await.unwrap();
+    assert_eq!(finish(&*worker, &claimed).await.unwrap(), 4);
+    worker.close().await.unwrap();
+    let after = work_off(&place.database()).await;
+    all_ended(&after, &kept.into_iter().collect()).await;
+}
+
+#[tokio::test]
+async fn several_that_have_the_old_file_open_meet_in_the_new_one() {
+    let place = Place::new();
+    let (a, worker) = consume(&place.database()).await;
+    let b = SqliteBroker::open(place.database()).unwrap();
+    let mut kept = send(&a, 3).await.unwrap();
+    let copy = place.back_up();
+    send(&b, 4).await.unwrap();
+    fs::rename(&copy, place.database()).unwrap();
+    for _ in 0..10 {
+        kept.extend(send(&a, 2).await.unwrap());
+        kept.extend(send(&b, 3).await.unwrap());
+    }
+    for broker in [&a, &b] {
+        assert_eq!(broker.depth(&queue()).await.unwrap().waiting, 53);
+    }
+    worker.beat().await.unwrap();
+    worker.close().await.unwrap();
+    let after = work_off(&place.database()).await;
+    all_ended(&after, &kept.into_iter().collect()).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_told_of_and_not_made_anew() {
+    let place = Place::new();
+    let broker = SqliteBroker::open(place.database()).unwrap();
+    let kept = send(&broker, 3).await.unwrap();
+    let copy = place.back_up();
+    fs::remove_file(place.database()).unwrap();
+    let batch = [message(TaskId::random())];
+    let refused = broker.enqueue(&queue(), &batch, Duration::ZERO).await;
+    let error = refused.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    let waited = broker.depth(&queue()).await.unwrap_err();
+    assert!(waited.to_string().contains("gone"), "{waited}");
+    assert!(!place.database().exists());
+    fs::rename(&copy, place.database()).unwrap();
+    assert_eq!(broker.depth(&queue()).await.unwrap().waiting, 3);
+    let after = work_off(&place.database()).await;
+    all_ended(&after, &kept.into_iter().collect()).await;
+}
