@@ -111,3 +111,80 @@ fn root(options: &Options) -> Result<TokenStream> {
     let name = Ident::new(&name, Span::call_site());
     Ok(quote!(::#name))
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    fn refusal(options: TokenStream, item: TokenStream) -> String {
+        expand(options, item).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_test_is_refused() {
+        for item in [
+            quote!(
+                fn plain(broker: TestBroker) {}
+            ),
+            quote!(
+                async fn without() {}
+            ),
+            quote!(
+                async fn two(broker: TestBroker, other: u8) {}
+            ),
+            quote!(
+                async fn generic<T>(broker: TestBroker) {}
+            ),
+            quote!(
+                struct Broker;
+            ),
+        ] {
+            assert_eq!(refusal(quote!(crate = here), item.clone()), SHAPE, "{item}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_is_none_is_refused_with_those_there_are() {
+        let item = quote!(
+            async fn it(broker: TestBroker) {}
+        );
+        for (options, text) in [
+            (quote!(inlined), "`inlined` is none of the options"),
+            (
+                quote!(inline = true),
+                "`inline` is none of the options, or not written as one",
+            ),
+            (
+                quote!(start_paused = 1),
+                "`start_paused` must be `true` or `false`",
+            ),
+            (quote!(crate = 1), "`crate` must be the path"),
+        ] {
+            let refusal = refusal(options, item.clone());
+            assert!(refusal.contains(text), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn its_attributes_and_its_return_type_stay() {
+        let item = quote!(
+            #[ignore = "slow"]
+            async fn it(broker: TestBroker) -> Result<(), E> {
+                Ok(())
+            }
+        );
+        let written = expand(quote!(crate = kit, inline), item)
+            .unwrap()
+            .to_string();
+        for part in [
+            "# [ignore = \"slow\"]",
+            "fn it () -> Result < () , E >",
+            "builder () . inline ()",
+            "true",
+        ] {
+            assert!(written.contains(part), "{part}: {written}");
+        }
+    }
+}
