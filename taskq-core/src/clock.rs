@@ -1,12 +1,22 @@
 //! The wall clock, read in one place.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+#[cfg(not(feature = "test-clock"))]
+use std::time::{SystemTime, UNIX_EPOCH};
+
+#[cfg(feature = "test-clock")]
+mod followed;
 
 /// Milliseconds since the epoch by this machine's clock.
 ///
 /// Good for what a person reads (created, started, finished). What decides when a task runs is the broker's clock.
+///
+/// With the feature `test-clock` it goes as tokio's time does: where a test has paused that, this stands still as well.
 #[must_use]
 pub fn now_ms() -> u64 {
+    #[cfg(feature = "test-clock")]
+    return followed::now_ms();
+    #[cfg(not(feature = "test-clock"))]
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, whole_ms)

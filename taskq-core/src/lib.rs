@@ -39,6 +39,7 @@ pub mod __private {
 
     pub use inventory;
     pub use serde_json::value::{RawValue, to_raw_value};
+    pub use taskq_macros::test;
 
     pub use crate::message::OnCrash;
     pub use crate::retry::RetryPolicy;

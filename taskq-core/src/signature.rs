@@ -84,6 +84,12 @@ impl<R> Signature<R> {
         self.chosen.queue.as_ref()
     }
 
+    /// The message as far as it is written: what its caller chose of options is put in when it is sent.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
     /// Positional arguments: anything that serializes to a JSON array, such as a tuple.
     pub fn args<A: Serialize + ?Sized>(mut self, args: &A) -> Self {
         self.message.args = self.json(args, '[', "args must serialize to a JSON array");

@@ -1,9 +1,11 @@
-//! The `#[task]` attribute. Use it through `taskq_core::task` or `taskq_worker::task`.
+//! The attributes: `#[task]`, to be used through `taskq_core::task` or `taskq_worker::task`, and `#[test]`, through
+//! `taskq_worker::test`.
 
 mod doc;
 mod expand;
 mod function;
 mod options;
+mod test;
 mod types;
 
 use proc_macro::TokenStream;
@@ -95,6 +97,34 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
         Err(error) => {
             // The item stays, so that one mistake is one error.
             let error = error.into_compile_error();
+            quote!(#written #error).into()
+        }
+    }
+}
+
+/// A test that is given a broker and a worker of its own: `#[taskq_worker::test]`, with the feature `testing`.
+///
+/// The function is an `async fn` that takes a `taskq_worker::testing::TestBroker`, and returns what a `#[test]` may. It
+/// runs on a runtime with one thread, whose time stands still unless everything waits for it.
+///
+/// # Options
+/// | option | meaning |
+/// |---|---|
+/// | `inline` | what is sent runs before `send` returns |
+/// | `start_paused = false` | time goes on by itself, as it must where tasks talk to real servers |
+/// | `worker = EXPR` | a function or closure that completes the worker's `Builder`: state, middleware, hooks, limits |
+/// | `crate = path` | where taskq-worker is, if not in Cargo.toml |
+///
+/// What it does, and examples: the module `taskq_worker::testing`.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    match test::expand(options.into(), item.clone().into()) {
+        Ok(tokens) => tokens.into(),
+        Err(error) => {
+            let (written, error) = (
+                proc_macro2::TokenStream::from(item),
+                error.into_compile_error(),
+            );
             quote!(#written #error).into()
         }
     }

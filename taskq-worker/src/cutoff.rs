@@ -11,6 +11,7 @@ use taskq_core::task::{Cancelled, TaskDef};
 use taskq_core::{Context, Failure, Message, Outcome, QueueName, TaskId};
 
 use crate::book::Key;
+use crate::instant;
 use crate::ledger::{Ledger, Run};
 use crate::limits::TimeLimits;
 use crate::report;
@@ -113,7 +114,7 @@ impl Ledger {
     /// Cuts off the runs that are meant; answers which these are.
     pub(crate) fn terminate(&self, is_meant: impl Fn(&Run) -> bool) -> Vec<TaskId> {
         let keys = self.book().runs(is_meant);
-        let now = Instant::now();
+        let now = instant::now();
         keys.into_iter()
             .filter(|(key, _)| self.cut_off(*key, Cutoff::Terminated, now))
             .map(|(_, id)| id)

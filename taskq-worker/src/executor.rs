@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::cutoff::Leash;
+use crate::instant;
 use crate::ledger::{Held, Run, Settlement};
 use crate::limits::Limits;
 use crate::middleware::Chain;
@@ -117,7 +118,7 @@ impl Executor {
     ) -> Result<Ending, Cut> {
         is_revoked(*call, delivery)?;
         // The time of a message that never expires costs nothing.
-        let claimed = call.message.expires.map(|_| Instant::now());
+        let claimed = call.message.expires.map(|_| instant::now());
         is_in_time(*call, delivery, claimed)?;
         is_due(*call, delivery)?;
         let def = self.find(*call)?;
@@ -259,7 +260,8 @@ fn is_in_time(call: Call<'_>, delivery: &Delivery, claimed: Option<Instant>) -> 
     let (Some(expires), Some(claimed)) = (call.message.expires, claimed) else {
         return Ok(());
     };
-    let since = u64::try_from(claimed.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let since = instant::now().saturating_duration_since(claimed);
+    let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     if delivery.claimed_at.saturating_add(since) > expires {
         return Err(call.expired().into());
     }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::book::{Book, Claim, Entry, Key, Next, Telling};
 use crate::config::MOST_SLOTS;
 use crate::cutoff::{Cutoff, Leash, Stray};
+use crate::instant;
 use crate::permits::Permits;
 use crate::report;
 use crate::round::Round;
@@ -328,7 +329,7 @@ impl Ledger {
     /// that have got further.
     pub(crate) fn untold(self: &Arc<Self>, until: Instant, most: usize) -> Vec<Round> {
         let mut rounds: HashMap<QueueName, Round> = HashMap::new();
-        let now = Instant::now();
+        let now = instant::now();
         let mut book = self.book();
         for _ in 0..most {
             let Some((key, entry)) = book.next_untold(until, now) else {

@@ -14,6 +14,7 @@
 
 mod deadline;
 mod error;
+mod instant;
 mod report;
 mod supervisor;
 mod thread;
@@ -52,6 +53,8 @@ mod worker;
 
 pub mod cli;
 pub mod middleware;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use async_trait::async_trait;
 pub use config::{DEFAULT_GRACE, DEFAULT_LEASE, default_concurrency};
@@ -61,6 +64,8 @@ pub use worker::{Builder, Worker};
 
 #[doc(hidden)]
 pub use taskq_core::__private;
+#[cfg(feature = "testing")]
+pub use taskq_core::__private::test;
 pub use taskq_core::{
     Context, Error, ErrorKind, Failure, IntoFailure, Message, Outcome, Progress, QueueName, Record,
     Signature, State, TaskError, TaskId, broker, clock, control, dispatch, event, fleet, message,

@@ -83,7 +83,7 @@ pub(crate) fn stray(message: &Message, queue: &QueueName, why: Cutoff) {
 /// The line of one that has ended at last.
 pub(crate) fn stray_ended(stray: &Stray) {
     let Message { id, task, .. } = &*stray.message;
-    let late = stray.since.elapsed();
+    let late = crate::instant::now().saturating_duration_since(stray.since);
     info!(%id, task, queue = %stray.queue, "{task} has ended {late:.1?} after it was cut off");
 }
 

@@ -12,6 +12,7 @@ use taskq_core::broker::Consumer;
 
 use crate::book::Next;
 use crate::deadline::within;
+use crate::instant;
 use crate::ledger::Ledger;
 use crate::round::Round;
 use crate::trouble::Trouble;
@@ -36,10 +37,10 @@ impl Teller {
     /// Tells until dropped. What came while a call was under way goes together with the next.
     pub(crate) async fn run(self) {
         let mut trouble = Trouble::new("telling what runs");
-        let mut last = Instant::now();
+        let mut last = instant::now();
         loop {
             self.something_to_tell(last + APART).await;
-            last = Instant::now();
+            last = instant::now();
             let since = last.checked_sub(LONG).unwrap_or(last);
             let rounds = self.ledger.untold(since, MOST);
             let told = join_all(rounds.into_iter().map(|round| self.tell(round))).await;
@@ -58,7 +59,7 @@ impl Teller {
                 Next::Later { long, paced: more } => {
                     let long = long.map(|since| since + LONG);
                     // What begins now does not ring, and is a longer one then at the earliest.
-                    let look = Instant::now() + LONG;
+                    let look = instant::now() + LONG;
                     let due = [long, more].into_iter().flatten().map(|at| at.max(paced));
                     due.fold(look, Instant::min)
                 }
@@ -74,7 +75,7 @@ impl Teller {
                     continue;
                 }
             };
-            if due <= Instant::now() {
+            if due <= instant::now() {
                 return;
             }
             tokio::select! {

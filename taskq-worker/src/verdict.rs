@@ -11,6 +11,7 @@ use taskq_core::retry::Attempt;
 use taskq_core::task::{TaskDef, TaskResult};
 use taskq_core::{Context, Failure, Message, Outcome, QueueName, Record, State, TaskId};
 
+use crate::instant;
 use crate::report::Told;
 use crate::supervisor::last_words;
 
@@ -57,7 +58,7 @@ impl Began {
     pub(crate) fn now() -> Self {
         Self {
             ms: taskq_core::clock::now_ms(),
-            at: Instant::now(),
+            at: instant::now(),
         }
     }
 }
@@ -311,7 +312,9 @@ impl Call<'_> {
 
     /// An ending of which nothing is stored yet, and nothing told but the attempt.
     fn ending(self, end: End, state: State) -> Ending {
-        let runtime = self.began.map(|began| began.at.elapsed());
+        let runtime = self
+            .began
+            .map(|began| instant::now().saturating_duration_since(began.at));
         let event = event::Attempt {
             message: Arc::clone(self.message),
             received: Some(self.received),

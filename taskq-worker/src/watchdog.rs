@@ -1,11 +1,12 @@
 //! The watchdog: keeps the time limits, on an OS thread of its own that neither a task nor the broker can block.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::RunError;
+use crate::instant;
 use crate::ledger::Ledger;
 use crate::thread;
 
@@ -32,9 +33,10 @@ impl Watchdog {
         })
     }
 
-    async fn watch(&self) -> RunError {
+    /// Watches until a run that was cut off has gone on for too long.
+    pub(crate) async fn watch(&self) -> RunError {
         loop {
-            let now = Instant::now();
+            let now = instant::now();
             self.ledger.step(now);
             if let Some(stray) = self.ledger.stuck(now, self.grace) {
                 return RunError::Stuck {

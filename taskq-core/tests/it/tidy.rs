@@ -45,7 +45,7 @@ fn crates_import_only_what_they_may() {
         ("taskq-macros", &[]),
         ("taskq-core", &["taskq-macros"]),
         ("taskq-client", &["taskq-core"]),
-        ("taskq-worker", &["taskq-core"]),
+        ("taskq-worker", &["taskq-client", "taskq-core"]),
         ("taskq-cli", &["taskq-client", "taskq-core"]),
     ];
     for (name, may) in allowed {
@@ -60,6 +60,12 @@ fn crates_import_only_what_they_may() {
         assert!(
             does.iter().all(|d| may.contains(d)),
             "{name} imports {does:?}, it may import {may:?}"
+        );
+        // The worker's test kit has both ends; a worker has not.
+        let optional = |line: &str| !line.starts_with("taskq-client") || line.contains("optional");
+        assert!(
+            name != "taskq-worker" || normal.lines().all(optional),
+            "taskq-worker imports taskq-client without its feature `testing`"
         );
     }
 }

@@ -35,3 +35,4 @@ mod revoking;
 mod shares;
 mod stop;
 mod telling;
+mod testing;

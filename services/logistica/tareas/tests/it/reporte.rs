@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use taskq_core::Context;
 use taskq_core::message::Message;
 use taskq_core::task::{State, Surroundings};
+use taskq_worker::testing::TestBroker;
 use tokio_util::sync::CancellationToken;
 
-use crate::taller::Taller;
+use crate::taller::{llamar, taller};
 use crate::tareas::{PROCESAR, entrega, fallo_definitivo, resultado};
 
 const REPORTE: &str = "logistica.generar_reporte";
 
-#[tokio::test]
-async fn without_days_it_covers_all_that_was_booked() {
-    let taller = Taller::nuevo(0.0);
-    resultado(&taller.llamar(PROCESAR, &entrega(2)).await);
-    let reporte = resultado(&taller.llamar(REPORTE, &json!({})).await);
+#[taskq_worker::test(worker = taller(0.0))]
+async fn without_days_it_covers_all_that_was_booked(broker: TestBroker) {
+    resultado(&llamar(&broker, PROCESAR, &entrega(2)).await);
+    let reporte = resultado(&llamar(&broker, REPORTE, &json!({})).await);
     assert_eq!(
         [
             &reporte["entregas"],
@@ -33,16 +33,15 @@ async fn without_days_it_covers_all_that_was_booked() {
     assert_eq!(bogota.unwrap()["kilometros"], 300.55);
 }
 
-#[tokio::test]
-async fn days_that_can_not_be_covered_fail_at_once() {
-    let taller = Taller::nuevo(0.0);
+#[taskq_worker::test(worker = taller(0.0))]
+async fn days_that_can_not_be_covered_fail_at_once(broker: TestBroker) {
     for parametros in [
         json!({"desde": "ayer"}),
         json!({"hasta": "2026-13-01"}),
         json!({"desde": "2026-11-02", "hasta": "2026-11-01"}),
         json!({"desde": "2020-01-01"}),
     ] {
-        let registro = taller.llamar(REPORTE, &parametros).await;
+        let registro = llamar(&broker, REPORTE, &parametros).await;
         fallo_definitivo(&registro, "PeriodoInvalido");
     }
 }

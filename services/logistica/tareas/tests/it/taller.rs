@@ -1,79 +1,59 @@
 //! A worker of the tasks, and calls of them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use logistica_dominio::Almacen;
+use logistica_dominio::{Almacen, Informe};
 use logistica_tareas::{
     Logistica, SistemaBodega, generar_reporte, procesar_entrega, validar_inventario,
 };
 use serde_json::Value;
-use taskq_client::{Client, Record, SendOptions, State, TaskHandle};
-use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::task::Registry;
-use taskq_worker::{CancellationToken, Worker};
-use tempfile::TempDir;
+use taskq_worker::testing::{Ran, TestBroker};
+use taskq_worker::{Builder, Record, Signature};
 
-pub(crate) struct Taller {
-    pub(crate) almacen: Almacen,
-    cliente: Client,
-    _carpeta: TempDir,
-    _parar: tokio_util::sync::DropGuard,
-}
-
-impl Taller {
-    /// A worker whose warehouse system is away for the share `fallo` of all attempts.
-    pub(crate) fn nuevo(fallo: f64) -> Self {
+/// A worker with a stock file of its own, whose warehouse system is away for the share `fallo` of all attempts and else takes
+/// a minute to answer.
+pub(crate) fn taller(fallo: f64) -> impl FnOnce(Builder) -> Builder {
+    move |worker| {
         let carpeta = tempfile::tempdir().unwrap();
         let almacen = Almacen::abrir(carpeta.path().join("logistica.db")).unwrap();
-        let broker = Arc::new(MemoryBroker::new());
-        let parar = CancellationToken::new();
-        let bodega = SistemaBodega::nuevo(fallo, Duration::ZERO);
+        let bodega = SistemaBodega::nuevo(fallo, Duration::from_secs(60));
         let defs = [
             &procesar_entrega::DEF,
             &validar_inventario::DEF,
             &generar_reporte::DEF,
         ];
-        let worker = Worker::builder()
-            .backend(broker.clone())
+        worker
             .registry(Registry::from_defs(defs).unwrap())
             .queues(["logistica"])
             .state(Logistica::nueva(almacen.clone(), bodega))
-            .stop(parar.clone())
-            .build()
-            .unwrap();
-        tokio::spawn(worker.run());
-        Self {
-            almacen,
-            cliente: Client::builder().over(broker),
-            _carpeta: carpeta,
-            _parar: parar.drop_guard(),
-        }
+            .state(almacen)
+            // Dropped with the worker, which is when the file goes.
+            .state(carpeta)
     }
+}
 
-    /// How a call ended.
-    pub(crate) async fn llamar(&self, tarea: &str, parametros: &Value) -> Record {
-        let llamada = self.mandar(tarea, parametros).await;
-        llamada.wait_record(Duration::from_secs(60)).await.unwrap()
-    }
+/// A call as other programs send it: by name.
+pub(crate) fn llamada(tarea: &str, parametros: &Value) -> Signature<Value> {
+    Signature::by_name(tarea)
+        .kwargs(parametros)
+        .queue("logistica")
+}
 
-    /// What is told of a call that failed and waits to run again.
-    pub(crate) async fn hasta_reintento(&self, tarea: &str, parametros: &Value) -> Record {
-        let llamada = self.mandar(tarea, parametros).await;
-        for _ in 0..2_000 {
-            let registro = llamada.record().await.unwrap().unwrap();
-            if registro.state == State::Retry {
-                return registro;
-            }
-            assert!(!registro.state.is_final(), "{registro:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the call has not failed");
-    }
+/// The one attempt of a call.
+pub(crate) async fn intentar(broker: &TestBroker, tarea: &str, parametros: &Value) -> Ran<Value> {
+    broker.run(llamada(tarea, parametros)).await
+}
 
-    async fn mandar(&self, tarea: &str, parametros: &Value) -> TaskHandle<Value> {
-        let opciones = SendOptions::default().queue("logistica");
-        let llamada = self.cliente.send_by_name(tarea, (), parametros, opciones);
-        llamada.await.unwrap()
-    }
+/// How a call ended.
+pub(crate) async fn llamar(broker: &TestBroker, tarea: &str, parametros: &Value) -> Record {
+    let call = llamada(tarea, parametros);
+    let id = broker.client().send(call).await.unwrap().id();
+    broker.drain_all().await;
+    broker.record(id).await.unwrap()
+}
+
+/// What the stock says of itself.
+pub(crate) fn informe(broker: &TestBroker) -> Informe {
+    broker.state::<Almacen>().unwrap().validar(None).unwrap()
 }

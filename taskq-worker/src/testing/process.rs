@@ -1,0 +1,220 @@
+//! One worker process, as far as a test needs it: a consumer, and the services that take a delivery to its verdict.
+//!
+//! Executor, ledger, teller, watchdog and responder are those of every worker. They run on the test's own runtime, so that
+//! one clock counts for all of them; and deliveries are handed to them one by one, so that a test can stop in between.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use taskq_core::QueueName;
+use taskq_core::broker::{
+    Backend, Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Served, Verdict,
+};
+use taskq_core::dispatch::Dispatcher;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::plan::Plan;
+use super::tap::{Tap, lock};
+use crate::executor::Executor;
+use crate::ledger::{Ledger, Settled};
+use crate::responder::Responder;
+use crate::responder::pool::Pool;
+use crate::supervisor;
+use crate::tally::Tally;
+use crate::teller::Teller;
+use crate::watchdog::Watchdog;
+
+/// How long a task that sends another waits for the broker.
+const SEND: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) consumer: Arc<dyn Consumer>,
+    executor: Arc<Executor>,
+    ledger: Arc<Ledger>,
+    plan: Arc<Plan>,
+    served: Mutex<HashSet<QueueName>>,
+    verdicts: tokio::sync::Mutex<HashMap<QueueName, mpsc::Receiver<Settled>>>,
+    /// Ended when the process is dropped.
+    _services: JoinSet<()>,
+}
+
+impl Process {
+    /// Starts one that takes from `queues`.
+    pub(super) async fn start(plan: &Arc<Plan>, tap: &Arc<Tap>, queues: Vec<Served>) -> Self {
+        let backend: Arc<dyn Backend> = Arc::clone(tap) as Arc<dyn Backend>;
+        let config = &plan.config;
+        let served = queues.iter().map(|s| s.queue.clone()).collect();
+        let options = ConsumerOptions {
+            queues,
+            order: config.order,
+            // What holds for a lease is over when that has passed, not a moment later.
+            lease: config.lease - Duration::from_millis(1),
+            node: Arc::clone(&config.node),
+        };
+        let consumer = tap.consume(options).await;
+        let consumer = consumer.unwrap_or_else(|e| panic!("the test's worker did not start: {e}"));
+        let tally = Tally::of(config.registry.iter().map(|def| def.name));
+        let ledger = Ledger::new(config.slots, Arc::clone(&config.node), tally);
+        let ledger = Arc::new(ledger);
+        let executor = Executor {
+            registry: config.registry.clone(),
+            node: Arc::clone(&config.node),
+            state: config.state.clone(),
+            middleware: Arc::clone(&config.middleware),
+            dispatcher: Dispatcher::new(Arc::clone(&backend), SEND),
+            last_life: Semaphore::new(1),
+            limits: Arc::clone(&plan.limits),
+            stopping: config.stop.clone(),
+        };
+        Self {
+            _services: services(plan, backend, &consumer, &ledger),
+            consumer,
+            executor: Arc::new(executor),
+            ledger,
+            plan: Arc::clone(plan),
+            served: Mutex::new(served),
+            verdicts: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Takes from this queue as well.
+    pub(super) async fn serve(&self, queue: &QueueName) {
+        if lock(&self.served).insert(queue.clone()) {
+            let attached = self.consumer.attach(queue.clone().into()).await;
+            attached
+                .unwrap_or_else(|e| panic!("the test's worker does not take from {queue}: {e}"));
+        }
+    }
+
+    /// Claims up to `most` of what is due now.
+    pub(super) async fn claim(&self, most: usize) -> Vec<Delivery> {
+        self.take_back().await;
+        self.beat().await;
+        let claimed = self.consumer.claim(most, Duration::ZERO).await;
+        claimed.unwrap_or_else(|e| panic!("a claim from the test's broker failed: {e}"))
+    }
+
+    pub(super) async fn beat(&self) {
+        let beat = self.consumer.beat().await;
+        beat.unwrap_or_else(|e| panic!("a heartbeat to the test's broker failed: {e}"));
+    }
+
+    /// Takes a delivery to its verdict, which is not told to the broker yet. `None`: the delivery was lost meanwhile.
+    pub(super) async fn run(&self, delivery: Delivery) -> Option<Verdict> {
+        let queue = delivery.queue.clone();
+        let mut verdicts = self.verdicts.lock().await;
+        if let Some(new) = self.ledger.admit(&queue) {
+            verdicts.insert(queue.clone(), new);
+        }
+        let verdicts = verdicts.get_mut(&queue)?;
+        let room = self.ledger.room().one().await?;
+        let slot = self.plan.serving.slots().one().await?;
+        let held = self.ledger.enter(&delivery, room, slot);
+        let run = tokio::spawn(Arc::clone(&self.executor).run(delivery, held));
+        let mut run = AbortOnDropHandle::new(run);
+        let settled = tokio::select! {
+            biased;
+            settled = verdicts.recv() => settled,
+            // Its verdict is there, or waits until it was told that the run began; if neither, it was lost.
+            _ = &mut run => tokio::select! {
+                biased;
+                settled = verdicts.recv() => settled,
+                () = self.ledger.settled() => None,
+            },
+        };
+        // A function that was cut off may go on.
+        drop(run.detach());
+        settled.map(|settled| settled.split().0)
+    }
+
+    /// Gives back what runs held that were dropped half way.
+    async fn take_back(&self) {
+        let mut verdicts = self.verdicts.lock().await;
+        while self.ledger.unsettled() > 0 {
+            for (queue, verdicts) in verdicts.iter_mut() {
+                while let Ok(left) = verdicts.try_recv() {
+                    self.finish(queue, left.split().0).await;
+                }
+            }
+            // The run that was dropped is about to be.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Tells the broker.
+    pub(super) async fn finish(&self, queue: &QueueName, verdict: Verdict) -> Finished {
+        let finished = self.consumer.finish(queue, vec![verdict]).await;
+        finished.unwrap_or_else(|e| panic!("the test's broker refused a verdict: {e}"))
+    }
+
+    /// Gives deliveries back to the front of their lists, in the order in which they lay there.
+    pub(super) async fn give_back(&self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries.into_iter().rev() {
+            let verdict = Verdict {
+                receipt: delivery.receipt,
+                end: End::Return,
+                record: None,
+                event: None,
+            };
+            self.finish(&delivery.queue, verdict).await;
+        }
+    }
+
+    /// Ends it in order: nothing that it holds is charged.
+    pub(super) async fn close(&self) {
+        let closed = self.consumer.close().await;
+        closed.unwrap_or_else(|e| panic!("the test's worker did not close: {e}"));
+    }
+}
+
+/// What runs beside the deliveries. Idle, none of it has a timer: a paused clock stands.
+fn services(
+    plan: &Arc<Plan>,
+    backend: Arc<dyn Backend>,
+    consumer: &Arc<dyn Consumer>,
+    ledger: &Arc<Ledger>,
+) -> JoinSet<()> {
+    let config = &plan.config;
+    let mut services = JoinSet::new();
+    let teller = Teller {
+        consumer: Arc::clone(consumer),
+        ledger: Arc::clone(ledger),
+    };
+    services.spawn(supervisor::restarted("teller", move || {
+        teller.clone().run()
+    }));
+    let watchdog = Watchdog {
+        ledger: Arc::clone(ledger),
+        grace: config.grace,
+    };
+    services.spawn(async move {
+        let stuck = watchdog.watch().await;
+        tracing::error!("a worker would end here: {stuck}");
+    });
+    let (opened, _) = mpsc::unbounded_channel();
+    let responder = Responder {
+        backend,
+        ledger: Arc::clone(ledger),
+        node: Arc::clone(&config.node),
+        about: Arc::clone(&plan.about),
+        registry: config.registry.clone(),
+        limits: Arc::clone(&plan.limits),
+        pool: Pool {
+            consumer: Arc::clone(consumer),
+            ledger: Arc::clone(ledger),
+            serving: Arc::clone(&plan.serving),
+            opened,
+            turn: Arc::default(),
+            stopping: config.stop.clone(),
+        },
+        stopping: config.stop.clone(),
+    };
+    services.spawn(supervisor::restarted("responder", move || {
+        responder.clone().run()
+    }));
+    services
+}

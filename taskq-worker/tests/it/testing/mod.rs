@@ -1,0 +1,11 @@
+//! The test kit, used as its users use it.
+
+mod asserting;
+mod attribute;
+mod faults;
+mod guide;
+mod inline;
+mod running;
+mod tasks;
+mod time;
+mod waiting;
