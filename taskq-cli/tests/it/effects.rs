@@ -261,37 +261,3 @@ fn a_worker_that_was_killed_is_named_and_the_others_answer() {
     assert_eq!(out, "{\"w2@test\":[]}\n");
     assert_eq!(err, "taskq: no answer from w1@test; `-t` waits longer\n");
 }
-
-#[test]
-fn two_live_workers_answer_every_question() {
-    let stage = Stage::new();
-    let _workers = [
-        stage.worker("w1@test", "celery"),
-        stage.worker("w2@test", "celery"),
-    ];
-    for question in [
-        "active",
-        "active_queues",
-        "conf",
-        "ping",
-        "registered",
-        "report",
-        "reserved",
-        "revoked",
-        "stats",
-    ] {
-        let answer = stage.json(&["inspect", question, "-t", T]);
-        let nodes: Vec<_> = answer.as_object().unwrap().keys().collect();
-        assert_eq!(nodes, ["w1@test", "w2@test"], "{question}");
-        let said = stage.run(&["inspect", question, "-t", T]);
-        assert_eq!(said.0, Some(0), "{question}: {said:?}");
-    }
-    let conf = stage.json(&["inspect", "conf", "-t", T, "-d", "w1@test"]);
-    assert_eq!(conf["w1@test"]["concurrency"], 2);
-    assert_eq!(conf["w1@test"]["broker"], json!(stage.server.url()));
-    let report = stage.json(&["inspect", "report", "-t", T, "-d", "w2@test"]);
-    let text = report["w2@test"]["ok"].as_str().unwrap();
-    for part in ["broker: redis ", "echo, nap", "hostname = \"w2@test\""] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-}
