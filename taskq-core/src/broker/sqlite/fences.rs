@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::session::Key;
 use super::sweep::give_next;
 use super::tx::Tx;
 use crate::broker::conformance::{Bench, done, ids, return_};
-use crate::broker::{Broker, Consumer, Due, Finished, Served, Swept};
+use crate::broker::{Broker, Due, Finished, Served, Swept};
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::state::State;
@@ -51,45 +50,49 @@ async fn looked_at<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// A session that was lost so is given back uncharged, and its consumer goes on with a new one.
-async fn begins_anew(bench: &Bench, consumer: &Arc<dyn Consumer>) -> Result<(), Error> {
+/// A session of two deliveries, of which the next claim shall find that it is lost: that one begins a new session, and
+/// what the old one held is given back uncharged.
+async fn begins_anew(meddling: &'static str) -> Result<(), Error> {
+    let (broker, bench) = bench().await;
+    bench.send(2).await?;
+    let consumer = bench.consumer().await?;
+    let old = bench.deliver(&consumer, 2).await?;
+    meddle(&broker, meddling).await;
+    let third = bench.send(1).await?;
+    let new = bench.deliver(&consumer, 1).await?;
+    assert!(old.iter().all(|d| d.lost.is_cancelled()));
+    assert_eq!(ids(&new), third);
+    assert_eq!(bench.finish(&consumer, vec![done(&old[0])]).await?, NONE);
+    bench.settle(&consumer, vec![done(&new[0])]).await?;
     let heir = bench.consumer().await?;
-    let back = bench.reclaim(&heir).await?;
     let (returned, dead) = (2, 0);
-    assert_eq!(back, Swept { returned, dead });
-    let again = bench.deliver(consumer, 3).await?;
+    assert_eq!(bench.reclaim(&heir).await?, Swept { returned, dead });
+    let again = bench.deliver(&heir, 2).await?;
+    assert_eq!(ids(&again), ids(&old));
     assert!(again.iter().all(|d| d.crashes == 0));
-    bench
-        .settle(consumer, again.iter().map(done).collect())
-        .await
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_claim_at_an_older_copy_takes_nothing() -> Result<(), Error> {
-    let (broker, bench) = bench().await;
-    bench.send(3).await?;
-    let consumer = bench.consumer().await?;
-    let old = bench.deliver(&consumer, 2).await?;
-    meddle(&broker, "UPDATE session SET claims = claims - 1").await;
-    let got = consumer.claim(1, Duration::ZERO).await?;
-    assert!(got.is_empty() && old.iter().all(|d| d.lost.is_cancelled()));
-    assert_eq!(bench.finish(&consumer, vec![done(&old[0])]).await?, NONE);
-    begins_anew(&bench, &consumer).await
+    begins_anew("UPDATE session SET claims = claims - 1").await
 }
 
 #[tokio::test]
 async fn a_claim_that_nobody_here_made_is_noticed() -> Result<(), Error> {
+    begins_anew("UPDATE session SET claims = claims + 1").await
+}
+
+#[tokio::test]
+async fn to_a_beat_a_claim_more_may_be_one_under_way() -> Result<(), Error> {
     let (broker, bench) = bench().await;
-    bench.send(3).await?;
+    bench.send(1).await?;
     let consumer = bench.consumer().await?;
-    let old = bench.deliver(&consumer, 2).await?;
+    let got = bench.deliver(&consumer, 1).await?;
     meddle(&broker, "UPDATE session SET claims = claims + 1").await;
-    // It may be a call under way.
     consumer.beat().await?;
-    assert!(!old[0].lost.is_cancelled());
-    let got = consumer.claim(1, Duration::ZERO).await?;
-    assert!(got.is_empty() && old[0].lost.is_cancelled());
-    begins_anew(&bench, &consumer).await
+    assert!(!got[0].lost.is_cancelled());
+    bench.settle(&consumer, vec![done(&got[0])]).await
 }
 
 #[tokio::test]

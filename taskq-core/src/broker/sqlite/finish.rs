@@ -185,6 +185,14 @@ async fn attempt(link: &Link, unsettled: &mut Unsettled) -> Result<bool, Error> 
     came_to
 }
 
+/// What a delivery was when its verdict came.
+enum Released {
+    /// It is not there: finished before, or given back.
+    NotOurs,
+    Over,
+    GoesOn(Marked),
+}
+
 impl Batch {
     fn came_to(&self) -> Finished {
         *self.came_to.lock().unwrap_or_else(PoisonError::into_inner)
@@ -204,9 +212,13 @@ impl Batch {
         let mut finished = Finished::default();
         let (mut told, mut returned) = (Vec::new(), Vec::new());
         for (tag, verdict) in &self.verdicts {
-            let Some(message) = release(tx, held(key.id, *tag), &verdict.end)? else {
-                finished.lost += 1;
-                continue;
+            let message = match release(tx, held(key.id, *tag), &verdict.end)? {
+                Released::NotOurs => {
+                    finished.lost += 1;
+                    continue;
+                }
+                Released::Over => None,
+                Released::GoesOn(message) => Some(message),
             };
             finished.applied += 1;
             count(tx, queue, &verdict.end);
@@ -247,15 +259,20 @@ impl Batch {
     }
 }
 
-/// Takes a delivery out: its message, if that goes on somewhere. `None`: it is not there.
-fn release(tx: &Tx<'_>, tag: i64, end: &End) -> Result<Option<Option<Marked>>, Error> {
-    let mut message = None;
+/// Takes a delivery out.
+fn release(tx: &Tx<'_>, tag: i64, end: &End) -> Result<Released, Error> {
+    let mut released = Released::Over;
     if !matches!(end, End::Done | End::Revoked(_)) {
         let sql = "SELECT priority, crashes, body FROM held WHERE tag = ?1";
-        message = tx.maybe(sql, [tag], |row| moves::marked(row, 0))?;
+        let message = tx.maybe(sql, [tag], |row| moves::marked(row, 0))?;
+        released = message.map_or(Released::NotOurs, Released::GoesOn);
     }
     let gone = tx.run("DELETE FROM held WHERE tag = ?1", [tag])?;
-    Ok((gone > 0).then_some(message))
+    Ok(if gone > 0 {
+        released
+    } else {
+        Released::NotOurs
+    })
 }
 
 /// Puts a message where its verdict says; when it is due there.

@@ -61,7 +61,7 @@ pub(super) async fn ask(link: &Arc<Link>, mut request: Request) -> Result<Box<dy
 pub(super) async fn listen(link: &Arc<Link>) -> Result<Box<dyn Requests>, Error> {
     Ok(Box::new(Questions {
         link: link.clone(),
-        read: link.read(|view| last_question(view)).await?,
+        read: link.read(last_question).await?,
         unread: VecDeque::new(),
     }))
 }
