@@ -73,6 +73,23 @@ fn counted(view: &View<'_>, name: &QueueName) -> Result<([i64; 8], [i64; 8]), Er
     Ok((told, there))
 }
 
+/// By how many places a lane is longer than what lies in it: how many are before a message is told by its place.
+fn gaps(view: &View<'_>, name: &QueueName) -> Result<Vec<i64>, Error> {
+    let Some(queue) = view.known(name)? else {
+        return Ok(Vec::new());
+    };
+    let lanes = (0..=9).map(|priority| Lane::of(queue, priority));
+    let lanes = lanes.chain([Lane::suspects(queue)]);
+    let sql = "SELECT ifnull(max(place) - min(place) + 1, 0) - count(*) FROM ready WHERE place BETWEEN ?1 AND ?2";
+    lanes
+        .map(|lane| {
+            view.one(sql, [lane.keys().start(), lane.keys().end()], |row| {
+                row.get(0)
+            })
+        })
+        .collect()
+}
+
 /// The same numbers in every run: xorshift.
 struct Dice(u64);
 
@@ -179,9 +196,10 @@ async fn mixed(broker: &SqliteBroker, bench: &Bench) -> Result<[i64; 8], Error> 
             _ => bench.pass(MINUTE, &[&heir, &worker]).await?,
         }
         let name = bench.queue.clone();
-        let look = move |view: &View<'_>| counted(view, &name);
-        let (told, there) = broker.link.read(look).await?;
+        let look = move |view: &View<'_>| Ok((counted(view, &name)?, gaps(view, &name)?));
+        let ((told, there), gaps) = broker.link.read(look).await?;
         assert_eq!(told, there, "in round {round}");
+        assert!(gaps.iter().all(|gap| *gap == 0), "in round {round}");
         for (most, count) in seen.iter_mut().zip(there) {
             *most = count.max(*most);
         }

@@ -333,6 +333,9 @@ mod tests {
         });
         assert!(undone.await.is_err());
         assert_eq!(read_all(&broker).await, before);
+        // Nor when as many changes stand as that one had seen.
+        revoke(&broker.link, &queue(), &ids(1)).await.unwrap();
+        assert_eq!(read_all(&broker).await.iter().count(), 2);
     }
 
     /// Without anybody who sweeps, what is past its time makes room all the same.
