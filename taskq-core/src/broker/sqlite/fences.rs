@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::mpsc::{Sender, channel};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -37,6 +38,17 @@ async fn meddle(broker: &SqliteBroker, sql: &'static str) {
     let step = move |tx: &mut Tx<'_>| tx.run(sql, ());
     let changed = broker.link.write(step).await.unwrap();
     assert_eq!(changed, 1, "{sql}");
+}
+
+/// Keeps the thread that writes busy until the answer is dropped: what is asked for meanwhile is under way.
+async fn keep_busy(broker: &SqliteBroker) -> Sender<()> {
+    let (free, busy) = channel::<()>();
+    let step = broker.link.begin(move |_| {
+        busy.recv().unwrap_or_default();
+        Ok(())
+    });
+    drop(step.await.unwrap());
+    free
 }
 
 /// What a future comes to if it is looked at now, once.
@@ -142,14 +154,16 @@ async fn a_verdict_at_an_older_copy_does_not_count() -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_finish_that_was_broken_off_counts_once() -> Result<(), Error> {
-    let (_, bench) = bench().await;
+    let (broker, bench) = bench().await;
     let sent = bench.send(2).await?;
     let consumer = bench.consumer().await?;
     let got = bench.deliver(&consumer, 2).await?;
+    let busy = keep_busy(&broker).await;
     {
         let mut finish = pin!(bench.finish(&consumer, vec![done(&got[0])]));
         assert!(looked_at(finish.as_mut()).await.is_none());
     }
+    drop(busy);
     let finished = bench.finish(&consumer, got.iter().map(done).collect());
     let (applied, lost) = (1, 1);
     assert_eq!(finished.await?, Finished { applied, lost });
@@ -164,15 +178,17 @@ async fn a_finish_that_was_broken_off_counts_once() -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_claim_that_was_broken_off_is_answered_by_the_next() -> Result<(), Error> {
-    let (_, bench) = bench().await;
+    let (broker, bench) = bench().await;
     let sent = bench.send(3).await?;
     let consumer = bench.consumer().await?;
     // Full, so that the next one claims without a look.
     let first = bench.deliver(&consumer, 1).await?;
+    let busy = keep_busy(&broker).await;
     {
         let mut claim = pin!(consumer.claim(1, Duration::from_secs(1)));
         assert!(looked_at(claim.as_mut()).await.is_none());
     }
+    drop(busy);
     let next = consumer.claim(5, Duration::ZERO).await?;
     assert_eq!(ids(&next), sent[1..2]);
     let last = consumer.claim(5, Duration::ZERO).await?;
@@ -244,8 +260,19 @@ async fn a_batch_waits_for_a_file_that_is_locked_until_its_deadline() -> Result<
     assert!(tokio::time::timeout(soon, sent.as_mut()).await.is_err());
     other.execute_batch("COMMIT").unwrap();
     sent.await?;
-    // The one that was given up was not put in after all.
     assert_eq!(bench.depth().await?.waiting, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_that_was_given_up_is_not_put_in_later() -> Result<(), Error> {
+    let (broker, bench) = bench().await;
+    let out = [Bench::outgoing(&bench.queue, &Bench::message(0)?)?];
+    let busy = keep_busy(&broker).await;
+    let late = broker.enqueue(&bench.queue, &out, Duration::from_millis(50));
+    assert!(late.await.is_err_and(|e| e.is_transient()));
+    drop(busy);
+    assert_eq!(bench.depth().await?.waiting, 0);
     Ok(())
 }
 

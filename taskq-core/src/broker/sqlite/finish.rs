@@ -338,3 +338,63 @@ fn count(tx: &mut Tx<'_>, queue: QueueId, end: &End) {
     };
     *total += 1;
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    use super::super::SqliteBroker;
+    use super::super::counted::Only;
+    use super::super::open::Location;
+    use super::super::session::Key;
+    use super::*;
+    use crate::broker::conformance::{Bench, done};
+
+    #[tokio::test]
+    async fn a_batch_that_was_committed_unseen_is_not_applied_again() -> Result<(), Error> {
+        let broker = SqliteBroker::at(&Location::Memory)?;
+        let bench = Bench::new(Only(broker.clone())).await?;
+        bench.send(2).await?;
+        let consumer = bench.consumer().await?;
+        let got = bench.deliver(&consumer, 2).await?;
+        let read = broker.link.read(|view| {
+            view.one("SELECT id, owner FROM session WHERE id > 0", (), |row| {
+                let (id, owner) = (row.get(0)?, Uuid::from_bytes(row.get(1)?).into());
+                Ok(Key { id, owner })
+            })
+        });
+        let session = Session {
+            key: read.await?,
+            generation: 0,
+            claims: 1,
+            finishes: 0,
+            lost: CancellationToken::new(),
+        };
+        let batch = |number, tag: usize| {
+            Arc::new(Batch {
+                session: session.clone(),
+                number,
+                node: "bench".into(),
+                verdicts: vec![(tag as i64 + 1, done(&got[tag]))],
+                came_to: Mutex::default(),
+            })
+        };
+        let apply = async |batch: &Arc<Batch>| {
+            let again = batch.clone();
+            broker.link.write(move |tx| again.apply(tx)).await
+        };
+        let (first, second) = (batch(1, 0), batch(2, 1));
+        let (applied, lost) = (1, 0);
+        for _ in 0..2 {
+            assert!(apply(&first).await?);
+            assert_eq!(first.came_to(), Finished { applied, lost });
+        }
+        assert!(apply(&second).await?);
+        assert_eq!(bench.broker.totals(&bench.queue).await?.succeeded, 2);
+        // Behind its successor it is not ours any more.
+        assert!(!apply(&first).await?);
+        assert!(!apply(&second).await?, "the session was given up");
+        Ok(())
+    }
+}
