@@ -1,6 +1,5 @@
 //! The service in this process, over a memory broker, called without a socket.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,37 +12,42 @@ use logistica_tareas::{SistemaBodega, generar_reporte, procesar_entrega, validar
 use serde_json::Value;
 use servicio::aplicacion;
 use taskq_client::{Client, QueueName, WorkerCard};
-use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::broker::{Broker, Inspect};
 use taskq_worker::task::Registry;
-use taskq_worker::{CancellationToken, Worker};
+use taskq_worker::testing::TestBroker;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 const LARGO: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct Escenario {
-    pub(crate) broker: MemoryBroker,
+    /// With a worker of the tasks, which runs what [`Escenario::terminada`] waits for.
+    pub(crate) broker: TestBroker,
     pub(crate) almacen: Almacen,
     app: Router,
     _carpeta: TempDir,
 }
 
 impl Escenario {
-    /// No worker lives, and none ever did.
+    /// No worker is known, and none ever was.
     pub(crate) fn nuevo() -> Self {
-        let broker = MemoryBroker::new();
-        let cliente = Client::builder()
-            .send_deadline(PLAZO)
-            .over(Arc::new(broker.clone()));
-        Self::con(broker, cliente)
+        Self::con(|broker| broker.client())
     }
 
-    /// The service over `cliente`.
-    pub(crate) fn con(broker: MemoryBroker, cliente: Client) -> Self {
+    /// The service over a client of the test's own.
+    pub(crate) fn con(cliente: impl FnOnce(&TestBroker) -> Client) -> Self {
         let carpeta = tempfile::tempdir().unwrap();
         let almacen = Almacen::abrir(carpeta.path().join("logistica.db")).unwrap();
-        let logistica = Logistica::nueva(cliente, almacen.clone());
+        let bodega = SistemaBodega::nuevo(0.0, Duration::ZERO);
+        let comparten = logistica_tareas::Logistica::nueva(almacen.clone(), bodega);
+        let broker = TestBroker::builder()
+            .client(|cliente| cliente.send_deadline(PLAZO))
+            .worker(|worker| {
+                let worker = worker.registry(registro()).queues(["logistica"]);
+                worker.node("w1@prueba").state(comparten)
+            })
+            .build()
+            .unwrap();
+        let logistica = Logistica::nueva(cliente(&broker), almacen.clone());
         Self {
             broker,
             almacen,
@@ -56,43 +60,20 @@ impl Escenario {
     pub(crate) async fn publicado() -> Self {
         let escenario = Self::nuevo();
         let tareas = registro().published();
-        escenario
-            .broker
-            .register(&tarjeta(), &tareas, LARGO)
-            .await
-            .unwrap();
+        let backend = escenario.broker.backend();
+        backend.register(&tarjeta(), &tareas, LARGO).await.unwrap();
         escenario
     }
 
     /// The worker of [`Escenario::publicado`] is gone.
     pub(crate) async fn retirar(&self) {
-        self.broker.withdraw(&tarjeta().id).await.unwrap();
-    }
-
-    /// A worker runs the tasks until the token returned is cancelled.
-    pub(crate) fn trabajar(&self) -> CancellationToken {
-        let parar = CancellationToken::new();
-        let bodega = SistemaBodega::nuevo(0.0, Duration::ZERO);
-        let worker = Worker::builder()
-            .backend(Arc::new(self.broker.clone()))
-            .registry(registro())
-            .queues(["logistica"])
-            .node("w1@prueba")
-            .state(logistica_tareas::Logistica::nueva(
-                self.almacen.clone(),
-                bodega,
-            ))
-            .stop(parar.clone())
-            .build()
-            .unwrap();
-        tokio::spawn(worker.run());
-        parar
+        self.broker.backend().withdraw(&tarjeta().id).await.unwrap();
     }
 
     /// How many messages wait for a worker.
     pub(crate) async fn en_cola(&self) -> u64 {
         let cola = QueueName::new("logistica").unwrap();
-        self.broker.depth(&cola).await.unwrap().waiting
+        self.broker.backend().depth(&cola).await.unwrap().waiting
     }
 
     pub(crate) async fn get(&self, ruta: &str) -> (StatusCode, Value) {
@@ -110,17 +91,12 @@ impl Escenario {
         cuerpo["task_id"].as_str().unwrap().to_owned()
     }
 
-    /// What became of a task, once it has ended.
+    /// What became of a task, once all that was sent has been worked off.
     pub(crate) async fn terminada(&self, id: &str) -> Value {
-        for _ in 0..2_000 {
-            let (estado, tarea) = self.get(&format!("/tareas/{id}")).await;
-            assert_eq!(estado, StatusCode::OK, "{tarea}");
-            if !tarea["terminada"].is_null() {
-                return tarea;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("task {id} does not end");
+        self.broker.drain_all().await;
+        let (estado, tarea) = self.get(&format!("/tareas/{id}")).await;
+        assert_eq!(estado, StatusCode::OK, "{tarea}");
+        tarea
     }
 
     async fn pedir(&self, metodo: &str, ruta: &str, cuerpo: &str) -> (StatusCode, Value) {

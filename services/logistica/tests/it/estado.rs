@@ -45,9 +45,7 @@ async fn a_delivery_that_was_booked() {
     let id = escenario
         .aceptada(&pedido(entregas().next().unwrap()))
         .await;
-    let parar = escenario.trabajar();
     let tarea = escenario.terminada(&id).await;
-    parar.cancel();
     insta::assert_json_snapshot!(sin_azar(tarea));
     assert_eq!(escenario.almacen.validar(None).unwrap().reservas, 1);
 }
@@ -67,9 +65,7 @@ async fn a_report_of_some_days() {
         "parametros": {"desde": "2026-11-01", "hasta": "2026-11-03"},
     });
     let id = escenario.aceptada(&pedido.to_string()).await;
-    let parar = escenario.trabajar();
     let tarea = escenario.terminada(&id).await;
-    parar.cancel();
     insta::assert_json_snapshot!(sin_azar(tarea));
 }
 
@@ -79,9 +75,7 @@ async fn a_delivery_that_can_not_be_booked_fails_at_once_and_says_why() {
     let mut entrega: Value = serde_json::from_str(entregas().next().unwrap()).unwrap();
     entrega["cantidad"] = json!(10_000);
     let id = escenario.aceptada(&pedido(&entrega.to_string())).await;
-    let parar = escenario.trabajar();
     let tarea = escenario.terminada(&id).await;
-    parar.cancel();
     insta::assert_json_snapshot!(sin_azar(tarea));
     assert_eq!(escenario.almacen.validar(None).unwrap().reservas, 0);
 }

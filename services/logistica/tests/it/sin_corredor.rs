@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use logistica::PLAZO;
 use taskq_client::Client;
-use taskq_worker::broker::memory::MemoryBroker;
 use tokio::net::TcpListener;
 
 use crate::datos::{entregas, pedido};
@@ -14,7 +13,7 @@ use crate::escenario::Escenario;
 async fn con_corredor_en(puerto: u16) -> Escenario {
     let url = format!("redis://127.0.0.1:{puerto}/0");
     let cliente = Client::builder().send_deadline(PLAZO).connect(&url).await;
-    Escenario::con(MemoryBroker::new(), cliente.unwrap())
+    Escenario::con(|_| cliente.unwrap())
 }
 
 /// Every endpoint that needs the broker answers 503 in time; the others answer as ever.
