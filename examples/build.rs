@@ -4,8 +4,9 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The pages whose Rust is compiled and run.
-const PAGES: [&str; 3] = [
+const PAGES: [&str; 4] = [
     "README.md",
+    "docs/guides/choosing-a-broker.md",
     "docs/guides/tasks-and-retries.md",
     "docs/guides/workers.md",
 ];
