@@ -52,7 +52,7 @@ fn count(ctx: Context) -> Result<String, TaskError> {
         match ctx.cancelled_by() {
             None => {}
             // What is done so far counts.
-            Some(Cancelled::SoftTimeLimit) if parcel > 0 => return Ok("some".to_owned()),
+            Some(Cancelled::SoftTimeLimit) => return Ok(format!("{parcel} so far")),
             // Nobody listens any more.
             Some(why) => return Err(TaskError::permanent(format!("{why:?}"))),
         }

@@ -38,19 +38,19 @@ async fn main() -> Result<(), Fault> {
         let sent = Instant::now();
 
         // It lies in the broker, not in a worker: it is not lost with one, and holds no slot.
-        let call = remind::call("the milk".to_owned()).countdown(Duration::from_millis(300));
+        let call = remind::call("the milk".to_owned()).countdown(Duration::from_millis(1_500));
         let milk = client.send(call).await?;
         let state = milk.state().await?.ok_or("no record")?;
         println!("the milk is {state}");
 
         // The same at a time, in ms since the epoch.
-        let call = remind::call("the bread".to_owned()).eta(clock::now_ms() + 150);
+        let call = remind::call("the bread".to_owned()).eta(clock::now_ms() + 500);
         let bread = client.send(call).await?;
         println!("{}", bread.wait(patience).await?);
         println!("{}", milk.wait(patience).await?);
         println!(
             "not before its time: {}",
-            sent.elapsed() >= Duration::from_millis(300)
+            sent.elapsed() >= Duration::from_millis(1_500)
         );
 
         let imported = client.send(import_when_there::call()).await?;

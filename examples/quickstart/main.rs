@@ -25,7 +25,7 @@ use data::Delivery;
 use screen::Screen;
 use seen::{Seen, Watching};
 
-/// How long a call may take to be accepted, and the broker to be reached.
+/// How long the broker may take to answer at all.
 const REACH: Duration = Duration::from_secs(3);
 /// Nothing here takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,10 +67,11 @@ async fn main() -> ExitCode {
 async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
     let url = place::broker(args.broker)?;
     let broker = broker::connect(&url).await?;
-    let client = Client::builder().send_deadline(REACH).over(broker.clone());
-    tokio::time::timeout(REACH, clear(&client))
+    let client = Client::builder().over(broker.clone());
+    tokio::time::timeout(REACH, client.queues())
         .await
         .map_err(|_| format!("the broker at {} does not answer", table::shown(&url)))??;
+    clear(&client).await?;
 
     let seen = Arc::new(Seen::default());
     let stop = CancellationToken::new();

@@ -31,7 +31,7 @@ pub(crate) async fn deliver(delivery: Delivery) -> Result<u64, TaskError> {
     }
     let kilometres = delivery.kilometres() as u64;
     // A millisecond for 50 km, and an aeroplane that is waited for.
-    let wait = if kilometres > 900 { 100 } else { 0 };
+    let wait = if kilometres > 700 { 100 } else { 0 };
     sleep(Duration::from_millis(1 + kilometres / 50 + wait)).await;
     Ok(kilometres)
 }

@@ -1,14 +1,14 @@
 //! A worker in the lesson's own process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use taskq_client::Client;
+use taskq_client::{Client, Command};
 use taskq_worker::{Builder, CancellationToken, broker};
 
 use crate::{Fault, Place};
 
-/// How long a call may take to be accepted.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a call may take to be accepted, and the worker to begin.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs `lesson` beside `worker`, which is given the broker, and stops the worker when the lesson is over.
 ///
@@ -29,7 +29,10 @@ pub async fn with_worker(
     let mut worker = tokio::spawn(worker.run());
 
     tokio::select! {
-        told = lesson(client) => told?,
+        told = async {
+            ready(&client).await?;
+            lesson(client).await
+        } => told?,
         end = &mut worker => {
             end??;
             return Err("the worker ended before the lesson did".into());
@@ -37,4 +40,19 @@ pub async fn with_worker(
     }
     stop.cancel();
     Ok(worker.await??)
+}
+
+/// Waits until the worker answers, so that a lesson begins beside one that listens.
+async fn ready(client: &Client) -> Result<(), Fault> {
+    let asked = Instant::now();
+    while asked.elapsed() < PATIENCE {
+        let wait = Duration::from_millis(200);
+        let answers = client.ask(Command::Ping, &[], wait).await?;
+        if !answers.replies.is_empty() {
+            return Ok(());
+        }
+        // With no worker registered yet it answers at once.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err("the worker does not answer".into())
 }

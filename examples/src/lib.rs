@@ -8,3 +8,8 @@ pub use place::{DEFAULT_BROKER, Place};
 
 /// Why a lesson ended early.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// The Rust blocks of the README and the guides, as `build.rs` completes them.
+#[cfg(doctest)]
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/pages.md"))]
+struct Pages;

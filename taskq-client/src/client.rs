@@ -45,6 +45,18 @@ impl Client {
 
     /// Sends one call; `Ok` means accepted: it ends in a final state or is still owed.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use std::time::Duration;
+    /// use taskq_client::{Client, Signature, State};
+    /// let client = Client::connect("memory://").await?;
+    /// // `add::call(2, 3)` of a `#[task]` is the same, with the types known.
+    /// let call = Signature::<i64>::by_name("math.add").args(&(2, 3));
+    /// let sent = client.send(call.countdown(Duration::from_secs(60))).await?;
+    /// assert_eq!(sent.state().await?, Some(State::Scheduled));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// It goes to the queue it names itself, else to that of the first [route](ClientBuilder::route) that fits its
     /// task, else to its task's own (in its definition, or as workers published it), else to `celery`. If its
     /// idempotency key is held by an earlier call, it is not put in, and the handle is that call's. Calls sent at the same time share their way to the broker.
@@ -106,6 +118,19 @@ impl Client {
     /// The handle of a call that was sent earlier or elsewhere, whose result is an `R`.
     ///
     /// Asks nobody: whether there is such a call is seen when its record is read.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// use taskq_client::{Client, SendOptions, State, TaskId};
+    /// let client = Client::connect("memory://").await?;
+    /// let sent = client.send_by_name("math.add", (2, 3), (), SendOptions::default()).await?;
+    ///
+    /// // In another process, with nothing but the id:
+    /// let id: TaskId = sent.id().to_string().parse()?;
+    /// assert_eq!(client.handle::<i64>(id).state().await?, Some(State::Queued));
+    /// assert_eq!(client.handle::<i64>(TaskId::random()).state().await?, None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn handle<R>(&self, id: TaskId) -> TaskHandle<R> {
         TaskHandle::new(self.backend.clone(), id, None, true)

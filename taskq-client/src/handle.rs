@@ -120,6 +120,39 @@ impl<R> TaskHandle<R> {
     /// asked again until the time is up. To wait for many at once there is
     /// [`Client::wait_all`](crate::Client::wait_all). A wait that is dropped leaves nothing behind.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// use taskq_client::{Client, WaitError};
+    /// use taskq_worker::{TaskError, Worker, task};
+    ///
+    /// #[task(crate = taskq_worker)]
+    /// async fn half(n: i64) -> Result<i64, TaskError> {
+    ///     match n % 2 {
+    ///         0 => Ok(n / 2),
+    ///         _ => Err(TaskError::permanent("it is odd")),
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = Arc::new(taskq_worker::broker::memory::MemoryBroker::new());
+    /// # let client = Client::builder().over(broker.clone());
+    /// # let registry = taskq_worker::task::Registry::from_defs([&half::DEF])?;
+    /// # let worker = Worker::builder().backend(broker).registry(registry).build()?;
+    /// # tokio::spawn(worker.run());
+    /// let patience = Duration::from_secs(10);
+    /// assert_eq!(client.send(half::call(42)).await?.wait(patience).await?, 21);
+    /// match client.send(half::call(41)).await?.wait(patience).await {
+    ///     Err(WaitError::Failed { error, attempts, .. }) => {
+    ///         assert_eq!((error.message.as_str(), attempts), ("it is odd", 1));
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`WaitError`] says which: the task failed, timed out, the results are not kept …
     pub async fn wait(&self, timeout: Duration) -> Result<R, WaitError>

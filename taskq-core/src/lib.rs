@@ -1,6 +1,27 @@
 //! The vocabulary of taskq, its contracts and its brokers.
 //!
 //! Whoever writes tasks depends on this crate; `taskq-worker` runs them, `taskq-client` sends them.
+//!
+//! ```
+//! use taskq_core::{Context, TaskError, task};
+//!
+//! /// Charges an account.
+//! #[task(name = "bank.charge", queue = "payments", max_retries = 8)]
+//! async fn charge(ctx: Context, account: u32, cents: i64) -> Result<String, TaskError> {
+//!     if cents <= 0 {
+//!         return Err(TaskError::permanent("an amount is more than 0"));
+//!     }
+//!     // Any other error is tried again, after 1 s, 2 s, 4 s …
+//!     let rate: i64 = "2".parse()?;
+//!     Ok(format!("{account}: {} at attempt {}", cents * rate, ctx.attempt()))
+//! }
+//!
+//! # fn main() {
+//! // A call with its arguments, to be sent by a client or from within another task.
+//! let call = charge::call(4711, 250).priority(9);
+//! assert_eq!(call.task(), "bank.charge");
+//! # }
+//! ```
 
 pub mod broker;
 pub mod clock;

@@ -8,6 +8,25 @@ use serde::{Deserialize, Serialize};
 ///
 /// A function may return this directly, or `T`, or `Result<T, E>` (an `Err` is retried by the task's policy),
 /// or `Result<Outcome<T>, E>`.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskq_core::{Outcome, task};
+///
+/// /// Imports a file that somebody else writes.
+/// #[task]
+/// async fn import(path: String) -> Result<Outcome<usize>, std::io::Error> {
+///     if !std::fs::exists(&path)? {
+///         return Ok(Outcome::Snooze(Duration::from_secs(60))); // costs no attempt
+///     }
+///     let bytes = std::fs::read(&path)?;
+///     Ok(match bytes.len() {
+///         0 => Outcome::Reject(format!("{path} is empty")),
+///         size => Outcome::Done(size),
+///     })
+/// }
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome<T> {
     /// It has its result.

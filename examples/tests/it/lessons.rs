@@ -106,8 +106,7 @@ fn priorities() {
 #[test]
 fn progress() {
     lesson("progress", |lines| {
-        assert_eq!(lines[0], "0 of 5: Mon");
-        assert!(lines[1..].iter().any(|line| line.contains(" of 5: ")));
+        assert!(lines[0].contains(" of 5: "), "{}", lines[0]);
         assert_eq!(lines[lines.len() - 2..], ["510 km", "at the end: 5 of 5"]);
     });
 }
@@ -115,14 +114,16 @@ fn progress() {
 #[test]
 fn cancellation() {
     lesson("cancellation", |lines| {
+        let (counted, others): (Vec<&str>, Vec<&str>) =
+            lines.iter().partition(|line| line.starts_with("count: "));
+        assert!(counted[0].ends_with(" so far"), "{counted:?}");
         assert_eq!(
-            lines,
+            others,
             [
                 "one that waited is REVOKED",
                 "1 was cut off",
                 "its sender reads REVOKED",
                 "report: half of it",
-                "count: some",
                 "one that came too late is REVOKED",
             ]
         );

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use private_redis::RedisServer;
 
-use crate::run::{Ended, end_of, interrupt, program, run};
+use crate::run::{Ended, end_of, folder, interrupt, program, run};
 
 /// The words of the table's line of a task: done, retried, dead.
 fn row<'a>(ended: &'a Ended, task: &str) -> Vec<&'a str> {
@@ -38,8 +38,23 @@ fn is_whole(ended: &Ended) {
 }
 
 #[test]
-fn it_runs_by_itself() {
-    is_whole(&run(program("quickstart")));
+fn it_runs_by_itself_and_prints_what_the_readme_shows() {
+    let ended = run(program("quickstart"));
+    is_whole(&ended);
+
+    let readme = fs::read_to_string(folder().join("../README.md")).expect("README.md");
+    let command = "$ cargo run --release --example quickstart\n";
+    let (_, shown) = readme.split_once(command).expect("the command");
+    let (shown, _) = shown.split_once("\n```").expect("the end of its block");
+    // Figures differ from run to run.
+    let shape = |text: &str| {
+        let words = text.split_whitespace().map(|word| {
+            let figure = word.starts_with(|c: char| c.is_ascii_digit());
+            if figure { "#" } else { word }.to_owned()
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shape(&ended.stdout), shape(shown));
 }
 
 #[test]

@@ -18,7 +18,27 @@ use super::progress::{Heard, Said};
 
 /// What a task learns about its call, and its way to send further tasks. Cheap to clone.
 ///
-/// A task takes it as its first parameter: `async fn greet(ctx: Context, name: String)`.
+/// A task takes it as its first parameter:
+///
+/// ```
+/// use taskq_core::{Context, TaskError, task};
+///
+/// #[task]
+/// async fn greet(ctx: Context, name: String) -> Result<String, TaskError> {
+///     let greeting = ctx.state::<String>()?; // what the worker was built with
+///     if ctx.attempt() == 1 {
+///         ctx.send(note::call(name.clone())).await?;
+///     }
+///     let tenant = ctx.headers().get("tenant").map_or("-", String::as_str);
+///     Ok(format!("{greeting} {name}, says {tenant}"))
+/// }
+///
+/// #[task]
+/// async fn note(name: String) {
+///     println!("{name} was greeted");
+/// }
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Context {
     call: Arc<Call>,
@@ -249,6 +269,14 @@ impl Surroundings {
 }
 
 /// Values shared by all runs of a worker, one per type.
+///
+/// ```
+/// use taskq_core::task::State;
+///
+/// let state = State::default().with(42_u64).with("hello".to_owned());
+/// assert_eq!(state.get::<u64>().as_deref(), Some(&42));
+/// assert!(state.get::<u8>().is_none());
+/// ```
 #[derive(Clone, Default)]
 pub struct State {
     values: Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
