@@ -286,7 +286,7 @@ mod tests {
         assert!(refused.is_err_and(|e| e.kind() == ErrorKind::Refused));
         assert!(broker.workers().await.unwrap().is_empty());
         broker
-            .register(&card("w"), &[last.clone()], TTL)
+            .register(&card("w"), std::slice::from_ref(&last), TTL)
             .await
             .unwrap();
         broker.register(&card("w"), &[last], TTL).await.unwrap();
