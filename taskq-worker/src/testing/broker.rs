@@ -264,7 +264,7 @@ impl TestBrokerBuilder {
     /// use taskq_worker::task;
     /// use taskq_worker::testing::TestBroker;
     ///
-    /// #[task(name = "math.add")]
+    /// #[task(name = "math.sum")]
     /// async fn add(a: i64, b: i64) -> i64 { a + b }
     ///
     /// #[tokio::main(flavor = "current_thread")]

@@ -35,7 +35,7 @@ impl TestBroker {
     /// use taskq_worker::task;
     /// use taskq_worker::testing::{Drained, TestBroker};
     ///
-    /// #[task(name = "mail.remind")]
+    /// #[task(name = "mail.recall")]
     /// async fn remind() {}
     ///
     /// #[tokio::main(flavor = "current_thread")]

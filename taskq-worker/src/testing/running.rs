@@ -110,7 +110,7 @@ impl TestBroker {
     /// ```
     /// # use taskq_worker::task;
     /// # use taskq_worker::testing::{Drained, TestBroker};
-    /// #[task(name = "shop.pay", max_retries = 4)]
+    /// #[task(name = "shop.borrow", max_retries = 4)]
     /// async fn pay() -> Result<(), String> {
     ///     Err("no money".to_owned())
     /// }
