@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
-use taskq_client::{Client, PublishedTask, SendOptions};
+use taskq_client::{ChosenBroker, Client, PublishedTask, SendOptions};
 use taskq_examples::{Fault, Place};
 
 const TASK: &str = "lessons.distance";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match lesson(&Place::read().broker).await {
+    match lesson(Place::read().broker).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("by_name: {fault}");
@@ -22,17 +22,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn lesson(broker: &str) -> Result<(), Fault> {
-    if broker.starts_with("memory:") {
-        return Err(
-            "this lesson has two programs, and a memory:// broker lives inside one: \
-             give both the same --broker redis://127.0.0.1:6379/0"
-                .into(),
-        );
+async fn lesson(named: Option<String>) -> Result<(), Fault> {
+    // Two programs that are told of no broker take the same one: a file of this user's.
+    let broker = ChosenBroker::from(named, |name| std::env::var_os(name))?;
+    if let Some(notice) = &broker.notice {
+        eprintln!("{notice}");
     }
     let client = Client::builder()
         .send_deadline(Duration::from_secs(3))
-        .connect(broker)
+        .connect(&broker.url)
         .await?;
 
     // Workers publish what they offer, so a sender can look before it sends. `taskq list` shows the same.

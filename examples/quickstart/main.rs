@@ -38,7 +38,7 @@ const INTERRUPTED: u8 = 130;
 #[derive(Debug, Parser)]
 #[command(name = "quickstart", version)]
 struct Args {
-    /// The broker [default: one of its own, made anew]
+    /// The broker [default: taskq/quickstart.db in the user's data folder, made anew]
     #[arg(
         short,
         long,

@@ -20,7 +20,7 @@ pub async fn with_worker(
     worker: Builder,
     lesson: impl AsyncFnOnce(Client) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let broker = broker::connect(&Place::read().broker).await?;
+    let broker = broker::connect(Place::read().url()).await?;
     let client = Client::builder()
         .send_deadline(PATIENCE)
         .over(broker.clone());

@@ -9,16 +9,15 @@ pub const DEFAULT_BROKER: &str = "memory://";
 #[derive(Debug, Clone, Parser)]
 #[command(version, about = "One lesson of taskq: it prints what happens")]
 pub struct Place {
-    /// The broker
+    /// The broker [default: the lesson's own]
     #[arg(
         short,
         long,
         env = "TASKQ_BROKER_URL",
         hide_env_values = true,
-        default_value = DEFAULT_BROKER,
         value_name = "URL"
     )]
-    pub broker: String,
+    pub broker: Option<String>,
 }
 
 impl Place {
@@ -26,5 +25,11 @@ impl Place {
     #[must_use]
     pub fn read() -> Self {
         Self::parse()
+    }
+
+    /// The URL, for a lesson in one process.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.broker.as_deref().unwrap_or(DEFAULT_BROKER)
     }
 }

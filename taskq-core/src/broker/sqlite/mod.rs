@@ -84,6 +84,12 @@ impl SqliteBroker {
         }))
     }
 
+    /// The URL that names the file at `path`, for [`connect`](super::connect) and for other programs.
+    #[must_use]
+    pub fn url(path: &Path) -> String {
+        url::of(path)
+    }
+
     fn at(location: &Location) -> Result<Self, Error> {
         let link = Arc::new(Link::open(location)?);
         Ok(Self { link })
