@@ -39,8 +39,17 @@ impl fmt::Display for Said {
 }
 
 /// The words of a command line, the program's name included.
+///
+/// It names a broker, so that nothing is said of one that nobody named; this one is never looked for.
 pub(crate) fn words(line: &[&str]) -> Vec<OsString> {
-    ["taskq"].iter().chain(line).map(OsString::from).collect()
+    let names = line.iter().any(|word| ["--broker", "-b"].contains(word));
+    let broker: &[&str] = if names {
+        &[]
+    } else {
+        &["--broker", "memory://"]
+    };
+    let words = ["taskq"].iter().chain(broker).chain(line);
+    words.map(OsString::from).collect()
 }
 
 impl Stage {
@@ -62,10 +71,7 @@ impl Stage {
         if typed.is_some() {
             console = console.person(&mut input);
         }
-        // Named, so that nothing is said of a broker that nobody named; this one is never looked for.
-        let mut named = vec!["--broker", "redis://stage"];
-        named.extend(line);
-        let exit = run(words(&named), &mut console, |_| async { Ok(backend) }).await;
+        let exit = run(words(line), &mut console, |_| async { Ok(backend) }).await;
         Said {
             exit,
             out: String::from_utf8(out).unwrap(),
