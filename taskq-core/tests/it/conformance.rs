@@ -144,3 +144,29 @@ mod sqlite {
 
     taskq_core::conformance_tests!(Sqlite::make());
 }
+
+/// Each broker runs the whole table, and no case of its own.
+#[test]
+fn every_broker_runs_the_same_cases() {
+    use std::collections::BTreeSet;
+
+    let this = std::env::current_exe().unwrap();
+    let listed = std::process::Command::new(this)
+        .args(["--list", "--format=terse"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let cases: BTreeSet<&str> = taskq_core::broker::conformance::CASES
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    for broker in ["memory", "sqlite", "redis"] {
+        let prefix = format!("conformance::{broker}::");
+        let run = listed
+            .lines()
+            .filter_map(|line| line.strip_prefix(&*prefix));
+        let run: BTreeSet<&str> = run.filter_map(|line| line.strip_suffix(": test")).collect();
+        println!("{broker}: {} cases", run.len());
+        assert_eq!(run, cases, "{broker}");
+    }
+}

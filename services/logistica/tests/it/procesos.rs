@@ -13,13 +13,14 @@ use tempfile::TempDir;
 /// No wait of a test is longer; what takes longer has failed.
 pub(crate) const PACIENCIA: Duration = Duration::from_secs(120);
 
-/// A Redis, a folder with the stock file and the logs, and the service.
+/// A broker, a folder with the stock file and the logs, and the service.
 ///
 /// All programs end with the value.
 pub(crate) struct Planta {
     /// `host:port` of the service.
     pub(crate) direccion: String,
-    redis: RedisServer,
+    corredor: String,
+    _redis: Option<RedisServer>,
     carpeta: TempDir,
     _servicio: Proceso,
 }
@@ -28,17 +29,22 @@ pub(crate) struct Planta {
 pub(crate) struct Proceso(Child);
 
 impl Planta {
-    pub(crate) fn nueva() -> Self {
+    /// Over a Redis of its own.
+    pub(crate) fn sobre_redis() -> Self {
         let redis = RedisServer::start();
+        let corredor = redis.url();
+        Self::nueva(tempfile::tempdir().unwrap(), corredor, Some(redis))
+    }
+
+    /// Over a SQLite file in its folder.
+    pub(crate) fn sobre_un_archivo() -> Self {
         let carpeta = tempfile::tempdir().unwrap();
-        let argumentos = [
-            "--port",
-            "0",
-            "--host",
-            "127.0.0.1",
-            "--broker",
-            &redis.url(),
-        ];
+        let corredor = format!("sqlite://{}/taskq.db", carpeta.path().display());
+        Self::nueva(carpeta, corredor, None)
+    }
+
+    fn nueva(carpeta: TempDir, corredor: String, redis: Option<RedisServer>) -> Self {
+        let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &corredor];
         let servicio = Path::new(env!("CARGO_BIN_EXE_logistica"));
         let servicio = arrancar(servicio, &argumentos, carpeta.path(), "logistica", "0");
         let registro = carpeta.path().join("logistica.log");
@@ -50,7 +56,8 @@ impl Planta {
         });
         Self {
             direccion,
-            redis,
+            corredor,
+            _redis: redis,
             carpeta,
             _servicio: servicio,
         }
@@ -63,9 +70,15 @@ impl Planta {
 
     /// Starts a worker of the deliveries, named `nombre`, whose warehouse system takes `latencia_ms`.
     pub(crate) fn worker(&self, nombre: &str, latencia_ms: &str) -> Proceso {
-        let url = self.redis.url();
         let mut argumentos = vec!["-Q", "celery,logistica,monitor", "-c", "20", "-n", nombre];
-        argumentos.extend(["--lease", "2", "--loglevel", "warning", "--broker", &url]);
+        argumentos.extend([
+            "--lease",
+            "2",
+            "--loglevel",
+            "warning",
+            "--broker",
+            &self.corredor,
+        ]);
         arrancar(
             &construido("worker"),
             &argumentos,
@@ -78,7 +91,7 @@ impl Planta {
     /// Runs the operators' command to its end.
     pub(crate) fn taskq(&self, argumentos: &[&str]) -> Output {
         Command::new(construido("taskq"))
-            .args(["--broker", &self.redis.url()])
+            .args(["--broker", &self.corredor])
             .args(argumentos)
             .output()
             .unwrap()

@@ -29,7 +29,15 @@ struct Enviada {
 
 #[test]
 fn a_worker_killed_in_the_middle_of_5000_deliveries_loses_none_and_books_none_twice() {
-    let planta = Planta::nueva();
+    prueba(&Planta::sobre_redis());
+}
+
+#[test]
+fn over_one_file_a_killed_worker_loses_none_of_5000_deliveries_and_books_none_twice() {
+    prueba(&Planta::sobre_un_archivo());
+}
+
+fn prueba(planta: &Planta) {
     let almacen = Almacen::abrir(planta.almacen()).unwrap();
     let _queda = planta.worker("queda@prueba", "5");
     let mut victima = planta.worker("victima@prueba", "100");
@@ -41,12 +49,12 @@ fn a_worker_killed_in_the_middle_of_5000_deliveries_loses_none_and_books_none_tw
 
     let inicio = Instant::now();
     let (enviadas, muerte) = thread::scope(|hilos| {
-        let posts = hilos.spawn(|| enviar_todas(&planta));
+        let posts = hilos.spawn(|| enviar_todas(planta));
         esperar("the middle", || {
             (almacen.validar(None).unwrap().reservas >= EN_MEDIO).then_some(())
         });
-        se_ve_lo_que_corre(&planta);
-        let muerte = matar_con_algo(&planta, &mut victima);
+        se_ve_lo_que_corre(planta);
+        let muerte = matar_con_algo(planta, &mut victima);
         let reservas = almacen.validar(None).unwrap().reservas;
         assert!(
             reservas < 5_000,
@@ -55,7 +63,7 @@ fn a_worker_killed_in_the_middle_of_5000_deliveries_loses_none_and_books_none_tw
         eprintln!("killed a worker with {reservas} deliveries booked");
         (posts.join().unwrap(), muerte)
     });
-    let terminadas = esperar_todas(&planta, &enviadas);
+    let terminadas = esperar_todas(planta, &enviadas);
 
     let ultima = terminadas
         .iter()
@@ -96,8 +104,8 @@ fn a_worker_killed_in_the_middle_of_5000_deliveries_loses_none_and_books_none_tw
         ["queda@prueba", "victima@prueba"]
     );
 
-    cuadra(&planta, &almacen);
-    las_malas_no_cambian_nada(&planta, &almacen);
+    cuadra(planta, &almacen);
+    las_malas_no_cambian_nada(planta, &almacen);
 }
 
 /// Posts all deliveries over some connections at once.
