@@ -71,10 +71,13 @@ async fn lesson(named: Option<String>) -> Result<(), Fault> {
 
 /// The task as a live worker publishes it; half a minute is time enough to start one.
 async fn published(client: &Client) -> Result<PublishedTask, Fault> {
-    for _ in 0..30 {
+    for second in 0..30 {
         match client.task(TASK).await? {
             Some(task) if task.live => return Ok(task),
-            _ => eprintln!("by_name: no worker offers {TASK}: start by_name_worker"),
+            _ if second == 0 => {
+                eprintln!("by_name: no worker offers {TASK} yet: start `by_name_worker -Q lessons.names`");
+            }
+            _ => {}
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

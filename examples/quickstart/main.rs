@@ -65,6 +65,7 @@ async fn main() -> ExitCode {
 }
 
 async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
+    let named = args.broker.is_some();
     let url = place::broker(args.broker)?;
     let broker = broker::connect(&url).await?;
     let client = Client::builder().over(broker.clone());
@@ -101,8 +102,13 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
     let Some(ends) = end else {
         stopped(stop, worker).await?;
         println!(
-            "\nstopped: {} ended, the rest waits in its queues",
-            seen.ended()
+            "\nstopped: {} ended, the rest waits in {}; {}",
+            seen.ended(),
+            table::shown(&url),
+            match named {
+                true => "the next start takes it away first",
+                false => "the next start makes that file anew",
+            }
         );
         return Ok(ExitCode::from(INTERRUPTED));
     };

@@ -25,7 +25,7 @@ const MAX_WANTED: usize = 10_000;
 /// So many are looked at by one call: others may read between two of them.
 const AT_ONCE: usize = 500;
 
-/// Behind a round of looks that took `t`, the next one begins this many times `t` later at the earliest.
+/// Before a round of looks that will take `t`, by what the one before took for each, it rests this many times `t`.
 const REST: u32 = 10;
 
 /// So often what is awaited is read again: a wake-up may get lost, and what turns REVOKED with time rings for nobody.
@@ -51,8 +51,9 @@ struct SqliteWatch {
     pending: HashMap<TaskId, Whence>,
     /// What is not looked at yet, of the round of looks under way.
     round: Vec<TaskId>,
-    /// For how long it has looked in this round.
+    /// For how long it has looked in this round, and at how many in all.
     spent: Duration,
+    looked_at: usize,
     /// Found, and not answered yet.
     found: VecDeque<Record>,
     until: Instant,
@@ -129,6 +130,7 @@ impl SqliteWatch {
             pending,
             round: Vec::new(),
             spent: Duration::ZERO,
+            looked_at: 0,
             found: VecDeque::new(),
             until: now + within.min(LONGEST),
             next_round: now,
@@ -139,6 +141,7 @@ impl SqliteWatch {
 
     fn begin(&mut self) {
         self.round = self.pending.keys().copied().collect();
+        self.looked_at = self.round.len();
         self.spent = Duration::ZERO;
         self.over = Instant::now() >= self.until;
     }
@@ -162,7 +165,8 @@ impl SqliteWatch {
                 }
                 if self.round.is_empty() {
                     self.trouble = None;
-                    self.next_round = Instant::now() + REST * self.spent;
+                    let left = self.pending.len() as f64 / self.looked_at.max(1) as f64;
+                    self.next_round = Instant::now() + (REST * self.spent).mul_f64(left.min(1.0));
                 }
                 Ok(())
             }
@@ -249,6 +253,20 @@ mod tests {
         watch.look().await.unwrap();
         assert!(watch.round.is_empty() && watch.spent > Duration::ZERO);
         assert!(watch.next_round >= began + watch.spent * (1 + REST));
+    }
+
+    /// The last few of many are looked for as often as if there had never been more.
+    #[tokio::test]
+    async fn what_was_found_is_not_rested_for() {
+        let broker = broker();
+        let ids: Vec<_> = (0..AT_ONCE).map(|_| TaskId::random()).collect();
+        write(&broker, "q", State::Success, &ids[1..]).await;
+        let mut watch = SqliteWatch::new(&broker.link, anywhere(&ids), LONG).unwrap();
+        watch.begin();
+        watch.look().await.unwrap();
+        let ended = Instant::now();
+        assert_eq!(watch.pending.len(), 1);
+        assert!(watch.next_round <= ended + watch.spent * REST / 100);
     }
 
     #[tokio::test]
