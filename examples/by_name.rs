@@ -75,7 +75,9 @@ async fn published(client: &Client) -> Result<PublishedTask, Fault> {
         match client.task(TASK).await? {
             Some(task) if task.live => return Ok(task),
             _ if second == 0 => {
-                eprintln!("by_name: no worker offers {TASK} yet: start `by_name_worker -Q lessons.names`");
+                eprintln!(
+                    "by_name: no worker offers {TASK} yet: start `by_name_worker -Q lessons.names`"
+                );
             }
             _ => {}
         }
