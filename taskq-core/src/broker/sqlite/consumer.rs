@@ -178,7 +178,7 @@ impl SqliteConsumer {
             .collect();
         let known: Vec<_> = held.iter().map(|(_, session)| session.clone()).collect();
         // With no session there is it is asked as well: a beat that says Ok has been answered.
-        let beat = self.shared.link.write(move |tx| {
+        let beat = self.shared.link.write_first(move |tx| {
             let mut ours = Vec::with_capacity(known.len());
             for s in &known {
                 let beaten = session::beat(tx, s.key, s.claims, s.finishes)?;
@@ -246,7 +246,7 @@ impl Consumer for SqliteConsumer {
         self.shared.retired.store(true, Ordering::SeqCst);
         self.shared.changed.notify_waiters();
         let sessions = self.shared.sessions();
-        let retire = self.shared.link.write(move |tx| {
+        let retire = self.shared.link.write_first(move |tx| {
             let mut sessions = sessions.iter();
             sessions.try_for_each(|key| session::retire(tx, *key))
         });

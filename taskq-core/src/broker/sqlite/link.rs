@@ -3,17 +3,20 @@
 //! Steps that are asked for at the same time share one transaction, so a commit is paid once for all of them; each is
 //! answered only once it is committed. Who gives up waiting stops nothing: its step runs to its end.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::bell::Bell;
+use super::beside::Beside;
+use super::log::Log;
 use super::open::{self, Location};
 use super::opened::Opened;
 use super::revoked::Known;
@@ -27,6 +30,12 @@ const BACKLOG: usize = 1_024;
 /// So many steps share a transaction.
 const MAX_GROUP: usize = 256;
 
+/// Who writes without a break gives other processes a turn after this …
+const TURN: Duration = Duration::from_millis(50);
+
+/// … for this long: those that wait for the lock look for it every millisecond.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// A call that is not answered within this is given up by its caller: a disk may hang for ever.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -35,7 +44,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Link {
     path: Arc<Path>,
     bell: Arc<Bell>,
-    writer: mpsc::Sender<Box<dyn Step>>,
+    /// `None` on its way: there is something urgent.
+    writer: mpsc::Sender<Option<Box<dyn Step>>>,
+    urgent: mpsc::Sender<Box<dyn Step>>,
     /// `None`: what is in memory has one connection.
     reader: Option<mpsc::Sender<Box<dyn Look>>>,
 }
@@ -43,24 +54,33 @@ pub(super) struct Link {
 impl Link {
     /// Opens the file, makes or migrates it where that is due, and starts the threads.
     pub(super) fn open(location: &Location) -> Result<Self, Error> {
-        let opened = Opened::new(location.clone(), open::writer)?;
         let path: Arc<Path> = location.path().into();
         let bell = Arc::new(match location {
             Location::Memory => Bell::default(),
-            Location::File(_) => Bell::beside(&path),
+            Location::File(settings) => {
+                open::make(settings)?;
+                if !Beside::new(&path).is_known() {
+                    // Beside a file that is another program's no bells are laid.
+                    open::reader(location)?;
+                }
+                Bell::beside(&path)
+            }
         });
+        let opened = Opened::new(location.clone(), open::writer, &bell)?;
         let (writer, steps) = mpsc::channel(BACKLOG);
+        let (urgent, first) = mpsc::channel(BACKLOG);
         let worker = Writer {
             opened,
             path: path.to_path_buf(),
             bell: bell.clone(),
             revoked: Known::default(),
+            log: Log::default(),
         };
-        spawn("taskq-sqlite-w", move || worker.run(steps))?;
+        spawn("taskq-sqlite-w", move || worker.run(steps, first))?;
         let reader = match location {
             Location::Memory => None,
             Location::File(_) => {
-                let opened = Opened::new(location.clone(), open::reader)?;
+                let opened = Opened::new(location.clone(), open::reader, &bell)?;
                 let (reader, looks) = mpsc::channel(BACKLOG);
                 let (path, bell) = (path.to_path_buf(), bell.clone());
                 spawn("taskq-sqlite-r", move || {
@@ -73,6 +93,7 @@ impl Link {
             path,
             bell,
             writer,
+            urgent,
             reader,
         })
     }
@@ -98,7 +119,33 @@ impl Link {
         self.answered(&mut answer).await
     }
 
-    /// The same, for who must not lose the answer when it is not awaited: the step is under way once this returns.
+    /// The same, before all that is asked for by [`write`](Self::write): for what has to be in time.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn write_first<T, F>(&self, step: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let (asked, mut answer) = ask(step);
+        match timeout(DEADLINE, self.urgent.send(asked)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(self.ended()),
+            Err(_) => return Err(self.hangs()),
+        }
+        // With a full channel the thread is awake, and looks for what is urgent before each group.
+        drop(self.writer.try_send(None));
+        self.answered(&mut answer).await
+    }
+
+    /// Whether its threads live.
+    pub(super) fn is_open(&self) -> bool {
+        let reads = self.reader.as_ref().is_none_or(|r| !r.is_closed());
+        reads && !self.writer.is_closed()
+    }
+
+    /// As [`write`](Self::write), for who must not lose the answer when it is not awaited: the step is under way once this returns.
     pub(super) async fn begin<T, F>(
         &self,
         step: F,
@@ -107,13 +154,8 @@ impl Link {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
-        let (to, answer) = oneshot::channel();
-        let asked = Asked {
-            step: Some(step),
-            answer: None,
-            to,
-        };
-        match timeout(DEADLINE, self.writer.send(Box::new(asked))).await {
+        let (asked, answer) = ask(step);
+        match timeout(DEADLINE, self.writer.send(Some(asked))).await {
             Ok(Ok(())) => Ok(answer),
             Ok(Err(_)) => Err(self.ended()),
             Err(_) => Err(self.hangs()),
@@ -188,6 +230,22 @@ struct Asked<T, F> {
     to: oneshot::Sender<Result<T, Error>>,
 }
 
+type Answer<T> = oneshot::Receiver<Result<T, Error>>;
+
+fn ask<T, F>(step: F) -> (Box<dyn Step>, Answer<T>)
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+{
+    let (to, answer) = oneshot::channel();
+    let asked = Asked {
+        step: Some(step),
+        answer: None,
+        to,
+    };
+    (Box::new(asked), answer)
+}
+
 impl<T, F> Step for Asked<T, F>
 where
     T: Send,
@@ -226,26 +284,57 @@ struct Writer {
     path: PathBuf,
     bell: Arc<Bell>,
     revoked: Known,
+    log: Log,
 }
 
 impl Writer {
-    fn run(mut self, mut steps: mpsc::Receiver<Box<dyn Step>>) {
-        while let Some(first) = steps.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < MAX_GROUP
+    fn run(
+        mut self,
+        mut steps: mpsc::Receiver<Option<Box<dyn Step>>>,
+        mut urgent: mpsc::Receiver<Box<dyn Step>>,
+    ) {
+        let mut waiting = VecDeque::new();
+        let mut since = Instant::now();
+        loop {
+            if waiting.is_empty() && steps.is_empty() {
+                let Some(next) = steps.blocking_recv() else {
+                    return;
+                };
+                waiting.extend(next);
+                since = Instant::now();
+            } else if since.elapsed() >= TURN && self.opened.is_file() {
+                thread::sleep(PAUSE);
+                since = Instant::now();
+            }
+            while waiting.len() < MAX_GROUP
                 && let Ok(next) = steps.try_recv()
             {
-                group.push(next);
+                waiting.extend(next);
             }
-            if let Err(why) = self.commit(&mut group) {
-                group.iter_mut().for_each(|step| step.undone(why.clone()));
+            let mut first = 0;
+            while let Ok(next) = urgent.try_recv() {
+                waiting.insert(first, next);
+                first += 1;
             }
-            group.into_iter().for_each(Step::tell);
+            if waiting.is_empty() {
+                continue;
+            }
+            let group = waiting.make_contiguous();
+            let done = match self.commit(group) {
+                Ok(done) => done,
+                Err(why) => {
+                    group.iter_mut().for_each(|step| step.undone(why.clone()));
+                    group.len()
+                }
+            };
+            waiting.drain(..done).for_each(Step::tell);
+            self.log.keep_short(&mut self.opened);
         }
     }
 
-    /// One transaction of all these steps. An error: none of them counts.
-    fn commit(&mut self, group: &mut [Box<dyn Step>]) -> Result<(), Error> {
+    /// One transaction of the first of these steps, how many of them: others are not kept waiting for longer than a
+    /// turn. An error: none of them counts.
+    fn commit(&mut self, group: &mut [Box<dyn Step>]) -> Result<usize, Error> {
         let path = &self.path;
         let failed = |e| trouble(path, e);
         if self.opened.follow(&self.bell)? {
@@ -261,11 +350,14 @@ impl Writer {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
+        let since = Instant::now();
         let mut tx = Tx::new(View::new(&begun, path, &self.revoked)?);
+        let mut done = 0;
         for step in group {
+            done += 1;
             if alone {
                 if step.run(&mut tx).is_err() {
-                    return Ok(());
+                    return Ok(done);
                 }
                 break;
             }
@@ -279,13 +371,16 @@ impl Writer {
                 begun.execute_batch("ROLLBACK TO step").map_err(failed)?;
             }
             begun.execute_batch("RELEASE step").map_err(failed)?;
+            if since.elapsed() >= TURN {
+                break;
+            }
         }
         let rings = tx.rings();
         begun.commit().map_err(failed)?;
         // Before anybody is told that it counts.
         self.opened.stands()?;
         self.bell.ring(rings);
-        Ok(())
+        Ok(done)
     }
 }
 
@@ -360,3 +455,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         .because(e)
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests;

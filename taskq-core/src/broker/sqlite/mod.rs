@@ -6,7 +6,9 @@
 //! their claims and finishes all the same: so they tell an older copy of the file, put back under them, from their own.
 
 mod bell;
+mod beside;
 mod link;
+mod log;
 mod moves;
 mod open;
 mod opened;

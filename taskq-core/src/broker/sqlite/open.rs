@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::log::LONG;
 use super::schema::{self, MIGRATIONS};
 use super::trouble::{read_only, trouble};
 use crate::error::{Error, ErrorKind};
 
 /// A lock that others hold is waited for this long.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// … and looked at this often.
+const STEP: Duration = Duration::from_millis(1);
 
 /// Where the broker lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +41,18 @@ impl Location {
     }
 }
 
-/// The connection that writes; the file is made, or brought to this version's schema.
+/// Has an empty file lie there, if there is none.
+pub(super) fn make(settings: &Settings) -> Result<(), Error> {
+    let path = absolute(settings)?;
+    make_folder(&path)?;
+    if !path.exists() {
+        // If it can not be made, SQLite says why.
+        drop(make_file(&path));
+    }
+    Ok(())
+}
+
+/// The connection that writes; the file is brought to this version's schema.
 pub(super) fn writer(location: &Location) -> Result<Connection, Error> {
     let mut connection = connect(location)?;
     schema::migrate(&mut connection, location.path(), MIGRATIONS)?;
@@ -61,32 +76,28 @@ fn connect(location: &Location) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Has locks of others waited for. SQLite alone waits longer each time, up to 100 ms, and so comes too late for the gaps
+/// between the transactions of who writes without a break.
+pub(super) fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|tries: i32| {
+        thread::sleep(STEP);
+        STEP.saturating_mul(tries.unsigned_abs()) < BUSY
+    }))
+}
+
 /// Nothing is changed before it is known that the file is ours.
 fn open(settings: &Settings) -> Result<Connection, Error> {
     let named = &settings.path;
     let failed = |e| trouble(named, e);
-    // Absolute, so that what has a meaning to SQLite (`:memory:`, `file:…`) is a name like any other.
-    let path = std::path::absolute(named).map_err(|e| {
-        let text = format!("`{}` names no file for the broker: {e}", named.display());
-        Error::invalid(text)
-    })?;
-    if path.is_dir() {
-        return Err(Error::invalid(format!(
-            "{} is a folder: name a file in it, such as {}",
-            named.display(),
-            named.join("taskq.db").display()
-        )));
-    }
-    make_folder(&path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    let path = absolute(settings)?;
+    // Not made: between the look at it and here it may have been moved.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
     // SQLite is content with less than it was asked for.
     if connection.is_readonly("main").map_err(failed)? {
         return Err(read_only(named));
     }
-    connection.busy_timeout(BUSY).map_err(failed)?;
+    wait_for_locks(&mut connection).map_err(failed)?;
     schema::check(&connection, named)?;
     let mode = write_ahead(&connection).map_err(failed)?;
     if mode != "wal" {
@@ -103,7 +114,31 @@ fn open(settings: &Settings) -> Result<Connection, Error> {
     connection
         .pragma_update(None, "synchronous", sync)
         .map_err(failed)?;
+    connection
+        .pragma_update(
+            None,
+            "journal_size_limit",
+            i64::try_from(LONG).unwrap_or(i64::MAX),
+        )
+        .map_err(failed)?;
     Ok(connection)
+}
+
+/// Absolute, so that what has a meaning to SQLite (`:memory:`, `file:…`) is a name like any other.
+fn absolute(settings: &Settings) -> Result<PathBuf, Error> {
+    let named = &settings.path;
+    let path = std::path::absolute(named).map_err(|e| {
+        let text = format!("`{}` names no file for the broker: {e}", named.display());
+        Error::invalid(text)
+    })?;
+    if path.is_dir() {
+        return Err(Error::invalid(format!(
+            "{} is a folder: name a file in it, such as {}",
+            named.display(),
+            named.join("taskq.db").display()
+        )));
+    }
+    Ok(path)
 }
 
 /// Turns the write-ahead log on. Of several who do that to a new file at once, SQLite refuses some without waiting.
@@ -139,6 +174,22 @@ fn make_folder(path: &Path) -> Result<(), Error> {
         );
         Error::new(ErrorKind::Refused, text)
     })
+}
+
+/// Not opened for it where that can be avoided: closing it, this process would lose the locks that SQLite has on it by
+/// then for another thread.
+fn make_file(path: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        // As SQLite makes its own.
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        if mknodat(CWD, path, FileType::RegularFile, mode, 0).is_ok() || path.exists() {
+            return Ok(());
+        }
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).open(path).map(drop)
 }
 
 #[cfg(test)]

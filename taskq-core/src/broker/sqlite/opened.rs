@@ -2,15 +2,14 @@
 //!
 //! Whoever puts an older copy of the file at its path leaves the processes with the one that was there before, which
 //! nobody opens any more. So who reads or writes asks first whether the file at the path is still its own, and goes on
-//! with the one that is there. SQLite's two files beside it (`-wal` and `-shm`) belong to the file that was replaced: they
-//! are taken away, for a new connection would take them for its own.
+//! with the one that is there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::bell::Bell;
+use super::beside::{Beside, Files};
 use super::open::Location;
 use super::trouble::trouble;
 use crate::error::{Error, ErrorKind};
@@ -34,24 +33,22 @@ pub(super) struct Opened {
 #[derive(Debug)]
 struct Held {
     database: PathBuf,
-    file: Option<Id>,
-    /// The log and its index, and what they are called.
-    beside: [(PathBuf, Option<Id>); 2],
+    beside: Beside,
+    files: Files,
 }
-
-/// Device and number.
-type Id = (u64, u64);
 
 /// What lies at the path.
 enum There {
     Same,
     Gone,
     Another,
+    /// The same, and beside it a log or an index that is not its own; or none.
+    Stripped,
 }
 
 impl Opened {
-    pub(super) fn new(location: Location, open: Open) -> Result<Self, Error> {
-        let (connection, held) = connect(&location, open)?;
+    pub(super) fn new(location: Location, open: Open, bell: &Bell) -> Result<Self, Error> {
+        let (connection, held) = connect(&location, open, bell)?;
         Ok(Self {
             connection,
             location,
@@ -74,6 +71,7 @@ impl Opened {
             There::Another => Err(held.unreachable(
                 "was replaced by another file just now: what was asked may be in the old one alone",
             )),
+            There::Stripped => Err(held.stripped()),
         }
     }
 
@@ -88,34 +86,58 @@ impl Opened {
         match held.look() {
             There::Same => return Ok(false),
             There::Gone => return Err(held.gone()),
-            There::Another => {}
+            There::Another => self.make_whole(),
+            There::Stripped => {
+                // Whoever opened it since has a log there, and has gone on without what is in ours.
+                if held.beside.now().log.is_none() {
+                    self.make_whole();
+                }
+                // Not opened anew: within a process SQLite goes on with the index that another connection has open.
+                return Err(held.stripped());
+            }
         }
-        // So that the old file is whole, wherever it lies now. If that can not be, it is as it would be after a crash.
+        bell.alone(|| held.beside.take_away(held.files))?;
+        let (connection, held) = connect(&self.location, self.open, bell)?;
+        (self.connection, self.held) = (connection, held);
+        Ok(true)
+    }
+
+    /// So that the old file is whole, wherever it lies now. If that can not be, it is as it would be after a crash.
+    fn make_whole(&self) {
         let whole = "PRAGMA wal_checkpoint(TRUNCATE)";
         if let Err(error) = self.connection.query_row(whole, (), |_| Ok(())) {
             tracing::debug!(%error, "the file that was replaced may lack its last transactions");
         }
-        bell.alone(|| held.clear_away())?;
-        let (connection, held) = connect(&self.location, self.open)?;
-        (self.connection, self.held) = (connection, held);
-        Ok(true)
+    }
+
+    /// Whether other processes may have it open.
+    pub(super) fn is_file(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The bytes of its log.
+    pub(super) fn log_size(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.beside.log_size())
     }
 }
 
-fn connect(location: &Location, open: Open) -> Result<(Connection, Option<Held>), Error> {
+fn connect(
+    location: &Location,
+    open: Open,
+    bell: &Bell,
+) -> Result<(Connection, Option<Held>), Error> {
     let Location::File(settings) = location else {
         return Ok((open(location)?, None));
     };
     let path = &settings.path;
+    let beside = Beside::new(path);
     for _ in 0..TRIES {
-        let before = id(path);
-        let connection = open(location)?;
-        // From here on the files beside it are there.
-        let sql = "SELECT count(*) FROM sqlite_schema";
-        let read = connection.query_row(sql, (), |_| Ok(()));
-        read.map_err(|e| trouble(path, e))?;
-        let held = Held::new(path);
-        if before.is_none() || before == held.file {
+        if let Some((connection, files)) = bell.alone(|| connect_once(location, open, &beside))? {
+            let held = Held {
+                database: path.clone(),
+                beside,
+                files,
+            };
             return Ok((connection, Some(held)));
         }
     }
@@ -125,69 +147,71 @@ fn connect(location: &Location, open: Open) -> Result<(Connection, Option<Held>)
     ))
 }
 
-impl Held {
-    fn new(path: &Path) -> Self {
-        // SQLite names its files after the file itself, not after a link to it.
-        let database = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let beside = ["-wal", "-shm"].map(|suffix| {
-            let mut name = database.as_os_str().to_owned();
-            name.push(suffix);
-            let name = PathBuf::from(name);
-            let id = id(&name);
-            (name, id)
-        });
-        Self {
-            file: id(path),
-            database: path.to_owned(),
-            beside,
-        }
+/// Under the lock, so that what lies beside the file is known to be its own. `None`: it was replaced meanwhile.
+fn connect_once(
+    location: &Location,
+    open: Open,
+    beside: &Beside,
+) -> Result<Option<(Connection, Files)>, Error> {
+    let path = location.path();
+    beside.settle()?;
+    let before = beside.now();
+    if before.database.is_none() {
+        return Err(gone(path));
     }
+    beside.note(before);
+    let connection = open(location)?;
+    // From here on the files beside it are there.
+    let sql = "SELECT count(*) FROM sqlite_schema";
+    let read = connection.query_row(sql, (), |_| Ok(()));
+    read.map_err(|e| trouble(path, e))?;
+    let after = beside.now();
+    if before.database != after.database {
+        // Of which of the two they are can not be told: not of the one that is opened next.
+        let database = before.database;
+        beside.note(Files { database, ..after });
+        return Ok(None);
+    }
+    beside.note(after);
+    Ok(Some((connection, after)))
+}
 
+impl Held {
     fn look(&self) -> There {
-        match id(&self.database) {
-            there if there == self.file => There::Same,
-            None => There::Gone,
-            Some(_) => There::Another,
+        let there = self.beside.now();
+        if there == self.files {
+            There::Same
+        } else if there.database.is_none() {
+            There::Gone
+        } else if there.database == self.files.database {
+            There::Stripped
+        } else {
+            There::Another
         }
     }
 
     fn gone(&self) -> Error {
-        self.unreachable("is gone: put it back, or end all that use it to begin with an empty one")
+        gone(&self.database)
     }
 
-    /// Takes away what belongs to the file that was replaced, and only that: another process may have done it, and
-    /// gone on with files of the new one.
-    fn clear_away(&self) -> Result<(), Error> {
-        for (name, id_then) in &self.beside {
-            if id_then.is_some() && id(name) == *id_then {
-                fs::remove_file(name).map_err(|e| {
-                    let text = format!(
-                        "{} is of the file that was replaced and can not be taken away ({e}): end all that use it, \
-                         remove it, and start them again",
-                        name.display()
-                    );
-                    Error::new(ErrorKind::Refused, text)
-                })?;
-            }
-        }
-        Ok(())
+    fn stripped(&self) -> Error {
+        self.unreachable(
+            "was left without its log (-wal, -shm): those were removed or replaced while it was open. End all that use \
+             it, and start them again",
+        )
     }
 
     fn unreachable(&self, what: &str) -> Error {
-        let text = format!("{} {what}", self.database.display());
-        Error::new(ErrorKind::Unreachable, text)
+        unreachable(&self.database, what)
     }
 }
 
-#[cfg(unix)]
-fn id(path: &Path) -> Option<Id> {
-    use std::os::unix::fs::MetadataExt;
-    let there = fs::metadata(path).ok()?;
-    Some((there.dev(), there.ino()))
+fn gone(path: &Path) -> Error {
+    let what = "is gone: put it back, or end all that use it to begin with an empty one";
+    unreachable(path, what)
 }
 
-/// Files can not be told apart here, and not be replaced while they are open either.
-#[cfg(not(unix))]
-fn id(_path: &Path) -> Option<Id> {
-    None
+fn unreachable(path: &Path, what: &str) -> Error {
+    let text = format!("{} {what}", path.display());
+    Error::new(ErrorKind::Unreachable, text)
 }

@@ -64,6 +64,9 @@ pub(super) fn migrate(
     for sql in migrations.iter().skip(there) {
         tx.execute_batch(sql).map_err(failed)?;
     }
+    // Who opened them can never write here again, and has not crashed: nothing of it is charged to what they hold.
+    tx.execute("UPDATE session SET retired = 1 WHERE id > 0", ())
+        .map_err(failed)?;
     if there == 0 {
         let identity = TaskId::random();
         let sql = "INSERT INTO store (one, identity) VALUES (1, ?1)";

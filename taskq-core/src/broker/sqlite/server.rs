@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::beside::Beside;
 use super::link::Link;
+use super::log::LONG;
 use super::tx::View;
 use crate::broker::ServerInfo;
 use crate::error::Error;
@@ -72,6 +74,14 @@ fn warnings(view: &View<'_>, path: &Path) -> Result<Vec<String>, Error> {
         warnings.push(format!(
             "{file} has no write-ahead log (its journal is {journal}): processes wait for each other. Put it on a local \
              disk"
+        ));
+    }
+    let log = Beside::new(path).log_size();
+    if log > LONG {
+        warnings.push(format!(
+            "the log beside {file} has grown to {} MiB: somebody has been reading from it without a break. End shells and \
+             programs that hold a transaction open on it",
+            log >> 20
         ));
     }
     // Systems that tell nothing, and what is in memory, are not warned of.

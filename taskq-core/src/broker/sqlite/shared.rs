@@ -64,7 +64,7 @@ fn shared(settings: Settings) -> Result<Arc<Link>, Error> {
     };
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|_, link| link.strong_count() > 0);
-    if let Some(link) = open.get(&key).and_then(Weak::upgrade) {
+    if let Some(link) = alive(open.get(&key)) {
         return Ok(link);
     }
     open.insert(key, Arc::downgrade(&opened));
@@ -73,7 +73,12 @@ fn shared(settings: Settings) -> Result<Arc<Link>, Error> {
 
 fn known(key: &Key) -> Option<Arc<Link>> {
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    open.get(key).and_then(Weak::upgrade)
+    alive(open.get(key))
+}
+
+/// One whose threads have ended is of no use any more.
+fn alive(link: Option<&Weak<Link>>) -> Option<Arc<Link>> {
+    link.and_then(Weak::upgrade).filter(|link| link.is_open())
 }
 
 #[cfg(test)]
@@ -100,6 +105,17 @@ mod tests {
         assert!(!Arc::ptr_eq(&a.link, &full.link));
         let other = connect(&folder.path().join("other.db"), "").await;
         assert!(!Arc::ptr_eq(&a.link, &other.link));
+    }
+
+    #[tokio::test]
+    async fn one_whose_thread_has_ended_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.db");
+        let a = connect(&path, "").await;
+        crate::broker::sqlite::link::tests::end(&a.link).await;
+        let b = connect(&path, "").await;
+        assert!(!Arc::ptr_eq(&a.link, &b.link));
+        b.link.write(|_| Ok(())).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What only a file can suffer: the death of all its processes, and another file in its place.
 
 mod child;
+mod crowded;
 mod killed;
 mod put_back;
 mod restored;

@@ -76,3 +76,53 @@ async fn a_file_that_is_gone_is_told_of_and_not_made_anew() {
     let after = work_off(&place.database()).await;
     all_ended(&after, &kept.into_iter().collect()).await;
 }
+
+/// SQLite finds its log by name alone: the one beside the new file is of the old one, and of those who have that open.
+#[tokio::test]
+async fn who_opens_a_replaced_file_first_takes_nothing_of_the_old_one() {
+    let place = Place::new();
+    let (a, worker) = consume(&place.database()).await;
+    let mut kept = send(&a, 20).await.unwrap();
+    let copy = place.back_up();
+    send(&a, 500).await.unwrap();
+    fs::rename(&copy, place.database()).unwrap();
+
+    let b = SqliteBroker::open(place.database()).unwrap();
+    assert_eq!(b.depth(&queue()).await.unwrap().waiting, 20);
+    kept.extend(send(&b, 300).await.unwrap());
+    // Only now those that had the old one open look.
+    kept.extend(send(&a, 5).await.unwrap());
+    worker.beat().await.unwrap();
+    kept.extend(send(&b, 5).await.unwrap());
+    for broker in [&a, &b, &SqliteBroker::open(place.database()).unwrap()] {
+        assert_eq!(broker.depth(&queue()).await.unwrap().waiting, 330);
+    }
+    let connection = rusqlite::Connection::open(place.database()).unwrap();
+    let sql = "PRAGMA integrity_check";
+    let whole: String = connection.query_row(sql, (), |row| row.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+    worker.close().await.unwrap();
+    let after = work_off(&place.database()).await;
+    all_ended(&after, &kept.into_iter().collect()).await;
+}
+
+/// A log that is taken away under the open file: what is accepted then would be in no file that anybody opens.
+#[tokio::test]
+async fn a_file_without_its_log_is_told_of_and_loses_nothing() {
+    let place = Place::new();
+    let broker = SqliteBroker::open(place.database()).unwrap();
+    let kept = send(&broker, 20).await.unwrap();
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(place.path(&format!("taskq.db{suffix}"))).unwrap();
+    }
+    let batch = [message(TaskId::random())];
+    let most = Duration::from_secs(1);
+    broker.enqueue(&queue(), &batch, most).await.unwrap_err();
+    let error = broker.depth(&queue()).await.unwrap_err().to_string();
+    assert!(error.contains("without its log"), "{error}");
+    // What another process finds that is started then: this one still has the file open.
+    let whole = place.path("whole.db");
+    fs::copy(place.database(), &whole).unwrap();
+    let after = work_off(&whole).await;
+    all_ended(&after, &kept.into_iter().collect()).await;
+}

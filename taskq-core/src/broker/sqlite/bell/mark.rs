@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::broker::sqlite::trouble::read_only;
 use crate::error::{Error, ErrorKind};
 
 /// Whether the file at the path is still the one that is open is asked this often; one that can not be opened is tried
 /// again this often.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// Who holds the lock does not hold it for longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Who holds the lock does not hold it for longer: it opens the file, and may wait for another program's lock on it.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The bell file of one topic.
 #[derive(Debug)]
@@ -108,6 +109,13 @@ impl Mark {
     /// would lose its locks.
     pub(super) fn alone<T>(&self, what: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let failed = |e: io::Error| {
+            // It has the owner and the permissions of the database.
+            if matches!(
+                e.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) {
+                return read_only(&self.database).because(e);
+            }
             let text = format!("{} can not be locked: {e}", self.path.display());
             Error::new(ErrorKind::Unreachable, text)
         };

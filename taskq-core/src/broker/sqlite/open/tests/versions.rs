@@ -112,3 +112,23 @@ fn a_newer_file_is_left_as_it_is() {
     until_closed(&path);
     assert_eq!(fs::read(&path).unwrap(), before);
 }
+
+/// Sessions of the older version can do nothing any more: that is no crash of what they hold.
+#[test]
+fn who_is_left_behind_by_a_new_version_is_charged_no_crash() {
+    let folder = folder();
+    let path = folder.path().join("taskq.db");
+    drop(opened(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let sql = "INSERT INTO session (queue, owner, node, lease_ms, deadline, since) VALUES (1, x'01', 'w', 1000, 1000, 0)";
+    connection.execute(sql, ()).unwrap();
+    let charged = || {
+        let sql = "SELECT count(*) FROM session WHERE NOT retired";
+        let count: i64 = connection.query_row(sql, (), |row| row.get(0)).unwrap();
+        count
+    };
+    opened(&path).unwrap();
+    assert_eq!(charged(), 1);
+    update(&path).unwrap();
+    assert_eq!(charged(), 0);
+}

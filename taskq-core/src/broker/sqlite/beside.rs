@@ -1,0 +1,229 @@
+//! SQLite's two files beside the database, and which database they belong to.
+//!
+//! SQLite finds its log (`-wal`) and the log's index (`-shm`) by their names alone: who opens a file that was put in the
+//! place of another takes the log of that one for its own, and damages both. So a small file (`-bell-of`) keeps whose they
+//! are, and who opens takes away what is of another. Only what is known to be of another is: a log that came along with
+//! its file is a new one here, and stays.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::error::{Error, ErrorKind};
+
+/// Device, number, and when it was made (ns; 0 where that is not told): numbers are given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Id(u64, u64, u64);
+
+/// What lies at the names of the database, its log and the log's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) database: Option<Id>,
+    pub(super) log: Option<Id>,
+    pub(super) index: Option<Id>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Beside {
+    database: PathBuf,
+    log: PathBuf,
+    index: PathBuf,
+    /// Where it is kept whose they are.
+    of: PathBuf,
+    /// Where a log goes that is of another.
+    replaced: PathBuf,
+}
+
+impl Beside {
+    pub(super) fn new(database: &Path) -> Self {
+        let named = |suffix| beside(database, suffix);
+        Self {
+            database: database.to_owned(),
+            log: named("-wal"),
+            index: named("-shm"),
+            of: named("-bell-of"),
+            replaced: named("-wal-replaced"),
+        }
+    }
+
+    pub(super) fn now(&self) -> Files {
+        Files {
+            database: id(&self.database),
+            log: id(&self.log),
+            index: id(&self.index),
+        }
+    }
+
+    /// Whether this version of taskq had the file open before, or one in its place.
+    pub(super) fn is_known(&self) -> bool {
+        self.of.exists()
+    }
+
+    /// Takes away what is of a file that is not at the path any more. Under the lock.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        match self.noted() {
+            Some(noted) if noted.database != id(&self.database) => self.take_away(noted),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes these away, and only these: another process may have done it and gone on with others of the same names. What
+    /// a log holds is kept, under a name that SQLite does not know: it is all that is left of its transactions if whoever
+    /// wrote them is gone. Under the lock.
+    pub(super) fn take_away(&self, of: Files) -> Result<(), Error> {
+        if of.log.is_some() && id(&self.log) == of.log {
+            let holds = fs::metadata(&self.log).is_ok_and(|log| log.len() > 0);
+            let gone = if holds {
+                fs::rename(&self.log, &self.replaced)
+            } else {
+                fs::remove_file(&self.log)
+            };
+            gone.map_err(|e| stays(&self.log, &e))?;
+            if holds {
+                tracing::warn!(
+                    file = %self.database.display(),
+                    log = %self.replaced.display(),
+                    "the log of the file that was here before was put aside: what that one had not taken over yet is there"
+                );
+            }
+        }
+        if of.index.is_some() && id(&self.index) == of.index {
+            fs::remove_file(&self.index).map_err(|e| stays(&self.index, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps whose they are. Under the lock.
+    pub(super) fn note(&self, files: Files) {
+        if self.noted() == Some(files) {
+            return;
+        }
+        let text = [files.database, files.log, files.index].map(written);
+        let draft = beside(&self.of, "-new");
+        let noted = fs::write(&draft, text.join("\n")).and_then(|()| fs::rename(&draft, &self.of));
+        if let Err(error) = noted {
+            // What stood there may be of another by now.
+            drop(fs::remove_file(&self.of));
+            tracing::warn!(
+                file = %self.of.display(),
+                %error,
+                "it can not be kept which file the log is of: end all that use the file before another is put in its place"
+            );
+        }
+    }
+
+    fn noted(&self) -> Option<Files> {
+        let text = fs::read_to_string(&self.of).ok()?;
+        let mut lines = text.lines().map(read);
+        Some(Files {
+            database: lines.next()??,
+            log: lines.next()??,
+            index: lines.next()??,
+        })
+    }
+
+    /// The bytes of the log.
+    pub(super) fn log_size(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |log| log.len())
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    // SQLite names its files after the file itself, not after a link to it.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = path.into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+fn stays(file: &Path, error: &io::Error) -> Error {
+    let text = format!(
+        "{} is of the file that was replaced and can not be taken away ({error}): end all that use it, remove it, and \
+         start them again",
+        file.display()
+    );
+    Error::new(ErrorKind::Refused, text)
+}
+
+fn written(id: Option<Id>) -> String {
+    id.map_or("-".into(), |Id(a, b, c)| format!("{a} {b} {c}"))
+}
+
+/// `None`: it does not read as one. `Some(None)`: there was none.
+fn read(line: &str) -> Option<Option<Id>> {
+    if line == "-" {
+        return Some(None);
+    }
+    let mut numbers = line.split(' ').map(|n| n.parse().ok());
+    let id = Id(numbers.next()??, numbers.next()??, numbers.next()??);
+    Some(Some(id))
+}
+
+#[cfg(unix)]
+fn id(path: &Path) -> Option<Id> {
+    use std::os::unix::fs::MetadataExt;
+    let there = fs::metadata(path).ok()?;
+    let made = there.created().ok();
+    let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let ns = since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    });
+    Some(Id(there.dev(), there.ino(), ns))
+}
+
+/// Files can not be told apart here, and not be replaced while they are open either.
+#[cfg(not(unix))]
+fn id(path: &Path) -> Option<Id> {
+    path.exists().then_some(Id(0, 0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_reads_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = Beside::new(&folder.path().join("q.db"));
+        assert_eq!(beside.noted(), None);
+        fs::write(&beside.database, "").unwrap();
+        fs::write(&beside.log, "").unwrap();
+        let files = beside.now();
+        assert!(files.database.is_some() && files.database != files.log && files.index.is_none());
+        beside.note(files);
+        assert_eq!(beside.noted(), Some(files));
+        fs::write(&beside.of, "12 x 3\n-\n-").unwrap();
+        assert_eq!(beside.noted(), None);
+    }
+
+    /// A log that came along with its file is not the one that was there; what can not be told apart stays, too.
+    #[test]
+    fn only_what_is_of_another_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let beside = Beside::new(&at("q.db"));
+        for (name, text) in [("q.db", "old"), ("q.db-wal", "old"), ("q.db-shm", "old")] {
+            fs::write(at(name), text).unwrap();
+        }
+        beside.settle().unwrap();
+        beside.note(beside.now());
+        beside.settle().unwrap();
+        assert_eq!(fs::read(&beside.log).unwrap(), b"old");
+        // Another, with a log of its own.
+        fs::write(at("new"), "new").unwrap();
+        fs::write(at("new-wal"), "new").unwrap();
+        fs::rename(at("new"), at("q.db")).unwrap();
+        fs::rename(at("new-wal"), at("q.db-wal")).unwrap();
+        beside.settle().unwrap();
+        assert_eq!(fs::read(&beside.log).unwrap(), b"new");
+        assert!(!beside.index.exists());
+        beside.note(beside.now());
+        // Another one without.
+        fs::write(at("third"), "third").unwrap();
+        fs::rename(at("third"), at("q.db")).unwrap();
+        beside.settle().unwrap();
+        assert!(!beside.log.exists());
+        assert_eq!(fs::read(&beside.replaced).unwrap(), b"new");
+    }
+}

@@ -1,0 +1,117 @@
+//! The write-ahead log is bounded: it grows for as long as somebody reads without a break, and SQLite alone never makes it
+//! shorter.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::opened::Opened;
+
+/// Above this it is made shorter as soon as nobody reads from it: 64 MiB.
+pub(super) const LONG: u64 = 64 << 20;
+
+/// It is looked at this often.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Readers are waited for this long, and beats behind them.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(super) struct Log {
+    checked: Instant,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            checked: Instant::now(),
+        }
+    }
+}
+
+impl Log {
+    /// Tries to make it shorter where it is long. Nothing depends on it: the next try does what this one could not.
+    pub(super) fn keep_short(&mut self, opened: &mut Opened) {
+        if self.checked.elapsed() < CHECK {
+            return;
+        }
+        if opened.log_size() > LONG
+            && let Err(error) = shorten(&mut opened.connection)
+        {
+            tracing::debug!(%error, "the log stays long for now");
+        }
+        self.checked = Instant::now();
+    }
+}
+
+/// Makes it empty, unless somebody still reads what is in it.
+fn shorten(connection: &mut Connection) -> rusqlite::Result<()> {
+    // Without a lock first: what is left to be done under one is little.
+    let passed = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| {
+        Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+    })?;
+    if passed {
+        connection.busy_timeout(PATIENCE)?;
+        let cut = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+        super::open::wait_for_locks(connection)?;
+        cut?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::SqliteBroker;
+    use super::super::beside::Beside;
+    use super::super::tx::Tx;
+    use super::*;
+
+    async fn write(broker: &SqliteBroker, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap();
+        let step = move |tx: &mut Tx<'_>| {
+            let sql = "INSERT INTO once (queue, key, holder, until) VALUES (1, hex(randomblob(9)), zeroblob(?1), 0)";
+            tx.run(sql, [bytes])
+        };
+        broker.link.write(step).await.unwrap();
+    }
+
+    fn size(path: &Path) -> u64 {
+        Beside::new(path).log_size()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_grew_under_a_reader_is_made_short_and_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.db");
+        let broker = SqliteBroker::open(&path).unwrap();
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN").unwrap();
+        let count = "SELECT count(*) FROM once";
+        reader.query_row(count, (), |_| Ok(())).unwrap();
+        while size(&path) <= LONG {
+            write(&broker, LONG / 8).await;
+        }
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            // Who reads keeps it long, and holds up nobody.
+            let asked = Instant::now();
+            write(&broker, 1).await;
+            assert!(asked.elapsed() < Duration::from_secs(2));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(size(&path) > LONG);
+        let told = super::super::server::read(&broker.link).await.unwrap();
+        assert!(told.warnings.iter().any(|w| w.contains("MiB")), "{told:?}");
+        reader.execute_batch("COMMIT").unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while size(&path) > LONG {
+            assert!(Instant::now() < until, "it stays long");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            write(&broker, 1).await;
+        }
+        let told = super::super::server::read(&broker.link).await.unwrap();
+        assert!(!told.warnings.iter().any(|w| w.contains("MiB")), "{told:?}");
+    }
+}
