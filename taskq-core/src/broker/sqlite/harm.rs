@@ -259,7 +259,7 @@ async fn a_queue_whose_name_does_not_read_is_left_out() -> Result<(), Error> {
         Ok(())
     });
     odd.await?;
-    assert_eq!(broker.queues().await?, [bench.queue.clone()]);
+    assert_eq!(broker.queues().await?, std::slice::from_ref(&bench.queue));
     let page = broker
         .events(&EventPosition::oldest(), Duration::ZERO)
         .await?;
