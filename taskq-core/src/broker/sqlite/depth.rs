@@ -15,8 +15,9 @@ pub(super) fn queues(view: &View<'_>) -> Result<Vec<QueueName>, Error> {
     // The fleet has the number 0.
     let sql = "SELECT name FROM queue WHERE id > 0";
     let names = view.all(sql, (), |row| row.get::<_, String>(0))?;
-    let names = names.iter().map(|name| QueueName::new(name));
-    let mut names: Vec<QueueName> = names.collect::<Result<_, Error>>()?;
+    // A name that is none was written by another program: nothing here serves it.
+    let names = names.iter().filter_map(|name| QueueName::new(name).ok());
+    let mut names: Vec<QueueName> = names.collect();
     names.sort();
     Ok(names)
 }

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// A batch is not tried for longer than this.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
+/// A batch that is given no time is tried once, for this long.
+const ONE_TRY: Duration = Duration::from_secs(1);
+
 /// Puts a batch in; while the file is in trouble it is tried again until `deadline` has passed.
 pub(super) async fn enqueue(
     link: &Link,
@@ -33,7 +36,11 @@ pub(super) async fn enqueue(
         return Ok(Accepted::default());
     }
     let batch: Arc<[Outgoing]> = batch.into();
-    let until = Instant::now() + deadline.min(LONGEST);
+    let deadline = match deadline {
+        Duration::ZERO => ONE_TRY,
+        deadline => deadline.min(LONGEST),
+    };
+    let until = Instant::now() + deadline;
     let mut wait = PATIENCE;
     loop {
         let (name, again) = (queue.clone(), Arc::clone(&batch));

@@ -97,12 +97,14 @@ fn page(view: &View<'_>, after: &EventPosition) -> Result<EventPage, Error> {
     {
         place.number = row.get(0).map_err(failed)?;
         place.at = row.get(1).map_err(failed)?;
-        let name: String = row.get(2).map_err(failed)?;
+        let name: Option<String> = row.get(2).map_err(failed)?;
         let entry = row.get_ref(3).map_err(failed)?;
         let entry = entry.as_blob().map_err(|e| failed(e.into()))?;
-        let queue = match name.as_str() {
-            "" => None,
-            name => Some(QueueName::new(name)?),
+        let queue = match name.as_deref().map(QueueName::new) {
+            _ if name.as_deref() == Some("") => None,
+            Some(Ok(queue)) => Some(queue),
+            // Of a queue that has no name here: another program wrote it.
+            _ => continue,
         };
         events.extend(stream::expand(number(place.at), queue.as_ref(), entry));
     }

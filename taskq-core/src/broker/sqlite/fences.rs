@@ -27,14 +27,14 @@ const NONE: Finished = Finished {
     lost: 1,
 };
 
-async fn bench() -> (SqliteBroker, Bench) {
+pub(super) async fn bench() -> (SqliteBroker, Bench) {
     let broker = SqliteBroker::at(&Location::Memory).unwrap();
     let bench = Bench::new(Only(broker.clone())).await.unwrap();
     (broker, bench)
 }
 
 /// Changes the file behind the consumers' backs.
-async fn meddle(broker: &SqliteBroker, sql: &'static str) {
+pub(super) async fn meddle(broker: &SqliteBroker, sql: &'static str) {
     let step = move |tx: &mut Tx<'_>| tx.run(sql, ());
     let changed = broker.link.write(step).await.unwrap();
     assert_eq!(changed, 1, "{sql}");
@@ -205,11 +205,13 @@ async fn what_a_claim_leaves_after_it_was_full_is_found_when_it_is_due() -> Resu
     bench.send(1).await?;
     let consumer = bench.consumer().await?;
     let message = Bench::message(1)?;
-    let soon = Due::In(Duration::from_millis(300));
-    bench.send_due(&message, soon).await?;
+    let later = Duration::from_secs(3_600);
+    bench.send_due(&message, Due::In(later)).await?;
     bench.deliver(&consumer, 1).await?;
-    // One wait of its own: nothing rings when time passes.
-    let got = consumer.claim(1, Duration::from_secs(1)).await?;
+    // Full, the next one claims without a look: it finds nothing, and the one behind it looks.
+    bench.nothing_for(&consumer).await?;
+    bench.advance(later).await?;
+    let got = consumer.claim(1, Duration::ZERO).await?;
     assert_eq!(ids(&got), [message.id]);
     Ok(())
 }

@@ -12,25 +12,39 @@ use super::link::Link;
 use super::place::{QueueId, held};
 use super::seat::{Seat, Session};
 use super::started::tag;
+use super::trouble::is_of_its_own;
 use super::tx::Tx;
-use super::{dead, moves, records, session, stream};
+use super::{dead, give, moves, records, session, stream};
 use crate::broker::marked::Marked;
 use crate::broker::outgoing::BATCH_LIMIT;
 use crate::broker::{End, Finished, RevokeCause, Verdict};
 use crate::clock::ceil_ms;
 use crate::error::Error;
 use crate::event::Told;
-use crate::message::MAX_BYTES;
+use crate::id::QueueName;
+use crate::message::{MAX_BYTES, Message};
+use crate::outcome::Failure;
 use crate::record::Record;
 use crate::state::State;
 
-/// So many errors that no repeat mends are enough.
+/// So many errors that no repeat mends are enough; …
 const MAX_REFUSALS: u32 = 5;
+
+/// … and so many for a part of a batch that met with as many.
+const MAX_REFUSALS_OF_A_PART: u32 = 2;
+
+/// The first wait before a batch is tried again; each further one is twice as long.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A batch on its way. Steps run once, so each try is a new step over the same batch.
 #[derive(Debug)]
 pub(super) struct Unsettled {
     batch: Arc<Batch>,
+    /// What was split off because the whole was refused: the last one is next.
+    rest: Vec<Vec<(i64, Verdict)>>,
+    /// How often it was refused, and how often it may be.
+    refusals: u32,
+    most_refusals: u32,
     /// `None`: no try is under way.
     answer: Option<oneshot::Receiver<Result<bool, Error>>>,
 }
@@ -40,9 +54,12 @@ struct Batch {
     session: Session,
     /// Its number in the session.
     number: i64,
+    queue: QueueName,
     node: Arc<str>,
     /// By tag: in the order of the claims, whatever order the runs ended in.
     verdicts: Vec<(i64, Verdict)>,
+    /// Its one verdict is refused, for this reason: its message is DEAD instead.
+    refused: Option<String>,
     /// What the last try came to, which counts once it is committed.
     came_to: Mutex<Finished>,
 }
@@ -73,17 +90,8 @@ pub(super) async fn finish(
         if verdicts.is_empty() {
             continue;
         }
-        let batch = Arc::new(Batch {
-            number: session.finishes + 1,
-            session,
-            node: seat.node.clone(),
-            verdicts,
-            came_to: Mutex::default(),
-        });
-        *slot = Some(Unsettled {
-            batch,
-            answer: None,
-        });
+        let batch = Batch::new(session, seat, verdicts, None);
+        *slot = Some(Unsettled::new(batch, Vec::new(), MAX_REFUSALS));
         let one = settle(link, seat, &mut slot).await?;
         finished.applied += one.applied;
         finished.lost += one.lost;
@@ -122,31 +130,38 @@ fn size(verdict: &Verdict) -> usize {
     end + verdict.record.as_ref().map_or(0, record)
 }
 
-/// Repeats a batch until it is applied or its session is lost.
+/// Repeats a batch until it is applied or its session is lost. One verdict that is refused takes no other with it.
 async fn settle(link: &Link, seat: &Seat, slot: &mut Option<Unsettled>) -> Result<Finished, Error> {
-    let (mut wait, mut refusals) = (Duration::from_millis(20), 0);
+    let mut wait = PATIENCE;
+    let mut finished = Finished::default();
     while let Some(unsettled) = slot {
         let batch = unsettled.batch.clone();
         let generation = batch.session.generation;
-        let lost = Finished {
-            applied: 0,
-            lost: batch.verdicts.len(),
-        };
         if !seat.holds(generation) {
+            finished.lost += unsettled.len();
             *slot = None;
-            return Ok(lost);
+            break;
         }
         match attempt(link, unsettled).await {
             Ok(true) => {
-                *slot = None;
                 seat.finished(generation, batch.number);
-                return Ok(batch.came_to());
+                let one = batch.came_to();
+                finished.applied += one.applied;
+                finished.lost += one.lost;
+                wait = PATIENCE;
+                let left = unsettled.len() - batch.verdicts.len();
+                *slot = unsettled.next(seat);
+                if slot.is_none() {
+                    finished.lost += left;
+                }
+                continue;
             }
             Ok(false) => {
+                finished.lost += unsettled.len();
                 *slot = None;
                 let why = "its lease was past and its deliveries were given back, or the file is an older one";
                 seat.lost(generation, why);
-                return Ok(lost);
+                break;
             }
             // What is under way still is not begun again: it is waited for on.
             Err(_) if unsettled.answer.is_some() => continue,
@@ -154,8 +169,9 @@ async fn settle(link: &Link, seat: &Seat, slot: &mut Option<Unsettled>) -> Resul
                 tracing::debug!(queue = %seat.queue, %error, "verdicts are tried again");
             }
             Err(error) => {
-                refusals += 1;
-                if refusals == MAX_REFUSALS {
+                unsettled.refusals += 1;
+                if unsettled.refusals >= unsettled.most_refusals && !unsettled.divide(seat, &error)
+                {
                     *slot = None;
                     seat.give_up(generation, "its verdicts are refused");
                     return Err(error);
@@ -165,7 +181,63 @@ async fn settle(link: &Link, seat: &Seat, slot: &mut Option<Unsettled>) -> Resul
         sleep(wait).await;
         wait = (wait * 2).min(Duration::from_secs(1));
     }
-    Ok(Finished::default())
+    Ok(finished)
+}
+
+impl Unsettled {
+    fn new(batch: Arc<Batch>, rest: Vec<Vec<(i64, Verdict)>>, most_refusals: u32) -> Self {
+        Self {
+            batch,
+            rest,
+            refusals: 0,
+            most_refusals,
+            answer: None,
+        }
+    }
+
+    /// How many verdicts are not applied yet.
+    fn len(&self) -> usize {
+        self.batch.verdicts.len() + self.rest.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// The session as it is known now, if it still is that of the batch.
+    fn session(&self, seat: &Seat) -> Option<Session> {
+        let generation = self.batch.session.generation;
+        seat.session().filter(|s| s.generation == generation)
+    }
+
+    /// The part behind the one that was applied.
+    fn next(&mut self, seat: &Seat) -> Option<Self> {
+        let session = self.session(seat)?;
+        let batch = Batch::new(session, seat, self.rest.pop()?, None);
+        let rest = std::mem::take(&mut self.rest);
+        Some(Self::new(batch, rest, MAX_REFUSALS_OF_A_PART))
+    }
+
+    /// Goes on with the half of what was refused; of a single one, with its end among the dead. A step that was refused
+    /// was undone, so its number is free. False: it is not for what the verdicts say that they are refused.
+    fn divide(&mut self, seat: &Seat, error: &Error) -> bool {
+        let batch = &self.batch;
+        if !is_of_its_own(error) || batch.refused.is_some() {
+            return false;
+        }
+        let Some(session) = self.session(seat) else {
+            return false;
+        };
+        let (mut part, mut refused) = (batch.verdicts.clone(), None);
+        if part.len() > 1 {
+            // The later half first: what is returned goes back to the front, the oldest last.
+            let later = part.split_off(part.len() / 2);
+            self.rest.push(std::mem::replace(&mut part, later));
+        } else {
+            refused = Some(format!("its verdict can not be written: {error}"));
+            tracing::error!(queue = %seat.queue, %error, "a verdict can not be written: its message is DEAD");
+        }
+        let batch = Batch::new(session, seat, part, refused);
+        let rest = std::mem::take(&mut self.rest);
+        *self = Self::new(batch, rest, MAX_REFUSALS_OF_A_PART);
+        true
+    }
 }
 
 /// One try, or what is left of it. False: the session is lost.
@@ -194,6 +266,23 @@ enum Released {
 }
 
 impl Batch {
+    fn new(
+        session: Session,
+        seat: &Seat,
+        verdicts: Vec<(i64, Verdict)>,
+        refused: Option<String>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            number: session.finishes + 1,
+            session,
+            queue: seat.queue.clone(),
+            node: seat.node.clone(),
+            verdicts,
+            refused,
+            came_to: Mutex::default(),
+        })
+    }
+
     fn came_to(&self) -> Finished {
         *self.came_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,6 +298,22 @@ impl Batch {
             return self.was_applied(tx);
         };
         let holds_suspect = session::holds_suspect(tx, key.id)?;
+        let finished = match &self.refused {
+            None => self.end(tx, queue)?,
+            Some(reason) => self.bury(tx, queue, reason)?,
+        };
+        tx.counts(queue).held -= finished.applied;
+        if holds_suspect {
+            // There may be room for the next one.
+            tx.ring(Topic::Work);
+        }
+        *self.came_to.lock().unwrap_or_else(PoisonError::into_inner) = finished;
+        Ok(true)
+    }
+
+    /// Does what the verdicts say.
+    fn end(&self, tx: &mut Tx<'_>, queue: QueueId) -> Result<Finished, Error> {
+        let key = self.session.key;
         let mut finished = Finished::default();
         let (mut told, mut returned) = (Vec::new(), Vec::new());
         for (tag, verdict) in &self.verdicts {
@@ -236,13 +341,30 @@ impl Batch {
             moves::put_back(tx, queue, message)?;
         }
         stream::tell(tx, queue, Some(&self.node), &told)?;
-        tx.counts(queue).held -= finished.applied;
-        if holds_suspect {
-            // There may be room for the next one.
-            tx.ring(Topic::Work);
+        Ok(finished)
+    }
+
+    /// Ends what can not end as its verdict says: DEAD, out of what its message says alone.
+    fn bury(&self, tx: &mut Tx<'_>, queue: QueueId, reason: &str) -> Result<Finished, Error> {
+        let mut finished = Finished::default();
+        for (tag, _) in &self.verdicts {
+            let sql = "DELETE FROM held WHERE tag = ?1 RETURNING priority, crashes, body";
+            let tag = held(self.session.key.id, *tag);
+            let Some(gone) = tx.maybe(sql, [tag], |row| moves::marked(row, 0))? else {
+                finished.lost += 1;
+                continue;
+            };
+            finished.applied += 1;
+            tx.counts(queue).total_dead += 1;
+            let message = Message::decode(&gone.body).ok();
+            let failure = Failure::new("VerdictRefused", reason);
+            give::bury(tx, queue, &self.queue, &gone, message.as_ref(), failure)?;
+            if let Some(message) = &message {
+                let told = [Told::given_back(message, false, Some(reason))];
+                stream::tell(tx, queue, Some(&self.node), &told)?;
+            }
         }
-        *self.came_to.lock().unwrap_or_else(PoisonError::into_inner) = finished;
-        Ok(true)
+        Ok(finished)
     }
 
     /// Whether an earlier try was committed, unseen; otherwise the session is given up.
@@ -375,8 +497,10 @@ mod tests {
             Arc::new(Batch {
                 session: session.clone(),
                 number,
+                queue: bench.queue.clone(),
                 node: "bench".into(),
                 verdicts: vec![(tag as i64 + 1, done(&got[tag]))],
+                refused: None,
                 came_to: Mutex::default(),
             })
         };

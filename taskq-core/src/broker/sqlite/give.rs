@@ -108,7 +108,8 @@ pub(super) fn give(
             given.swept.dead += 1;
             given.ended.push(sentence(message.as_ref(), &reason));
             tx.counts(queue).total_dead += 1;
-            bury(tx, queue, name, &held, message.as_ref(), &reason)?;
+            let failure = Failure::new("WorkerCrashed", &reason);
+            bury(tx, queue, name, &held, message.as_ref(), failure)?;
         } else {
             given.swept.returned += 1;
             tx.counts(queue).total_returned += 1;
@@ -149,27 +150,29 @@ fn take_newest(tx: &Tx<'_>, all: &RangeInclusive<i64>) -> Result<(Vec<Marked>, b
     Ok((newest, more))
 }
 
-fn bury(
+/// Puts a message among the dead, and writes that it is DEAD; a final record stands.
+pub(super) fn bury(
     tx: &mut Tx<'_>,
     queue: QueueId,
     name: &QueueName,
     held: &Marked,
     message: Option<&Message>,
-    reason: &str,
+    failure: Failure,
 ) -> Result<(), Error> {
+    dead::push(tx, queue, held, State::Dead, &failure.message)?;
     if let Some(m) = message.filter(|m| !m.ignore_result) {
         let now = tx.now();
         let stands = records::written(tx, queue, m.id)?.map(|(record, _)| record);
         let mut record = stands.unwrap_or_else(|| Record::new(m.id, &m.task, name, State::Dead));
         record.state = State::Dead;
-        record.error = Some(Failure::new("WorkerCrashed", reason));
+        record.error = Some(failure);
         record.attempts = m.retries;
         record.crashes = held.crashes.into();
         record.finished = Some(now);
         record.due = None;
         records::write(tx, queue, &record, now)?;
     }
-    dead::push(tx, queue, held, State::Dead, reason)
+    Ok(())
 }
 
 fn sentence(message: Option<&Message>, reason: &str) -> String {

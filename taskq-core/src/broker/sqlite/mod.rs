@@ -57,6 +57,8 @@ mod counted;
 #[cfg(test)]
 mod fences;
 #[cfg(test)]
+mod harm;
+#[cfg(test)]
 mod plans;
 #[cfg(feature = "testing")]
 mod testing;

@@ -1,5 +1,7 @@
 //! Where messages lie when nobody holds them, and how they get there.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use rusqlite::params;
 
@@ -8,6 +10,7 @@ use super::place::{Lane, QueueId};
 use super::tx::{Tx, column};
 use crate::broker::marked::Marked;
 use crate::error::Error;
+use crate::message::MAX_BYTES;
 
 /// Puts a message at the back of its list, or among the delayed until `due`.
 pub(super) fn push(
@@ -35,15 +38,22 @@ pub(super) fn put_back(tx: &mut Tx<'_>, queue: QueueId, message: &Marked) -> Res
     put(tx, first.map_or(lane.middle(), |first| first - 1), message)
 }
 
-/// Moves at most `n` messages that have become due to their lists.
+/// Moves at most `n` messages that have become due to their lists, and no further one behind 1 MiB.
 pub(super) fn promote(tx: &mut Tx<'_>, queue: QueueId, n: usize) -> Result<(), Error> {
     let sql = "SELECT arrival, priority, crashes, body FROM delayed WHERE queue = ?1 AND due <= ?2 \
                ORDER BY due, arrival LIMIT ?3";
-    let due = tx.all(
-        sql,
-        params![queue.0, tx.now_column(), column(n as u64)],
-        |row| Ok((row.get::<_, i64>(0)?, marked(row, 1)?)),
-    )?;
+    let (mut due, mut size) = (Vec::new(), 0);
+    let bounds = params![queue.0, tx.now_column(), column(n as u64)];
+    tx.each(sql, bounds, |row| {
+        let message = marked(row, 1)?;
+        size += message.body.len();
+        due.push((row.get::<_, i64>(0)?, message));
+        Ok(if size >= MAX_BYTES {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
     for (arrival, message) in due {
         tx.run("DELETE FROM delayed WHERE arrival = ?1", [arrival])?;
         tx.counts(queue).delayed -= 1;
@@ -53,11 +63,13 @@ pub(super) fn promote(tx: &mut Tx<'_>, queue: QueueId, n: usize) -> Result<(), E
     Ok(())
 }
 
-/// A message as a row tells it: its priority, its crashes and its body, from column `first` on.
+/// A message as a row tells it: its priority, its crashes and its body, from column `first` on. What another writer put
+/// there out of their bounds is taken into them: one row must not hold up those behind it.
 pub(super) fn marked(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Marked> {
+    let digit = |at| row.get(at).map(|n: i64| n.clamp(0, 9) as u8);
     Ok(Marked {
-        priority: row.get(first)?,
-        crashes: row.get(first + 1)?,
+        priority: digit(first)?,
+        crashes: digit(first + 1)?,
         body: Bytes::from(row.get::<_, Vec<u8>>(first + 2)?),
     })
 }

@@ -9,7 +9,7 @@ pub(super) struct QueueId(pub(super) i64);
 /// So many queues have a place in the keys.
 pub(super) const MAX_QUEUES: i64 = (1 << 15) - 1;
 
-/// So many sessions were ever opened at most: 800 a day for 28 years.
+/// So many sessions are open at most.
 pub(super) const MAX_SESSIONS: i64 = (1 << 23) - 1;
 
 const LANE_BITS: u32 = 4;

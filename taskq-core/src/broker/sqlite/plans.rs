@@ -18,6 +18,7 @@ fn statements() -> Vec<(String, String)> {
             if is_test(&path)
                 || path.ends_with("counted.rs")
                 || path.ends_with("fences.rs")
+                || path.ends_with("harm.rs")
                 || path.ends_with("plans.rs")
                 || path.ends_with("testing.rs")
             {

@@ -53,7 +53,8 @@ pub(super) fn due(until: u64) -> u64 {
     until.saturating_sub(DAY_MS)
 }
 
-/// The record of `id` as it was written, and until when it is kept.
+/// The record of `id` as it was written, and until when it is kept. One that can not be read is none: what asks for it
+/// goes on without.
 pub(super) fn written(
     view: &View<'_>,
     queue: QueueId,
@@ -65,8 +66,7 @@ pub(super) fn written(
         params![id.as_bytes(), queue.0, view.now_column()],
         |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)),
     )?;
-    row.map(|(body, until)| Ok((decode(id, &body)?, super::tx::number(until))))
-        .transpose()
+    Ok(row.and_then(|(body, until)| Some((decode(id, &body).ok()?, super::tx::number(until)))))
 }
 
 /// The record of `id` as it reads now: of this queue, or of the first that has one.

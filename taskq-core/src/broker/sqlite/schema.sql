@@ -43,27 +43,28 @@ INSERT INTO queue (id, name) VALUES (0, '');
 
 -- Ready to be claimed. The key is queue, lane and position (see place.rs): in the order of the keys they are claimed.
 CREATE TABLE ready (
-    place   INTEGER PRIMARY KEY,
+    place    INTEGER PRIMARY KEY,
     -- Suspects lie in a lane of their own, so each tells the priority it came with.
-    priority INTEGER NOT NULL,
-    crashes INTEGER NOT NULL,
-    body    BLOB    NOT NULL
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    crashes  INTEGER NOT NULL CHECK (crashes BETWEEN 0 AND 9),
+    body     BLOB    NOT NULL
 ) STRICT;
 
 CREATE TABLE delayed (
     arrival  INTEGER PRIMARY KEY,
     queue    INTEGER NOT NULL,
     due      INTEGER NOT NULL,
-    priority INTEGER NOT NULL,
-    crashes  INTEGER NOT NULL,
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    crashes  INTEGER NOT NULL CHECK (crashes BETWEEN 0 AND 9),
     body     BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX delayed_by_due ON delayed (queue, due, arrival);
 
 -- One worker process at one queue, and its lease on what it holds.
 CREATE TABLE session (
-    -- 1 to 8,388,607: it is part of the keys of `held`. Never given twice.
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- 1 to 8,388,607: it is part of the keys of `held`. Given again once nothing is held under it: who had it before is
+    -- told apart by the owner.
+    id        INTEGER PRIMARY KEY,
     queue     INTEGER NOT NULL,
     -- Random per consumer: a session in a file that was put back is told from its own later self by it and the counts.
     -- Empty: it was taken from its worker, or given up.
@@ -87,8 +88,8 @@ CREATE INDEX session_by_queue ON session (queue, deadline);
 -- Claimed. The key is session and tag; tags grow, so this is the order of the claims.
 CREATE TABLE held (
     tag      INTEGER PRIMARY KEY,
-    priority INTEGER NOT NULL,
-    crashes  INTEGER NOT NULL,
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    crashes  INTEGER NOT NULL CHECK (crashes BETWEEN 0 AND 9),
     -- It came from among the suspects.
     suspect  INTEGER NOT NULL,
     body     BLOB    NOT NULL

@@ -27,7 +27,7 @@ pub(super) struct Opened {
     pub(super) lease_ms: u64,
 }
 
-/// Opens a session. The lease in force at a queue is that of the sessions there; with none, the one asked for.
+/// Opens a session. The lease in force at a queue is that of the living sessions there; with none, the one asked for.
 pub(super) fn open(
     tx: &mut Tx<'_>,
     name: &QueueName,
@@ -35,29 +35,48 @@ pub(super) fn open(
     lease_ms: u64,
 ) -> Result<Opened, Error> {
     let queue = tx.queue(name)?;
-    let sql = "SELECT lease_ms FROM session WHERE queue = ?1 LIMIT 1";
-    let in_force: Option<i64> = tx.maybe(sql, [queue.0], |row| row.get(0))?;
+    let sql =
+        "SELECT lease_ms FROM session WHERE queue = ?1 AND deadline >= ?2 AND owner <> x'' LIMIT 1";
+    let lives = params![queue.0, tx.now_column()];
+    let in_force: Option<i64> = tx.maybe(sql, lives, |row| row.get(0))?;
     let lease_ms = in_force.map_or(lease_ms.min(LONGEST_LEASE), number);
     let owner = TaskId::random();
     let (now, lease) = (tx.now_column(), column(lease_ms));
-    let sql = "INSERT INTO session (queue, owner, node, lease_ms, deadline, since) \
-               VALUES (?1, ?2, ?3, ?4, ?5 + ?4, ?5) RETURNING id";
-    let row = params![queue.0, owner.as_bytes(), node, lease, now];
-    let id = tx.one(sql, row, |row| row.get(0))?;
-    if id > MAX_SESSIONS {
-        let text = format!(
-            "the file has given {MAX_SESSIONS} sessions, which is all it can tell apart: begin a new file"
-        );
-        return Err(Error::new(ErrorKind::Refused, text));
-    }
+    let id = unused(tx)?;
+    let sql = "INSERT INTO session (id, queue, owner, node, lease_ms, deadline, since) \
+               VALUES (?6, ?1, ?2, ?3, ?4, ?5 + ?4, ?5)";
+    let row = params![queue.0, owner.as_bytes(), node, lease, now, id];
+    tx.run(sql, row)?;
     let key = Key { id, owner };
     Ok(Opened { key, lease_ms })
 }
 
-/// Renews the lease. A beat that comes late breaks the contact: this session knows nothing of the others' beats.
-/// False: it is lost.
+/// A number that no session has, and under which nothing is held: behind all others, or the lowest.
+fn unused(view: &View<'_>) -> Result<i64, Error> {
+    let sql = "SELECT max(id) FROM session";
+    let newest: Option<i64> = view.one(sql, (), |row| row.get(0))?;
+    let mut id = newest.unwrap_or(0) + 1;
+    if id <= MAX_SESSIONS && !holds(view, id)? {
+        return Ok(id);
+    }
+    id = 1;
+    while id <= MAX_SESSIONS {
+        let there = view.maybe("SELECT 1 FROM session WHERE id = ?1", [id], |_| Ok(()))?;
+        if there.is_none() && !holds(view, id)? {
+            return Ok(id);
+        }
+        id += 1;
+    }
+    let text = format!(
+        "{MAX_SESSIONS} sessions are open, which is all the file can tell apart: end workers that are not needed"
+    );
+    Err(Error::new(ErrorKind::Refused, text))
+}
+
+/// Renews the lease. A beat that comes late breaks the contact: this session knows nothing of the others' beats. So does
+/// a clock that was set back behind its beginning. False: it is lost.
 pub(super) fn beat(tx: &Tx<'_>, key: Key, claims: i64, finishes: i64) -> Result<bool, Error> {
-    let sql = "UPDATE session SET since = CASE WHEN deadline < ?5 + lease_ms / 2 THEN ?5 ELSE since END, \
+    let sql = "UPDATE session SET since = CASE WHEN deadline < ?5 + lease_ms / 2 OR since > ?5 THEN ?5 ELSE since END, \
                deadline = ?5 + lease_ms WHERE id = ?1 AND owner = ?2 AND claims >= ?3 AND finishes >= ?4";
     let Key { id, owner } = key;
     let row = params![id, owner.as_bytes(), claims, finishes, tx.now_column()];
@@ -75,6 +94,13 @@ pub(super) fn resign(tx: &Tx<'_>, key: Key) -> Result<(), Error> {
     let sql =
         "UPDATE session SET retired = 1, owner = x'', deadline = 0 WHERE id = ?1 AND owner = ?2";
     tx.run(sql, params![key.id, key.owner.as_bytes()]).map(drop)
+}
+
+/// No lease runs longer than it is long: where the clock was set back, one would outlive its worker by as much.
+pub(super) fn shorten(tx: &Tx<'_>, queue: QueueId) -> Result<(), Error> {
+    let sql =
+        "UPDATE session SET deadline = ?2 + lease_ms WHERE queue = ?1 AND deadline > ?2 + lease_ms";
+    tx.run(sql, params![queue.0, tx.now_column()]).map(drop)
 }
 
 /// Takes a session from its owner, for good: its lease was past.

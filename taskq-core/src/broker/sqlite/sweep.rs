@@ -14,26 +14,31 @@ use super::tx::Tx;
 use crate::broker::Swept;
 use crate::error::Error;
 
-/// Sweeps the queues of a consumer, where it may.
+/// Sweeps the queues of a consumer, where it may. The trouble of one queue holds up neither the others nor the janitor.
 pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Error> {
-    let mut all = Swept::default();
+    let (mut all, mut came_to) = (Swept::default(), Ok(()));
     for seat in seats {
-        let Some(ours) = seat.session() else {
-            continue;
-        };
-        loop {
-            let (seat_, key) = (seat.clone(), ours.key);
-            let step = link.write(move |tx| give_next(tx, &seat_, key));
-            let Some(given) = step.await? else {
-                break;
-            };
-            given.report(&seat.queue);
-            all.returned += given.swept.returned;
-            all.dead += given.swept.dead;
-        }
+        let swept = sweep_queue(link, seat, &mut all).await;
+        came_to = came_to.and(swept);
     }
-    janitor::round(link).await?;
-    Ok(all)
+    let tidied = janitor::round(link).await;
+    came_to.and(tidied).map(|()| all)
+}
+
+async fn sweep_queue(link: &Link, seat: &Arc<Seat>, all: &mut Swept) -> Result<(), Error> {
+    let Some(ours) = seat.session() else {
+        return Ok(());
+    };
+    loop {
+        let (seat_, key) = (seat.clone(), ours.key);
+        let step = link.write(move |tx| give_next(tx, &seat_, key));
+        let Some(given) = step.await? else {
+            return Ok(());
+        };
+        given.report(&seat.queue);
+        all.returned += given.swept.returned;
+        all.dead += given.swept.dead;
+    }
 }
 
 /// Gives back a part of what the next session past its lease held. `None`: there is none, or we may not judge.
@@ -41,6 +46,7 @@ pub(super) fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Optio
     let Some(queue) = session::may_sweep(tx, ours)? else {
         return Ok(None);
     };
+    session::shorten(tx, queue)?;
     let Some(over) = past(tx, queue, ours)? else {
         return Ok(None);
     };

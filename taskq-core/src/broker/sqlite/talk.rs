@@ -2,6 +2,7 @@
 //! of the last row it has read, so all of them see each once.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,9 @@ const MAX_BODY: usize = 8 << 20;
 
 /// The unread answers to one asker have so many bytes at most: 64 MiB.
 const MAX_UNREAD: i64 = 64 << 20;
+
+/// The questions that stand have so many bytes at most: 64 MiB.
+const MAX_STANDING: i64 = 64 << 20;
 
 /// So many rows are read at once at most, …
 const AT_ONCE: i64 = 100;
@@ -90,12 +94,15 @@ pub(super) fn expire(tx: &Tx<'_>, n: usize) -> Result<usize, Error> {
 }
 
 fn put_question(tx: &mut Tx<'_>, body: &[u8]) -> Result<(), Error> {
+    // Where nobody sweeps, what is past its time leaves all the same.
+    expire(tx, BACKLOG as usize)?;
     let until = column(tx.now().saturating_add(KEPT_MS));
     let sql = "INSERT INTO question (until, body) VALUES (?1, ?2)";
     tx.run(sql, params![until, body])?;
     // The oldest leave; who has not read them by now hears that it missed some.
     let newest = last_question(tx)?;
-    tx.run("DELETE FROM question WHERE id <= ?1", [newest - BACKLOG])?;
+    let oldest = oldest_with_room(tx)?.max(newest - BACKLOG + 1);
+    tx.run("DELETE FROM question WHERE id < ?1", [oldest])?;
     tx.ring(Topic::Talk);
     Ok(())
 }
@@ -114,6 +121,21 @@ fn put_answer(tx: &mut Tx<'_>, id: &str, to: &str, body: &[u8]) -> Result<(), Er
     tx.run(sql, params![to, until, body])?;
     tx.ring(Topic::Talk);
     Ok(())
+}
+
+/// The oldest question that stands if all behind it do, within their bytes.
+fn oldest_with_room(view: &View<'_>) -> Result<i64, Error> {
+    let sql = "SELECT id, length(body) FROM question WHERE id > 0 ORDER BY id DESC";
+    let (mut left, mut oldest) = (MAX_STANDING, i64::MIN);
+    let full = view.each(sql, (), |row| {
+        left -= row.get::<_, i64>(1)?;
+        if left < 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        oldest = row.get(0)?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(full.map_or(i64::MIN, |()| oldest))
 }
 
 /// The number of the last question that was ever asked.
@@ -312,6 +334,27 @@ mod tests {
         assert!(slow.next().await.is_err_and(|e| e.is_transient()));
         let _answers = broker.ask(question("q1")).await.unwrap();
         assert_eq!(slow.next().await.unwrap().id, "q1");
+    }
+
+    #[tokio::test]
+    async fn questions_make_room_by_their_bytes_and_their_age() {
+        let broker = broker();
+        let put = |n: usize, size: usize| {
+            let step = move |tx: &mut Tx<'_>| {
+                let body = vec![0; size];
+                (0..n).try_for_each(|_| put_question(tx, &body))
+            };
+            broker.link.write(step)
+        };
+        put(9, MAX_BODY).await.unwrap();
+        assert_eq!(count(&broker, QUESTIONS).await, 8);
+        put(1, 1).await.unwrap();
+        assert_eq!(count(&broker, QUESTIONS).await, 8);
+        // With nobody who sweeps.
+        let past = Duration::from_millis(KEPT_MS + 1);
+        broker.advance(past).await.unwrap();
+        put(1, 1).await.unwrap();
+        assert_eq!(count(&broker, QUESTIONS).await, 1);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! What SQLite's errors mean for a queue: which pass, which do not, and what to do about each.
 
+use std::error::Error as _;
 use std::path::Path;
 
 use rusqlite::{ErrorCode, ffi};
@@ -46,6 +47,10 @@ pub(super) fn trouble(path: &Path, error: rusqlite::Error) -> Error {
                 "{file} is damaged, or no database: stop all that use it and move it away, or put a copy in its place"
             ),
         ),
+        Some(ErrorCode::OutOfMemory) => (
+            ErrorKind::Unreachable,
+            format!("there is no memory left for {file}: end what takes it, or raise its limit"),
+        ),
         Some(ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed) => (
             ErrorKind::Unreachable,
             format!(
@@ -65,6 +70,27 @@ pub(super) fn trouble(path: &Path, error: rusqlite::Error) -> Error {
     Error::new(kind, format!("{text} ({error})")).because(error)
 }
 
+/// Whether a step was refused for what it would have written, so that a step without it may be taken: not for the file,
+/// its disk or its version.
+pub(super) fn is_of_its_own(error: &Error) -> bool {
+    if error.is_transient() || matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unsupported) {
+        return false;
+    }
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<rusqlite::Error>());
+    cause
+        .and_then(rusqlite::Error::sqlite_error_code)
+        .is_none_or(|code| {
+            let of_values = [
+                ErrorCode::ConstraintViolation,
+                ErrorCode::TypeMismatch,
+                ErrorCode::TooBig,
+            ];
+            of_values.contains(&code)
+        })
+}
+
 /// The file is there, and this user may only read it.
 pub(super) fn read_only(path: &Path) -> Error {
     Error::new(
@@ -74,4 +100,43 @@ pub(super) fn read_only(path: &Path) -> Error {
             path.display()
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_refuses_is_told_from_what_a_value_does() {
+        let of = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            trouble(Path::new("q.db"), error)
+        };
+        for code in [
+            ffi::SQLITE_CONSTRAINT,
+            ffi::SQLITE_MISMATCH,
+            ffi::SQLITE_TOOBIG,
+        ] {
+            assert!(is_of_its_own(&of(code)), "{code}");
+        }
+        for code in [
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_ERROR,
+        ] {
+            assert!(!is_of_its_own(&of(code)), "{code}");
+        }
+        assert!(of(ffi::SQLITE_NOMEM).is_transient());
+        let newer = Error::new(ErrorKind::Unsupported, "a newer version");
+        assert!(!is_of_its_own(&newer));
+        assert!(is_of_its_own(&Error::new(
+            ErrorKind::Protocol,
+            "it does not encode"
+        )));
+    }
 }

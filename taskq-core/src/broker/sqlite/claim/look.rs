@@ -70,3 +70,28 @@ fn next_due(view: &View<'_>, queue: QueueId) -> Result<Option<u64>, Error> {
     let sql = "SELECT due FROM delayed WHERE queue = ?1 ORDER BY due LIMIT 1";
     view.maybe(sql, [queue.0], |row| row.get(0).map(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fences::bench;
+    use super::*;
+    use crate::broker::Due;
+    use crate::broker::conformance::Bench;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn a_look_tells_when_the_first_of_what_is_delayed_is_due() -> Result<(), Error> {
+        let (broker, bench) = bench().await;
+        for hours in [2, 1, 3] {
+            let due = Due::In(HOUR * hours);
+            bench.send_due(&Bench::message(0)?, due).await?;
+        }
+        let queues = [bench.queue.clone()];
+        let seen = broker.link.read(move |view| look(view, &queues, &[]));
+        let seen = seen.await?;
+        let due_in = seen.due_in.unwrap_or_default();
+        assert!(!seen.something && due_in > HOUR / 2 && due_in <= HOUR);
+        Ok(())
+    }
+}
