@@ -226,6 +226,7 @@ impl Client {
 #[derive(Debug, Clone)]
 pub struct ClientBuilder {
     send_deadline: Duration,
+    one_by_one: bool,
     routes: Routes,
 }
 
@@ -233,6 +234,7 @@ impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             send_deadline: DEFAULT_SEND_DEADLINE,
+            one_by_one: false,
             routes: Routes::default(),
         }
     }
@@ -273,6 +275,14 @@ impl ClientBuilder {
         Ok(self)
     }
 
+    /// For the test kit, where a send answers when what it sent has run; no promise is made about it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn one_by_one(mut self) -> Self {
+        self.one_by_one = true;
+        self
+    }
+
     /// Connects to the broker at `url`.
     ///
     /// # Errors
@@ -284,8 +294,12 @@ impl ClientBuilder {
     /// A client of a broker that is already connected.
     #[must_use]
     pub fn over(self, backend: Arc<dyn Backend>) -> Client {
+        let dispatcher = match self.one_by_one {
+            true => Dispatcher::one_by_one(backend.clone(), self.send_deadline),
+            false => Dispatcher::new(backend.clone(), self.send_deadline),
+        };
         Client {
-            dispatcher: Dispatcher::new(backend.clone(), self.send_deadline),
+            dispatcher,
             backend,
             routes: Arc::new(self.routes),
         }

@@ -146,6 +146,22 @@ fn shared_state() {
     });
 }
 
+/// Its broker is the test kit's, whatever it is given. Its tests run beside this one.
+#[test]
+fn testing() {
+    assert_eq!(
+        run(program("testing")).lines(),
+        [
+            "lessons.pay, attempt 1: RETRY after 60s, TaskError: the bank does not answer",
+            "lessons.pay, attempt 2: its worker crashed",
+            "2 messages were sent by then",
+            "lessons.pay, attempt 2: SUCCESS",
+            "paid: [77]",
+            "an hour later: 1 done",
+        ]
+    );
+}
+
 #[test]
 fn axum_service() {
     lesson("axum_service", |lines| {

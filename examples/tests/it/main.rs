@@ -4,3 +4,6 @@ mod lessons;
 mod pages;
 mod quickstart;
 mod run;
+#[path = "../../testing.rs"]
+#[expect(dead_code, reason = "its main is run as a program")]
+mod testing;

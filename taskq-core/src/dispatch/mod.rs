@@ -39,7 +39,8 @@ pub struct Dispatcher {
 struct Inner {
     backend: Arc<dyn Backend>,
     deadline: Duration,
-    lanes: Mutex<HashMap<QueueName, Lane>>,
+    /// `None`: every send has a lane of its own.
+    lanes: Option<Mutex<HashMap<QueueName, Lane>>>,
     catalog: Catalog,
     trouble: Arc<Trouble>,
 }
@@ -59,13 +60,28 @@ impl Dispatcher {
     /// A dispatcher that gives up on a send after `deadline`; more than a year counts as a year.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, deadline: Duration) -> Self {
+        Self::with_lanes(backend, deadline, Some(Mutex::default()))
+    }
+
+    /// The same, but that no send waits for another: each leaves at once and alone. For brokers whose answer takes as long as
+    /// what else is sent meanwhile, as that of a test which runs what is sent before it answers.
+    #[must_use]
+    pub fn one_by_one(backend: Arc<dyn Backend>, deadline: Duration) -> Self {
+        Self::with_lanes(backend, deadline, None)
+    }
+
+    fn with_lanes(
+        backend: Arc<dyn Backend>,
+        deadline: Duration,
+        lanes: Option<Mutex<HashMap<QueueName, Lane>>>,
+    ) -> Self {
         let trouble = Arc::new(Trouble::default());
         Self {
             inner: Arc::new(Inner {
                 catalog: Catalog::new(backend.clone(), trouble.clone()),
                 backend,
                 deadline: deadline.min(LONGEST_DEADLINE),
-                lanes: Mutex::default(),
+                lanes,
                 trouble,
             }),
         }
@@ -203,20 +219,22 @@ impl Dispatcher {
     }
 
     fn lane(&self, queue: &QueueName) -> Lane {
-        let mut lanes = self
-            .inner
-            .lanes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let start = || {
+            Lane::start(
+                self.inner.backend.clone(),
+                queue.clone(),
+                self.inner.trouble.clone(),
+            )
+        };
+        let Some(lanes) = &self.inner.lanes else {
+            return start();
+        };
+        let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(queue).filter(|l| !l.has_ended()) {
             return lane.clone();
         }
         lanes.retain(|_, lane| !lane.has_ended());
-        let lane = Lane::start(
-            self.inner.backend.clone(),
-            queue.clone(),
-            self.inner.trouble.clone(),
-        );
+        let lane = start();
         lanes.insert(queue.clone(), lane.clone());
         lane
     }

@@ -310,7 +310,8 @@ impl TestBrokerBuilder {
         let memory = MemoryBroker::new();
         let plan = Plan::new(Arc::new(memory.clone()), self.worker)?;
         let client = match self.inline {
-            true => Client::builder().send_deadline(A_YEAR),
+            // What runs before a send is answered may send to the same queue.
+            true => Client::builder().send_deadline(A_YEAR).one_by_one(),
             false => Client::builder(),
         };
         let client = (self.client)(client);

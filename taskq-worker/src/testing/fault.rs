@@ -18,7 +18,8 @@ pub enum Fault {
     /// The worker's process dies when the task has run, before the broker is told: what it did has been done.
     CrashBeforeFinish,
     /// Another worker gets the same message while this one still runs it, as when a lease ran out unnoticed. Both run,
-    /// beside each other; the verdict of the second counts.
+    /// beside each other; the verdict of the second counts. A call that runs at most once (`on_crash = "dead"`) is never
+    /// delivered twice: the fault panics.
     DuplicateDelivery,
     /// A send is accepted, but its sender is told that the broker can not be reached. A sender that tries again under the
     /// same idempotency key sends once, one that does not sends twice.

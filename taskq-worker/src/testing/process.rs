@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use taskq_core::QueueName;
 use taskq_core::broker::{
     Backend, Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Served, Verdict,
 };
 use taskq_core::dispatch::Dispatcher;
+use taskq_core::{Message, QueueName, TaskId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -27,6 +27,8 @@ use crate::tally::Tally;
 use crate::teller::Teller;
 use crate::watchdog::Watchdog;
 
+/// The most that one claim brings.
+const MOST: usize = 999;
 /// How long a task that sends another waits for the broker.
 const SEND: Duration = Duration::from_secs(30);
 
@@ -65,7 +67,8 @@ impl Process {
             node: Arc::clone(&config.node),
             state: config.state.clone(),
             middleware: Arc::clone(&config.middleware),
-            dispatcher: Dispatcher::new(Arc::clone(&backend), SEND),
+            // Inline, what runs before a send is answered may send to the same queue.
+            dispatcher: Dispatcher::one_by_one(Arc::clone(&backend), SEND),
             last_life: Semaphore::new(1),
             limits: Arc::clone(&plan.limits),
             stopping: config.stop.clone(),
@@ -96,6 +99,24 @@ impl Process {
         self.beat().await;
         let claimed = self.consumer.claim(most, Duration::ZERO).await;
         claimed.unwrap_or_else(|e| panic!("a claim from the test's broker failed: {e}"))
+    }
+
+    /// Claims this one of all that are due now, and gives back what lay before it.
+    pub(super) async fn claim_this(&self, id: TaskId) -> Option<Delivery> {
+        let is_it = |d: &Delivery| Message::decode(&d.body).is_ok_and(|m| m.id == id);
+        let (mut found, mut before) = (None, Vec::new());
+        while found.is_none() {
+            let mut claimed = self.claim(MOST).await;
+            // It brings less than there is where its bytes are too many.
+            if claimed.is_empty() {
+                break;
+            }
+            let place = claimed.iter().position(is_it);
+            found = place.map(|place| claimed.remove(place));
+            before.append(&mut claimed);
+        }
+        self.give_back(before).await;
+        found
     }
 
     pub(super) async fn beat(&self) {

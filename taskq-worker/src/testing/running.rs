@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use taskq_core::broker::{Delivery, Inspect, Place};
+use taskq_core::message::OnCrash;
 use taskq_core::{Message, Signature, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,13 +18,12 @@ use super::tap::lock;
 
 /// What has not come to an end after so many deliveries never does.
 const ENDLESS: u64 = 100_000;
-/// The most that one claim brings.
-const MOST: usize = 999;
 
 impl TestBroker {
     /// Sends a call and runs it at once, before all others; answers what became of this attempt.
     ///
-    /// What the call's task sends waits, unless the broker is [inline](super::TestBrokerBuilder::inline).
+    /// What the call's task sends waits, unless the broker is [inline](super::TestBrokerBuilder::inline). What is due before it
+    /// is claimed and given back to where it lay: of that nothing is to be seen but the total `returned`.
     ///
     /// ```
     /// use taskq_worker::task;
@@ -190,22 +190,8 @@ impl Core {
             let delivery = process.claim(1).await.pop()?;
             return Some(self.carry_out(&process, delivery).await);
         };
-        let mut before = Vec::new();
-        loop {
-            let mut claimed = process.claim(MOST).await;
-            let is_it = |d: &Delivery| Message::decode(&d.body).is_ok_and(|m| m.id == id);
-            let place = claimed.iter().position(is_it);
-            let more = claimed.len() == MOST;
-            let found = place.map(|place| claimed.remove(place));
-            before.append(&mut claimed);
-            if found.is_some() || !more {
-                process.give_back(before).await;
-                return match found {
-                    Some(delivery) => Some(self.carry_out(&process, delivery).await),
-                    None => None,
-                };
-            }
-        }
+        let delivery = process.claim_this(id).await?;
+        Some(self.carry_out(&process, delivery).await)
     }
 
     /// One delivery, with the fault that waits for it.
@@ -246,12 +232,21 @@ impl Core {
         first: &Arc<Process>,
         mut delivery: Delivery,
     ) -> Result<taskq_core::broker::Verdict, Ended> {
+        let Ok(message) = Message::decode(&delivery.body) else {
+            // No task is run for it.
+            return run_and_finish(first, delivery).await;
+        };
+        assert!(
+            message.on_crash == OnCrash::Requeue,
+            "{} is never delivered twice: it runs at most once (on_crash = \"dead\"), and is DEAD once its worker has lost it; take `Fault::DuplicateDelivery` out",
+            message.task
+        );
         delivery.lost = CancellationToken::new();
         lock(&self.process).take();
         first.close().await;
         let queue = vec![delivery.queue.clone().into()];
         let second = Process::start(&self.plan, &self.tap, queue).await;
-        let Some(again) = second.claim(1).await.pop() else {
+        let Some(again) = second.claim_this(message.id).await else {
             return run_and_finish(first, delivery).await;
         };
         let (_, end) = tokio::join!(

@@ -48,6 +48,28 @@ async fn launch(
 }
 
 #[tokio::test]
+async fn one_by_one_no_send_waits_for_another() {
+    let fake = Fake::closed();
+    let dispatcher = Dispatcher::one_by_one(fake.clone(), LONG);
+    let mut sends = Vec::new();
+    for _ in 0..3 {
+        sends.push(launch(&dispatcher, call()).await);
+    }
+    // All are under way before one is answered.
+    let begun = async {
+        for _ in 0..3 {
+            fake.one_begins().await;
+        }
+    };
+    tokio::time::timeout(LONG, begun).await.unwrap();
+    fake.let_through(3);
+    for send in sends {
+        send.await.unwrap().unwrap();
+    }
+    assert_eq!(fake.sizes(), [1, 1, 1]);
+}
+
+#[tokio::test]
 async fn what_arrives_while_a_batch_is_under_way_goes_together_in_the_next() {
     let fake = Fake::closed();
     let dispatcher = Dispatcher::new(fake.clone(), LONG);
@@ -383,6 +405,8 @@ async fn an_idle_lane_ends_and_the_next_send_starts_a_new_one() {
     dispatcher
         .inner
         .lanes
+        .as_ref()
+        .unwrap()
         .lock()
         .unwrap()
         .insert(queue, lane.clone());

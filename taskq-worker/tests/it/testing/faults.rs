@@ -131,6 +131,27 @@ async fn a_message_that_is_delivered_twice_runs_twice_at_once_and_counts_once(br
 }
 
 #[taskq_worker::test(worker = kit)]
+async fn a_call_that_is_delivered_twice_is_the_one_that_was_taken(broker: TestBroker) {
+    let first = call().queue("celery").priority(9);
+    broker.client().send(first).await.unwrap();
+    broker.inject(Fault::DuplicateDelivery);
+    let ran = broker.run(sleep::call(60)).await;
+    assert_eq!(ran.to_string(), "kit.sleep, attempt 1: SUCCESS");
+    assert_eq!(ran.record.unwrap().id, ran.id);
+    let diary = broker.state::<Diary>().unwrap();
+    assert_eq!(diary.read(), ["begins", "begins", "ends", "ends"]);
+    assert_eq!(broker.drain().await, done());
+    assert_eq!(diary.read()[4..], ["ran"]);
+}
+
+#[taskq_worker::test(worker = kit)]
+#[should_panic(expected = "kit.note is never delivered twice: it runs at most once")]
+async fn at_most_once_is_not_delivered_twice(broker: TestBroker) {
+    broker.inject(Fault::DuplicateDelivery);
+    broker.run(call().on_crash(OnCrash::Dead)).await;
+}
+
+#[taskq_worker::test(worker = kit)]
 async fn a_lost_answer_is_an_error_and_the_call_runs(broker: TestBroker) {
     let client = broker.client();
     broker.inject(Fault::LostReply);

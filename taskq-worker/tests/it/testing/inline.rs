@@ -5,7 +5,7 @@ use std::time::Duration;
 use taskq_worker::State;
 use taskq_worker::testing::TestBroker;
 
-use super::tasks::{Diary, add, kit, note, order, sleep, third};
+use super::tasks::{Diary, Mailer, add, forward, kit, note, order, sleep, third};
 
 #[taskq_worker::test(inline, worker = kit)]
 async fn a_send_answers_when_the_call_has_run(broker: TestBroker) {
@@ -56,4 +56,24 @@ async fn a_batch_runs_whole_however_long_it_takes(broker: TestBroker) {
     for handle in handles {
         assert_eq!(handle.unwrap().state().await.unwrap(), Some(State::Success));
     }
+}
+
+/// The task sends through the very client, to the very queue, that is answering the test.
+#[taskq_worker::test(inline, worker = kit)]
+async fn a_task_that_shares_the_tests_client_does_not_wait_for_itself(broker: TestBroker) {
+    let mailer = broker.state::<Mailer>().unwrap();
+    mailer.with(broker.client());
+    let began = tokio::time::Instant::now();
+    let calls = vec![forward::call("a".to_owned()), forward::call("b".to_owned())];
+    for handle in broker.client().send_many(calls).await {
+        assert_eq!(handle.unwrap().state().await.unwrap(), Some(State::Success));
+    }
+    let diary = broker.state::<Diary>().unwrap();
+    assert_eq!(
+        diary.read(),
+        ["forward", "forwarded", "forward", "forwarded", "a", "b"]
+    );
+    broker.run(forward::call("c".to_owned())).await.value();
+    assert_eq!(diary.read()[6..], ["forward", "forwarded", "c"]);
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }

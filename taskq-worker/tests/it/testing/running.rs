@@ -50,6 +50,20 @@ async fn a_call_that_is_run_leaves_those_before_it_in_their_order(broker: TestBr
     assert_eq!(diary, ["now to me", "a", "b", "c"]);
 }
 
+/// One claim brings less than there is before it: 1 MiB at most.
+#[taskq_worker::test(worker = kit)]
+async fn a_call_is_run_at_once_however_much_is_before_it(broker: TestBroker) {
+    let long = ["a", "b", "c", "d"].map(|what| what.repeat(700_000));
+    for what in long.clone() {
+        let call = note::call(what, None).queue("celery");
+        broker.client().send(call).await.unwrap();
+    }
+    assert_eq!(broker.run(add::call(2, 3)).await.value(), 5);
+    assert_eq!(broker.drain().await.done, 4);
+    let diary = broker.state::<Diary>().unwrap().read();
+    assert!(diary == long, "they kept their order");
+}
+
 #[taskq_worker::test(worker = kit)]
 async fn every_ending_is_told_as_it_is(broker: TestBroker) {
     let ended = async |how: &str| broker.run(refuse::call(how.to_owned())).await;
@@ -221,6 +235,27 @@ async fn a_paused_queue_is_left(broker: TestBroker) {
     assert_eq!(broker.drain_all().await.total(), 0);
     broker.backend().resume(&queue).await.unwrap();
     assert_eq!(broker.drain_all().await.done, 1);
+}
+
+/// The guide says so: the kit's worker is not of the fleet, and `revoke` asks the fleet what runs.
+#[taskq_worker::test(worker = kit)]
+async fn what_runs_is_not_cut_off(broker: TestBroker) {
+    let id = broker.client().send(sleep::call(60)).await.unwrap().id();
+    let beside = broker.clone();
+    let step = tokio::spawn(async move { beside.step().await });
+    let second = Duration::from_secs(1);
+    broker.wait_for(id, State::Started, second).await.unwrap();
+
+    assert!(broker.client().workers().await.unwrap().is_empty());
+    let options = RevokeOptions {
+        terminate: true,
+        ..RevokeOptions::default()
+    };
+    let what = [Revocation::Id(id)];
+    let revoked = broker.client().revoke(&what, options).await.unwrap();
+    assert!(revoked.terminated.is_empty() && revoked.running.is_empty());
+    assert_eq!(step.await.unwrap().unwrap().ended, Ended::Done);
+    assert_eq!(broker.state::<Diary>().unwrap().read(), ["begins", "ends"]);
 }
 
 #[taskq_worker::test(worker = kit)]

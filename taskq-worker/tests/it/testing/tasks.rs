@@ -1,8 +1,9 @@
 //! The tasks of these tests.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use taskq_client::{Client, TaskHandle};
 use taskq_worker::retry::Fixed;
 use taskq_worker::task::{Registry, TaskDef};
 use taskq_worker::{Builder, Context, Outcome, TaskError, task};
@@ -107,7 +108,32 @@ pub(crate) async fn quiet() -> u32 {
     7
 }
 
-pub(crate) const DEFS: [&TaskDef; 10] = [
+/// A service as programs have them: it sends with a client of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Mailer(OnceLock<Client>);
+
+impl Mailer {
+    pub(crate) fn with(&self, client: Client) {
+        self.0.set(client).unwrap();
+    }
+
+    async fn send(&self, what: String) -> TaskHandle<()> {
+        let client = self.0.get().unwrap();
+        // To the queue that `forward` came through.
+        let call = note::call(what, None).queue("celery");
+        client.send(call).await.unwrap()
+    }
+}
+
+#[task(name = "kit.forward")]
+pub(crate) async fn forward(context: Context, what: String) -> Result<(), TaskError> {
+    context.state::<Diary>()?.note("forward");
+    context.state::<Mailer>()?.send(what).await;
+    context.state::<Diary>()?.note("forwarded");
+    Ok(())
+}
+
+pub(crate) const DEFS: [&TaskDef; 11] = [
     &add::DEF,
     &note::DEF,
     &third::DEF,
@@ -118,6 +144,7 @@ pub(crate) const DEFS: [&TaskDef; 10] = [
     &later::DEF,
     &refuse::DEF,
     &quiet::DEF,
+    &forward::DEF,
 ];
 
 /// The worker of these tests: their tasks, and a diary.
@@ -125,6 +152,7 @@ pub(crate) fn kit(worker: Builder) -> Builder {
     worker
         .registry(Registry::from_defs(DEFS).unwrap())
         .state(Diary::default())
+        .state(Mailer::default())
 }
 
 /// The same.
