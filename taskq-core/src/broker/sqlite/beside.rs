@@ -24,6 +24,13 @@ pub(super) struct Files {
     pub(super) index: Option<Id>,
 }
 
+impl Files {
+    fn written(self) -> String {
+        let line = |id: Option<Id>| id.map_or("-".into(), |Id(a, b, c)| format!("{a} {b} {c}"));
+        [self.database, self.log, self.index].map(line).join("\n")
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Beside {
     database: PathBuf,
@@ -99,9 +106,8 @@ impl Beside {
         if self.noted() == Some(files) {
             return;
         }
-        let text = [files.database, files.log, files.index].map(written);
         let draft = beside(&self.of, "-new");
-        let noted = fs::write(&draft, text.join("\n")).and_then(|()| fs::rename(&draft, &self.of));
+        let noted = fs::write(&draft, files.written()).and_then(|()| fs::rename(&draft, &self.of));
         if let Err(error) = noted {
             // What stood there may be of another by now.
             drop(fs::remove_file(&self.of));
@@ -116,11 +122,13 @@ impl Beside {
     fn noted(&self) -> Option<Files> {
         let text = fs::read_to_string(&self.of).ok()?;
         let mut lines = text.lines().map(read);
-        Some(Files {
-            database: lines.next()??,
-            log: lines.next()??,
-            index: lines.next()??,
-        })
+        let files = Files {
+            database: lines.next()?,
+            log: lines.next()?,
+            index: lines.next()?,
+        };
+        // What does not read as it was written is no word to go by.
+        (files.written() == text).then_some(files)
     }
 
     /// The bytes of the log.
@@ -146,18 +154,9 @@ fn stays(file: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Refused, text)
 }
 
-fn written(id: Option<Id>) -> String {
-    id.map_or("-".into(), |Id(a, b, c)| format!("{a} {b} {c}"))
-}
-
-/// `None`: it does not read as one. `Some(None)`: there was none.
-fn read(line: &str) -> Option<Option<Id>> {
-    if line == "-" {
-        return Some(None);
-    }
+fn read(line: &str) -> Option<Id> {
     let mut numbers = line.split(' ').map(|n| n.parse().ok());
-    let id = Id(numbers.next()??, numbers.next()??, numbers.next()??);
-    Some(Some(id))
+    Some(Id(numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 #[cfg(unix)]

@@ -32,11 +32,10 @@ async fn keys(link: &Link) -> Vec<String> {
     look.await.unwrap()
 }
 
+type Told = Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), Error> + Send>;
+
 /// Asks for these at once, so that they share a transaction.
-async fn together(
-    link: &Link,
-    steps: Vec<Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), Error> + Send>>,
-) -> Vec<Result<(), Error>> {
+async fn together(link: &Link, steps: Vec<Told>) -> Vec<Result<(), Error>> {
     let (free, busy) = channel::<()>();
     let hold = link.begin(move |_| {
         busy.recv().unwrap_or_default();
