@@ -98,5 +98,5 @@ async fn connect(url: String) -> Result<Arc<dyn Backend>, Error> {
              sqlite:///var/lib/taskq.db, or redis://host:6379/0",
         ));
     }
-    taskq_core::broker::connect(&url).await
+    taskq_core::broker::connect_existing(&url).await
 }

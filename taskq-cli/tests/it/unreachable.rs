@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use taskq_core::broker::sqlite::SqliteBroker;
+
 use crate::transcripts::leaves;
 
 const ID: &str = "0198c0de-0000-7000-8000-000000000000";
@@ -133,7 +135,7 @@ fn a_broker_that_would_die_with_the_process_is_refused() {
 }
 
 #[test]
-fn who_names_no_broker_gets_a_file_of_his_own_and_is_told_once() {
+fn who_names_no_broker_is_told_of_a_file_of_his_own_and_makes_none() {
     let folder = tempfile::tempdir().unwrap();
     let said = |line: &[&str], data: &str| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_taskq"));
@@ -146,13 +148,23 @@ fn who_names_no_broker_gets_a_file_of_his_own_and_is_told_once() {
         output.unwrap()
     };
     let data = folder.path().to_str().unwrap();
+    let file = folder.path().join("taskq/taskq.db");
+    // A look makes none: workers whose file went away would go on with the empty one.
+    for line in [&["queues", "--json"][..], &["status"], &["call", "t"]] {
+        let looked = said(line, data);
+        let err = String::from_utf8(looked.stderr).unwrap();
+        assert_eq!(looked.status.code(), Some(69), "{err}");
+        let told = format!("there is no broker's file at {}", file.display());
+        assert!(err.contains(&told), "{err}");
+        assert!(!folder.path().join("taskq").exists());
+    }
+    drop(SqliteBroker::open(&file).unwrap());
     let queues = said(&["queues", "--json"], data);
     let err = String::from_utf8(queues.stderr).unwrap();
     assert_eq!(queues.status.code(), Some(0), "{err}");
     let url = format!("sqlite://{data}/taskq/taskq.db");
     let told = format!("no broker is named, taking {url} ");
     assert_eq!(err.matches(&told).count(), 1, "{err}");
-    assert!(folder.path().join("taskq/taskq.db").exists());
     // What needs no broker takes none.
     let version = said(&["--version"], data);
     assert!(version.stderr.is_empty());

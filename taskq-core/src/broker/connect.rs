@@ -54,6 +54,28 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
     }
 }
 
+/// The same, but a file that is not there is not made: for who looks at what others have put there.
+///
+/// A look at a wrong path would make an empty broker there, and who finds it takes it for the one that is meant.
+///
+/// # Errors
+/// Those of [`connect`], and [`ErrorKind::Unreachable`] for a file that is not there.
+///
+/// # Example
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let error = taskq_core::broker::connect_existing("sqlite:///no/such/taskq.db").await.unwrap_err();
+/// assert!(error.to_string().contains("/no/such/taskq.db"));
+/// # }
+/// ```
+pub async fn connect_existing(url: &str) -> Result<Arc<dyn Backend>, Error> {
+    #[cfg(feature = "sqlite")]
+    if let Some(rest) = url.strip_prefix("sqlite:") {
+        super::sqlite::SqliteBroker::check_it_is_there(rest)?;
+    }
+    connect(url).await
+}
+
 fn memory(rest: &str) -> Result<Arc<dyn Backend>, Error> {
     let name = rest.strip_prefix("//");
     let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
@@ -148,6 +170,21 @@ mod tests {
             let error = refusal(url).await;
             assert!(!format!("{error:?}{error}").contains("s3cret"), "{error:?}");
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn who_looks_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("made/taskq.db");
+        let url = format!("sqlite://{}", file.display());
+        let error = connect_existing(&url).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(error.to_string().contains(&*file.to_string_lossy()));
+        assert!(!folder.path().join("made").exists());
+        connect(&url).await.unwrap();
+        connect_existing(&url).await.unwrap();
+        connect_existing("memory://").await.unwrap();
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ pub mod conformance;
 
 pub use crate::revocation::RevokeCause;
 pub use chosen::ChosenBroker;
-pub use connect::connect;
+pub use connect::{connect, connect_existing};
 pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;
 

@@ -48,6 +48,26 @@ impl SqliteBroker {
     }
 }
 
+impl SqliteBroker {
+    /// Whether there is a file for a URL, from behind its `sqlite:`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what is no such URL, [`ErrorKind::Unreachable`] for a file that is not there.
+    pub(in crate::broker) fn check_it_is_there(rest: &str) -> Result<(), Error> {
+        match url::parse(rest)? {
+            Location::File(settings) if !settings.path.exists() => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!(
+                    "there is no broker's file at {}: a worker or a service makes it at its start; is it the file that \
+                     they name?",
+                    settings.path.display()
+                ),
+            )),
+            Location::File(_) | Location::Memory => Ok(()),
+        }
+    }
+}
+
 fn shared(settings: Settings) -> Result<Arc<Link>, Error> {
     let full_sync = settings.full_sync;
     let key = |path: &Path| path.canonicalize().ok().map(|path| (path, full_sync));
