@@ -47,9 +47,11 @@ impl Fetcher {
             let claim = tokio::time::timeout(WAIT + HUNG, self.consumer.claim(max, WAIT));
             tokio::pin!(claim);
             let claimed = tokio::select! {
-                claimed = &mut claim => claimed,
-                // It asked for more than there are slots now; what it took nevertheless the next one answers.
+                biased;
+                // It asked for more than there are slots now; what it took nevertheless the next one answers. Looked at
+                // first: what is sent after the answer to a shrink must not be taken by the claim from before.
                 () = self.serving.slots().fewer() => continue,
+                claimed = &mut claim => claimed,
                 () = self.stopping.cancelled() => {
                     match tokio::time::timeout(LAST_CLAIM, claim).await {
                         Ok(claimed) => claimed,
