@@ -34,6 +34,7 @@ fn a_file_that_may_only_be_read_is_refused() {
     let folder = open_folder();
     let path = folder.path().join("taskq.db");
     drop(opened(&path).unwrap());
+    until_closed(&path);
     permit(&path, 0o444);
     unprivileged(|| {
         let error = refused(&path, "let this user write to the file");
