@@ -109,7 +109,7 @@ async fn within<T>(
     }
 }
 
-/// Where the broker is, without user, password and options.
+/// Where the broker is, without user, password and options; but a namespace is a part of where it is.
 fn address(broker: &str) -> String {
     let Ok(mut url) = Url::parse(broker) else {
         return "the given URL".to_owned();
@@ -118,8 +118,16 @@ fn address(broker: &str) -> String {
     url.set_username("")
         .and_then(|()| url.set_password(None))
         .ok();
+    let options = url.query_pairs().into_owned();
+    let namespace = options
+        .filter(|(name, _)| name == "namespace")
+        .map(|(_, value)| value)
+        .last();
     url.set_query(None);
     url.set_fragment(None);
+    if let Some(namespace) = namespace {
+        url.query_pairs_mut().append_pair("namespace", &namespace);
+    }
     url.to_string()
 }
 
@@ -144,6 +152,14 @@ mod tests {
         assert_eq!(
             address("redis://u:s3cret@h:6379/0?password=s3cret"),
             "redis://h:6379/0"
+        );
+        assert_eq!(
+            address("redis://u:s3cret@h/0?namespace=shop&pass=s3cret#s3cret"),
+            "redis://h/0?namespace=shop"
+        );
+        assert_eq!(
+            address("sqlite:///a%20b/taskq.db?sync=full"),
+            "sqlite:///a%20b/taskq.db"
         );
         assert_eq!(address("memory://"), "memory://");
         assert!(!address("s3cret").contains("s3cret"));

@@ -39,6 +39,8 @@ pub fn default_concurrency() -> usize {
 pub(crate) struct Config {
     pub(crate) source: Source,
     pub(crate) queues: Vec<Served>,
+    /// Somebody said which queues: they are not the default.
+    pub(crate) queues_said: bool,
     pub(crate) order: Order,
     pub(crate) slots: usize,
     /// So many plain functions run at once at most, where that is known.
@@ -104,6 +106,7 @@ impl Draft {
         Ok(Config {
             source,
             queues,
+            queues_said: !(self.queues.is_empty() && self.weights.is_empty()),
             order: self.order,
             slots,
             threads: self.threads,

@@ -21,6 +21,7 @@ mod thread;
 mod trouble;
 
 mod about;
+mod banner;
 mod book;
 mod conf;
 mod config;

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::about::About;
+use crate::banner::banner;
 use crate::config::{Config, DEFAULT_GRACE, DEFAULT_LEASE, Draft, Source};
 use crate::deadline::{CALL, patiently, within};
 use crate::error::RunError;
@@ -29,7 +30,7 @@ use crate::recycle::Enough;
 use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::responder::pool::Pool;
-use crate::serving::{self, Serving};
+use crate::serving::Serving;
 use crate::shutdown::Shutdown;
 use crate::sweeper::Sweeper;
 use crate::tally::Tally;
@@ -531,34 +532,6 @@ async fn consume(
         );
     }
     died.and(stopped)
-}
-
-fn banner(config: &Config) {
-    let names = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
-    let queues = serving::shown(&config.queues);
-    let order = match config.order {
-        Order::Weighted => "",
-        Order::Strict => ", in this order",
-    };
-    let tasks = names(&mut config.registry.iter().map(|d| d.name.to_owned()));
-    let (node, broker, slots) = (&config.node, config.source.shown(), config.slots);
-    tracing::info!(
-        %node, broker, queues, concurrency = slots, tasks,
-        "{node} is ready: up to {slots} tasks at once from {queues}{order}"
-    );
-    let taken = |queue: &str| config.queues.iter().any(|s| s.queue.as_str() == queue);
-    let elsewhere: Vec<_> = config
-        .registry
-        .iter()
-        .filter(|def| !taken(def.queue))
-        .map(|def| format!("{} ({})", def.name, def.queue))
-        .collect();
-    if !elsewhere.is_empty() {
-        tracing::warn!(
-            "this worker does not take from the queues that these tasks go to: {}; name them with -Q unless another worker does",
-            elsewhere.join(", ")
-        );
-    }
 }
 
 /// A service that nobody told to end has ended.

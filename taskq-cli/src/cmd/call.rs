@@ -8,6 +8,7 @@ use taskq_core::State;
 use tokio::time::Instant;
 
 use super::check::check;
+use super::names::unpublished;
 use super::why::untaken;
 use crate::args::Call;
 use crate::console::{Console, Stream};
@@ -58,10 +59,12 @@ pub(crate) async fn run(
         } else {
             console.print(&format!("{id}\n"));
         }
+        warn_of_stranger(&call, reach, console).await;
         return Ok(Exit::Done);
     }
     // Told before the wait: who interrupts it can still ask for the result.
     console.notice(&format!("sent as {id}, waiting for its end"));
+    warn_of_stranger(&call, reach, console).await;
     let show = if console.is_terminal(Stream::Err) {
         Show::Redrawn(Stream::Err)
     } else {
@@ -108,6 +111,16 @@ pub(crate) async fn run(
         }
         Err(WaitError::Broker(error)) => Err(error.into()),
         Err(other) => Err(Stop::new(Exit::Failed, other.to_string())),
+    }
+}
+
+/// Says so if no worker has published the task: its name may be misspelt. The call is sent whatever comes of the look.
+async fn warn_of_stranger(call: &Call, reach: &Reach, console: &mut Console<'_>) {
+    // `--check` has looked already.
+    if !call.check
+        && let Ok(Some(sentence)) = unpublished(&call.task, reach).await
+    {
+        console.notice(&format!("warning: {sentence}"));
     }
 }
 

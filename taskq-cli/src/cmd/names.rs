@@ -23,6 +23,25 @@ pub(super) async fn stranger(queue: &QueueName, reach: &Reach) -> Result<Option<
     }))
 }
 
+/// What is to be said of a task that no worker has published within 7 days; `None`: one has. That is no error: a worker that
+/// offers it may be started later.
+pub(super) async fn unpublished(task: &str, reach: &Reach) -> Result<Option<String>, Stop> {
+    if reach.read(reach.client.task(task)).await?.is_some() {
+        return Ok(None);
+    }
+    let published = reach.read(reach.client.tasks()).await?;
+    let known: BTreeSet<&str> = published.iter().map(|t| t.name.as_str()).collect();
+    let meant = match nearest(task, &known) {
+        Some(name) => format!("did you mean {name}?"),
+        None if known.is_empty() => "none is published there".to_owned(),
+        None => "`taskq list` shows those that are".to_owned(),
+    };
+    let broker = reach.address();
+    Ok(Some(format!(
+        "no worker of {broker} has published a task {task} within 7 days ({meant}); it is sent all the same"
+    )))
+}
+
 /// `did you mean celery?`, where one of `known` is nearly `word`; else those there are.
 pub(super) fn meant(word: &str, known: &BTreeSet<&str>) -> String {
     match nearest(word, known) {

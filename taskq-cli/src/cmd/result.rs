@@ -36,7 +36,8 @@ pub(crate) async fn run(
         return Err(Stop::new(
             Exit::Failed,
             format!(
-                "{id} has no record{place}: it is unknown, or it has expired (or its task keeps no results)"
+                "{id} has no record{place} at {}: it is unknown, or it has expired (or its task keeps no results)",
+                reach.address()
             ),
         ));
     };

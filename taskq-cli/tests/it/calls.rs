@@ -3,15 +3,28 @@
 use insta::assert_snapshot;
 use serde_json::value::RawValue;
 use taskq_cli::Exit;
+use taskq_core::fleet::PublishedTask;
+use taskq_core::task::TaskDef;
 use taskq_core::{Failure, State};
 
 use crate::stage::Stage;
 
 const ID: &str = "0198c0de-0000-7000-8000-000000000000";
 
+static ADD: TaskDef = TaskDef::new("math.add", &[], |_, _| unreachable!("nobody runs it"));
+static T: TaskDef = TaskDef::new("t", &[], |_, _| unreachable!("nobody runs it"));
+
+/// Where a worker that is gone published the tasks that are called here.
+async fn stage() -> Stage {
+    let stage = Stage::new();
+    let tasks = [PublishedTask::from(&ADD), PublishedTask::from(&T)];
+    stage.publish(&tasks, false).await;
+    stage
+}
+
 #[tokio::test]
 async fn a_call_prints_its_id_and_arrives_as_typed() {
-    let stage = Stage::new();
+    let stage = stage().await;
     let line = [
         "call",
         "math.add",
@@ -34,7 +47,7 @@ async fn a_call_prints_its_id_and_arrives_as_typed() {
 
 #[tokio::test]
 async fn a_call_takes_queue_and_id() {
-    let stage = Stage::new();
+    let stage = stage().await;
     let said = stage
         .run(&["call", "t", "--queue", "geo", "--id", ID, "--json"])
         .await;
@@ -44,7 +57,7 @@ async fn a_call_takes_queue_and_id() {
 
 #[tokio::test]
 async fn a_call_takes_priority_and_expiry() {
-    let stage = Stage::new();
+    let stage = stage().await;
     let line = ["call", "t", "--priority", "7", "--expires", "1h"];
     let said = stage.run(&line).await;
     assert_eq!((said.exit, said.err.as_str()), (Exit::Done, ""));
@@ -60,7 +73,7 @@ async fn a_call_takes_priority_and_expiry() {
 
 #[tokio::test]
 async fn a_call_for_later_is_scheduled() {
-    let stage = Stage::new();
+    let stage = stage().await;
     for (when, at) in [("--countdown", "2m"), ("--eta", "2100-01-01T00:00:00Z")] {
         let said = stage.run(&["call", "t", when, at]).await;
         let said = stage.run(&["result", said.out.trim()]).await;
@@ -71,7 +84,7 @@ async fn a_call_for_later_is_scheduled() {
 
 #[tokio::test]
 async fn an_awaited_call_shows_its_record() {
-    let stage = Stage::new();
+    let stage = stage().await;
     let line = ["call", "math.add", "--id", ID, "--wait"];
     let (said, ()) = tokio::join!(
         stage.run(&line),
@@ -96,7 +109,7 @@ async fn an_awaited_call_shows_its_record() {
 
 #[tokio::test]
 async fn an_awaited_call_that_fails_is_exit_1() {
-    let stage = Stage::new();
+    let stage = stage().await;
     let line = [
         "call",
         "math.add",
@@ -124,7 +137,7 @@ async fn an_awaited_call_that_fails_is_exit_1() {
 
 #[tokio::test]
 async fn a_wait_that_is_over_is_75_and_says_how_to_go_on() {
-    let stage = Stage::new();
+    let stage = stage().await;
     let said = stage
         .run(&[
             "call",
@@ -143,7 +156,7 @@ async fn a_wait_that_is_over_is_75_and_says_how_to_go_on() {
     {"task_id":"0198c0de-0000-7000-8000-000000000000"}
     --- stderr
     taskq: sent as 0198c0de-0000-7000-8000-000000000000, waiting for its end
-    taskq: 0198c0de-0000-7000-8000-000000000000 has not ended within 30ms: it is QUEUED; no worker listens to the queue celery: no worker runs at all; ask again with `taskq result 0198c0de-0000-7000-8000-000000000000`, `taskq why 0198c0de-0000-7000-8000-000000000000` says more
+    taskq: 0198c0de-0000-7000-8000-000000000000 has not ended within 30ms: it is QUEUED; no worker listens to the queue celery of memory://: no worker runs there at all; ask again with `taskq result 0198c0de-0000-7000-8000-000000000000`, `taskq why 0198c0de-0000-7000-8000-000000000000` says more
     "#);
 }
 
@@ -211,4 +224,30 @@ async fn an_argument_named_twice_is_refused_by_name() {
         .await;
     assert_eq!((said.exit, said.out.as_str()), (Exit::Usage, ""), "{said}");
     assert!(said.err.contains("`a` is given twice"), "{said}");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_published_is_sent_with_a_warning() {
+    let stage = stage().await;
+    for (name, meant) in [
+        ("math.ad", "did you mean math.add?"),
+        ("stock.check", "`taskq list` shows those that are"),
+    ] {
+        let said = stage.run(&["call", name, "--id", ID, "--json"]).await;
+        assert_eq!(said.exit, Exit::Done, "{said}");
+        assert_eq!(said.out, format!("{{\"task_id\":\"{ID}\"}}\n"));
+        let warning = format!(
+            "taskq: warning: no worker of memory:// has published a task {name} within 7 days ({meant}); it is sent all the same\n"
+        );
+        assert_eq!(said.err, warning);
+        assert_eq!(stage.claim("celery").await.2.task, name);
+    }
+    // Who waits is told of it at once, too.
+    let line = ["call", "math.ad", "--wait", "--timeout", "30ms"];
+    let said = stage.run(&line).await;
+    assert_eq!(said.exit, Exit::TimedOut, "{said}");
+    assert!(said.err.contains("did you mean math.add?"), "{said}");
+    // Where nobody has published anything there is no name to mean.
+    let said = Stage::new().run(&["call", "math.ad"]).await;
+    assert!(said.err.contains("(none is published there)"), "{said}");
 }

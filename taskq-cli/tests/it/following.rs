@@ -307,7 +307,7 @@ async fn who_waits_for_what_nobody_offers_is_told_soon() {
     let line = ["call", "t", "--id", ID, "--wait", "--json"];
     let typed = Typed::start(&stage, &line, false);
     typed.err.shows(&format!(
-        "taskq: no worker listens to the queue celery: no worker runs at all; it waits on, `taskq why {ID}` says more"
+        "taskq: no worker listens to the queue celery of memory://: no worker runs there at all; it waits on, `taskq why {ID}` says more"
     ))
     .await;
     Run::of_the_next(&stage).await.succeeds().await;

@@ -68,13 +68,13 @@ async fn what_is_not_there_is_exit_1_and_both_reasons() {
     exit 1
     --- stdout
     --- stderr
-    taskq: 0198c0de-0000-7000-8000-00000000ffff has no record: it is unknown, or it has expired (or its task keeps no results)
+    taskq: 0198c0de-0000-7000-8000-00000000ffff has no record at memory://: it is unknown, or it has expired (or its task keeps no results)
     "#);
     assert_snapshot!(stage.run(&["result", ID, "--queue", "elsewhere", "--json"]).await, @r#"
     exit 1
     --- stdout
     --- stderr
-    taskq: 0198c0de-0000-7000-8000-000000000000 has no record in the queue elsewhere: it is unknown, or it has expired (or its task keeps no results)
+    taskq: 0198c0de-0000-7000-8000-000000000000 has no record in the queue elsewhere at memory://: it is unknown, or it has expired (or its task keeps no results)
     "#);
 }
 

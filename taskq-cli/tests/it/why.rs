@@ -32,20 +32,20 @@ async fn nobody_knows_it() {
     assert_snapshot!(why(&stage).await, @r#"
     exit 1
     --- stdout
-    0198c0de-0000-7000-8000-000000000000 is unknown or has expired: there is no queue to look in
+    0198c0de-0000-7000-8000-000000000000 is unknown to memory://, or has expired: there is no queue to look in
     --- stderr
     "#);
     stage.run(&["call", "t", "--queue", "geo"]).await;
     assert_snapshot!(why(&stage).await, @r#"
     exit 1
     --- stdout
-    0198c0de-0000-7000-8000-000000000000 is unknown or has expired: no record, and no message of this id in geo
+    0198c0de-0000-7000-8000-000000000000 is unknown to memory://, or has expired: no record, and no message of this id in geo
     --- stderr
     "#);
     assert_snapshot!(stage.run(&["why", ID, "--json", "--queue", "mail"]).await, @r#"
     exit 1
     --- stdout
-    {"ahead":null,"answer":"unknown","due":null,"id":"0198c0de-0000-7000-8000-000000000000","queue":null,"state":null,"task":null,"why":["0198c0de-0000-7000-8000-000000000000 is unknown or has expired: no record, and no message of this id in mail"]}
+    {"ahead":null,"answer":"unknown","due":null,"id":"0198c0de-0000-7000-8000-000000000000","queue":null,"state":null,"task":null,"why":["0198c0de-0000-7000-8000-000000000000 is unknown to memory://, or has expired: no record, and no message of this id in mail"]}
     --- stderr
     "#);
     assert_eq!(stage.run(&["why", "7"]).await.exit, Exit::Usage);
@@ -57,7 +57,7 @@ async fn no_worker_takes_it() {
     assert_snapshot!(why(&stage).await, @r#"
     exit 0
     --- stdout
-    no worker listens to the queue geo: no worker runs at all
+    no worker listens to the queue geo of memory://: no worker runs there at all
     it is the next to be claimed from the queue geo
     --- stderr
     "#);
@@ -65,7 +65,7 @@ async fn no_worker_takes_it() {
     assert_snapshot!(why(&stage).await, @r#"
     exit 0
     --- stdout
-    no worker listens to the queue geo; these live: w1@bar at mail
+    no worker listens to the queue geo of memory://; these live: w1@bar at mail
     it is the next to be claimed from the queue geo
     --- stderr
     "#);
@@ -73,14 +73,14 @@ async fn no_worker_takes_it() {
     assert_snapshot!(why(&stage).await, @r#"
     exit 0
     --- stdout
-    no live worker at the queue geo offers the task geo.distance (no worker has published it within 7 days): w2@bar will end it as DEAD (unknown task)
+    no live worker at the queue geo of memory:// offers the task geo.distance (no worker has published it within 7 days): w2@bar will end it as DEAD (unknown task)
     it is the next to be claimed from the queue geo
     --- stderr
     "#);
     assert_snapshot!(stage.run(&["why", ID, "--json"]).await, @r#"
     exit 0
     --- stdout
-    {"ahead":0,"answer":"no_task","due":null,"id":"0198c0de-0000-7000-8000-000000000000","queue":"geo","state":"QUEUED","task":"geo.distance","why":["no live worker at the queue geo offers the task geo.distance (no worker has published it within 7 days): w2@bar will end it as DEAD (unknown task)","it is the next to be claimed from the queue geo"]}
+    {"ahead":0,"answer":"no_task","due":null,"id":"0198c0de-0000-7000-8000-000000000000","queue":"geo","state":"QUEUED","task":"geo.distance","why":["no live worker at the queue geo of memory:// offers the task geo.distance (no worker has published it within 7 days): w2@bar will end it as DEAD (unknown task)","it is the next to be claimed from the queue geo"]}
     --- stderr
     "#);
 }

@@ -192,13 +192,16 @@ fn prepare(
     }
     let mut builder = Worker::builder()
         .url(&broker.url)
-        .queues(queues.iter().map(|s| s.queue.as_str()))
         .strict(args.strict)
         .threads(threads(args))
         .grace(args.grace)
         .lease(args.lease)
         .registry(registry)
         .stop(stop);
+    // Without a word about queues the default is the worker's own, and it says which others it leaves out.
+    if !(args.queues.is_empty() && args.exclude_queues.is_empty()) {
+        builder = builder.queues(queues.iter().map(|s| s.queue.as_str()));
+    }
     for served in queues.iter().filter(|s| s.weight != 1) {
         builder = builder.queue_weight(served.queue.as_str(), served.weight);
     }

@@ -277,6 +277,23 @@ fn the_banner_tells_weights_and_the_order() {
 }
 
 #[test]
+fn queues_that_are_left_out_are_a_warning_unless_it_was_said_which_ones() {
+    for (args, level) in [
+        (&[][..], "WARN"),
+        (&["-Q", "celery"], "INFO"),
+        (&["-X", "long"], "INFO"),
+    ] {
+        let line = [&["-b", "memory://elsewhere"], args].concat();
+        let mut worker = Process::start(&line);
+        let said = worker.logs("that this worker does not take from");
+        assert!(said.contains(level), "{args:?}: {said}");
+        assert!(said.contains("long (1 task)"), "{args:?}: {said}");
+        let flag = said.split_once("; -Q celery,").expect("the flag").1;
+        assert!(flag.contains("long"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn a_broker_that_is_away_is_waited_for_and_named_without_its_password() {
     let address = format!("127.0.0.1:{}", private_redis::free_port());
     let url = format!("redis://u:s3cret@{address}/0");

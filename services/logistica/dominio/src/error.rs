@@ -43,6 +43,12 @@ pub enum AlmacenError {
         /// The stock file.
         ruta: PathBuf,
     },
+    /// The file was removed or moved away while it was open.
+    #[error("the stock file {} is gone: put it back, or start the service or a worker again, which makes a new one", ruta.display())]
+    Desaparecido {
+        /// The stock file.
+        ruta: PathBuf,
+    },
     /// The disk refused a read or write, for instance because it is full.
     #[error("the disk failed under the stock file {}: {fuente}; free space or mend it, then try again", ruta.display())]
     Disco {
@@ -132,7 +138,10 @@ impl AlmacenError {
     /// Whether the same call may succeed later with nothing changed in the request.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Ocupado { .. } | Self::Disco { .. })
+        matches!(
+            self,
+            Self::Ocupado { .. } | Self::Desaparecido { .. } | Self::Disco { .. }
+        )
     }
 
     /// Sorts a driver error by what the caller can do about it.

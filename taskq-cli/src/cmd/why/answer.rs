@@ -156,7 +156,7 @@ fn lying(facts: &Facts, lies: &Lies) -> Answer {
             let queue = &lies.queue;
             let words =
                 format!("on its way back to the queue {queue}: the worker that held it was lost");
-            let listens = nobody_listens(&facts.workers, queue);
+            let listens = nobody_listens(&facts.workers, queue, &facts.broker);
             Answer::new("returning", [words].into_iter().chain(listens))
         }
     }
@@ -217,9 +217,10 @@ fn blocks<'a>(
         .map(|at| ("expired", expired(at, facts.now)));
     let paused = facts.depth.paused.as_ref();
     let paused = paused.map(|p| ("paused", words_of_pause(p, queue, facts.now)));
-    let alone = nobody_listens(&facts.workers, queue).map(|words| ("no_worker", words));
+    let alone =
+        nobody_listens(&facts.workers, queue, &facts.broker).map(|words| ("no_worker", words));
     let published = facts.published.is_some();
-    let offers = |task| nobody_offers(&facts.workers, queue, task, published);
+    let offers = |task| nobody_offers(&facts.workers, queue, task, published, &facts.broker);
     let unknown = facts
         .task()
         .and_then(offers)
@@ -234,7 +235,7 @@ fn held(facts: &Facts, lies: &Lies) -> Answer {
     let queue = &lies.queue;
     let started = facts.record.as_ref().filter(|r| r.state == State::Started);
     let by = started.and_then(|r| r.worker.as_deref());
-    if let Some(listens) = nobody_listens(&facts.workers, queue) {
+    if let Some(listens) = nobody_listens(&facts.workers, queue, &facts.broker) {
         let words = format!(
             "claimed from the queue {queue} by a worker that is gone; it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)"
         );

@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) id: Option<TaskId>,
+    /// The broker that was asked, as it may be shown.
+    pub(super) broker: String,
     /// The broker's time, ms.
     pub(super) now: u64,
     pub(super) record: Option<Record>,
@@ -86,6 +88,7 @@ pub(super) async fn gather(
     let client = &reach.client;
     let mut facts = Facts {
         id: Some(id),
+        broker: reach.address().to_owned(),
         workers: reach.read(client.workers()).await?,
         ..Facts::default()
     };

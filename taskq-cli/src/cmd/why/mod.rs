@@ -63,6 +63,7 @@ pub(super) async fn untaken(queue: &QueueName, task: &str, reach: &Reach) -> Opt
     let client = &reach.client;
     let workers = reach.read(client.workers()).await.ok()?;
     let published = reach.read(client.task(task)).await.ok()?.is_some();
-    sentences::nobody_listens(&workers, queue)
-        .or_else(|| sentences::nobody_offers(&workers, queue, task, published))
+    let broker = reach.address();
+    sentences::nobody_listens(&workers, queue, broker)
+        .or_else(|| sentences::nobody_offers(&workers, queue, task, published, broker))
 }

@@ -65,14 +65,18 @@ pub(super) fn paused(paused: &Paused, queue: &QueueName, now: u64) -> String {
     )
 }
 
-/// Of a queue from which none of `workers` takes.
-pub(super) fn nobody_listens(workers: &[WorkerCard], queue: &QueueName) -> Option<String> {
+/// Of a queue from which none of `workers` takes. The broker is named: who has two may have asked the other one.
+pub(super) fn nobody_listens(
+    workers: &[WorkerCard],
+    queue: &QueueName,
+    broker: &str,
+) -> Option<String> {
     if workers.iter().any(|w| w.takes_from(queue)) {
         return None;
     }
     if workers.is_empty() {
         return Some(format!(
-            "no worker listens to the queue {queue}: no worker runs at all"
+            "no worker listens to the queue {queue} of {broker}: no worker runs there at all"
         ));
     }
     let live = workers.iter().map(|w| {
@@ -82,7 +86,7 @@ pub(super) fn nobody_listens(workers: &[WorkerCard], queue: &QueueName) -> Optio
     });
     let live = some(live.collect());
     Some(format!(
-        "no worker listens to the queue {queue}; these live: {live}"
+        "no worker listens to the queue {queue} of {broker}; these live: {live}"
     ))
 }
 
@@ -92,6 +96,7 @@ pub(super) fn nobody_offers(
     queue: &QueueName,
     task: &str,
     was_published: bool,
+    broker: &str,
 ) -> Option<String> {
     let here = || workers.iter().filter(|w| w.takes_from(queue));
     if here().next().is_none() || here().any(|w| w.tasks.iter().any(|t| t == task)) {
@@ -104,7 +109,7 @@ pub(super) fn nobody_offers(
     };
     let nodes = some(here().map(|w| w.node.clone()).collect());
     Some(format!(
-        "no live worker at the queue {queue} offers the task {task} ({known}): {nodes} will end it as DEAD (unknown task)"
+        "no live worker at the queue {queue} of {broker} offers the task {task} ({known}): {nodes} will end it as DEAD (unknown task)"
     ))
 }
 
@@ -183,7 +188,10 @@ pub(super) fn unknown(facts: &Facts) -> Vec<String> {
     } else {
         format!("no record, and no message of this id in {queues}")
     };
-    let mut sentences = vec![format!("{id} is unknown or has expired: {looked}")];
+    let broker = &facts.broker;
+    let mut sentences = vec![format!(
+        "{id} is unknown to {broker}, or has expired: {looked}"
+    )];
     if !facts.partly.is_empty() {
         let partly = some(facts.partly.iter().map(ToString::to_string).collect());
         let most = grouped(MAX_SEARCHED as u64);

@@ -13,6 +13,7 @@ use super::facts::{Facts, Lies, Run};
 const ID: &str = "0198c0de-0000-7000-8000-000000000000";
 /// 2026-01-01T00:00:00Z
 const NOW: u64 = 1_767_225_600_000;
+const BROKER: &str = "redis://h:6379/0";
 
 fn id() -> TaskId {
     ID.parse().unwrap()
@@ -40,6 +41,7 @@ fn worker(node: &str, queues: &[&str], tasks: &[&str]) -> WorkerCard {
 fn lies(place: Place) -> Facts {
     Facts {
         id: Some(id()),
+        broker: BROKER.to_owned(),
         now: NOW,
         looked_in: vec![geo()],
         workers: vec![worker("w1@bar", &["geo"], &["geo.distance"])],
@@ -63,6 +65,7 @@ fn record(state: State) -> Record {
 fn recorded(record: Record) -> Facts {
     Facts {
         id: Some(id()),
+        broker: BROKER.to_owned(),
         now: NOW,
         looked_in: vec![geo()],
         record: Some(record),
@@ -132,7 +135,7 @@ fn a_delay_is_told_with_its_time() {
         "delayed",
         &[
             words,
-            "no worker listens to the queue geo: no worker runs at all",
+            "no worker listens to the queue geo of redis://h:6379/0: no worker runs there at all",
         ],
     );
     let facts = lies(Place::Delayed { due: NOW - 1_000 });
@@ -216,7 +219,7 @@ fn a_queue_without_a_worker_is_told_with_those_there_are() {
         &facts,
         "no_worker",
         &[
-            "no worker listens to the queue geo; these live: w1@bar at celery,mail, w2@bar at mail",
+            "no worker listens to the queue geo of redis://h:6379/0; these live: w1@bar at celery,mail, w2@bar at mail",
             NEXT,
         ],
     );
@@ -230,7 +233,7 @@ fn a_worker_that_stops_listens_to_nothing() {
         &facts,
         "no_worker",
         &[
-            "no worker listens to the queue geo; these live: w1@bar at geo (it stops)",
+            "no worker listens to the queue geo of redis://h:6379/0; these live: w1@bar at geo (it stops)",
             NEXT,
         ],
     );
@@ -253,7 +256,7 @@ fn a_task_that_no_worker_offers_is_told() {
         &facts,
         "no_task",
         &[
-            "no live worker at the queue geo offers the task geo.distance (no worker has published it within 7 days): \
+            "no live worker at the queue geo of redis://h:6379/0 offers the task geo.distance (no worker has published it within 7 days): \
              w1@bar will end it as DEAD (unknown task)",
             NEXT,
         ],
@@ -375,7 +378,7 @@ fn a_claim_that_nobody_speaks_for_is_told_so() {
         "held",
         &[
             "claimed from the queue geo by a worker that is gone; it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)",
-            "no worker listens to the queue geo: no worker runs at all",
+            "no worker listens to the queue geo of redis://h:6379/0: no worker runs there at all",
         ],
     );
     says(
@@ -482,10 +485,11 @@ fn what_is_not_found_is_told_with_how_far_was_looked() {
     );
     let mut facts = Facts {
         id: Some(id()),
+        broker: BROKER.to_owned(),
         looked_in: vec!["celery".parse().unwrap(), geo()],
         ..Facts::default()
     };
-    let words = "0198c0de-0000-7000-8000-000000000000 is unknown or has expired: no record, and no message of this id in \
+    let words = "0198c0de-0000-7000-8000-000000000000 is unknown to redis://h:6379/0, or has expired: no record, and no message of this id in \
                  celery, geo";
     says(&facts, super::answer::UNKNOWN, &[words]);
     facts.partly = vec![geo()];

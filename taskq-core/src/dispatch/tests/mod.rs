@@ -1,6 +1,7 @@
 //! What the dispatcher promises, against a broker that does as it is told.
 
 mod fake;
+mod nobody;
 mod once;
 mod options;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Almacen, Fallo, Interior, esquema};
+use super::{Abierto, Almacen, Fallo, Fichero, Interior, esquema};
 use crate::error::AlmacenError;
 
 /// How long a call waits for other processes' locks.
@@ -25,13 +25,43 @@ impl Almacen {
     pub fn abrir(ruta: impl Into<PathBuf>) -> Result<Self, AlmacenError> {
         let ruta = ruta.into();
         crear_carpeta(&ruta)?;
-        let conexion = conectar(&ruta).map_err(|fallo| fallo.en(&ruta))?;
+        let abierto = Abierto::abrir(&ruta, OpenFlags::SQLITE_OPEN_CREATE);
+        let abierto = abierto.map_err(|fallo| fallo.en(&ruta))?;
         Ok(Self {
             interior: Arc::new(Interior {
                 ruta,
-                conexion: Mutex::new(conexion),
+                abierto: Mutex::new(abierto),
             }),
         })
+    }
+}
+
+impl Abierto {
+    /// Opens the file that took the place of the one that was open; makes none, so that a file that is
+    /// put back is not in the way of a new one.
+    pub(super) fn reabrir(ruta: &Path) -> Result<Self, Fallo> {
+        Self::abrir(ruta, OpenFlags::empty())
+    }
+
+    fn abrir(ruta: &Path, crear: OpenFlags) -> Result<Self, Fallo> {
+        let hasta = Instant::now() + ESPERA;
+        while Instant::now() < hasta {
+            let antes = Fichero::en(ruta).ok();
+            let conexion = match conectar(ruta, crear) {
+                Err(fallo) if crear.is_empty() => {
+                    Fichero::en(ruta)?;
+                    return Err(fallo);
+                }
+                hecho => hecho?,
+            };
+            let fichero = Fichero::en(ruta)?;
+            // Else it is new, or was replaced meanwhile: which of both was opened is not known.
+            if antes == Some(fichero) {
+                return Ok(Self { conexion, fichero });
+            }
+        }
+        let ruta = ruta.to_owned();
+        Err(AlmacenError::Ocupado { ruta }.into())
     }
 }
 
@@ -45,11 +75,9 @@ fn crear_carpeta(ruta: &Path) -> Result<(), AlmacenError> {
     })
 }
 
-fn conectar(ruta: &Path) -> Result<Connection, Fallo> {
+fn conectar(ruta: &Path, crear: OpenFlags) -> Result<Connection, Fallo> {
     // Not SQLITE_OPEN_URI, which would give a path that starts with `file:` another meaning.
-    let modo = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let modo = OpenFlags::SQLITE_OPEN_READ_WRITE | crear | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conexion = Connection::open_with_flags(ruta, modo)?;
     conexion.busy_timeout(ESPERA)?;
     // Before anything is written: a foreign or newer file stays as it is.

@@ -2,6 +2,7 @@
 
 mod abrir;
 mod esquema;
+mod fichero;
 mod informe;
 mod inventario;
 mod reporte;
@@ -18,10 +19,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::AlmacenError;
+use fichero::Fichero;
 
 /// The stock, in a file that several processes share.
 ///
-/// Clones share one connection; its calls block, and wait up to 5 s for other writers.
+/// Clones share one connection; its calls block, and wait up to 5 s for other writers. What lies at
+/// the path counts: a file that takes the place of this one is used from the next call on, and while
+/// none is there calls fail with [`AlmacenError::Desaparecido`].
 #[derive(Clone)]
 pub struct Almacen {
     interior: Arc<Interior>,
@@ -29,7 +33,13 @@ pub struct Almacen {
 
 struct Interior {
     ruta: PathBuf,
-    conexion: Mutex<Connection>,
+    abierto: Mutex<Abierto>,
+}
+
+/// An open connection, and which file it is to: a path may get another one meanwhile.
+struct Abierto {
+    conexion: Connection,
+    fichero: Fichero,
 }
 
 impl Almacen {
@@ -62,13 +72,17 @@ impl Almacen {
         trabajo: impl FnOnce(&Transaction<'_>) -> Result<T, Fallo>,
     ) -> Result<T, AlmacenError> {
         // A panic under the lock has rolled its transaction back, so the connection is sound.
-        let mut conexion = self
+        let mut abierto = self
             .interior
-            .conexion
+            .abierto
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let hecho = (|| {
-            let tx = conexion.transaction_with_behavior(modo)?;
+            // A booking in a file that nobody finds any more would be lost.
+            if Fichero::en(&self.interior.ruta)? != abierto.fichero {
+                *abierto = Abierto::reabrir(&self.interior.ruta)?;
+            }
+            let tx = abierto.conexion.transaction_with_behavior(modo)?;
             let valor = trabajo(&tx)?;
             tx.commit()?;
             Ok(valor)

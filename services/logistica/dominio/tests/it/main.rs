@@ -5,6 +5,7 @@
 mod abrir;
 mod datos;
 mod entrega;
+mod fichero;
 mod reporte;
 mod reservar;
 mod validar;
