@@ -14,6 +14,7 @@ mod open;
 mod opened;
 mod place;
 mod records;
+mod rights;
 mod schema;
 mod shared;
 mod stream;
