@@ -7,6 +7,7 @@
 
 mod bell;
 mod beside;
+mod lifeline;
 mod link;
 mod log;
 mod moves;
@@ -35,6 +36,7 @@ mod consumer;
 mod enqueue;
 mod finish;
 mod give;
+mod gone;
 mod once;
 mod seat;
 mod session;

@@ -93,7 +93,7 @@ async fn in_use(path: &Path) -> (SqliteBroker, std::sync::Arc<dyn crate::broker:
     let consumer = broker.consume(options).await.unwrap();
     send(&broker, 1).await.unwrap();
     let folder = modes(path.parent().unwrap());
-    for ending in ["", "-wal", "-shm", "-bell-of", "-bell-work"] {
+    for ending in ["", "-wal", "-shm", "-bell-of", "-bell-work", "-life-"] {
         let name = format!("taskq.db{ending}");
         let there = folder.iter().any(|(there, _)| there.starts_with(&name));
         assert!(there, "no {name} in {folder:?}");
