@@ -1,9 +1,9 @@
 //! Which broker it runs over.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
+use taskq_core::broker::ChosenBroker;
 use taskq_core::broker::sqlite::SqliteBroker;
 use taskq_examples::Fault;
 
@@ -15,16 +15,8 @@ pub(crate) fn broker(named: Option<String>) -> Result<String, Fault> {
     if let Some(url) = named.filter(|url| !url.is_empty()) {
         return Ok(url);
     }
-    let folder = data_folder(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+    let folder = ChosenBroker::data_folder(|name| std::env::var_os(name));
     made_anew(folder.as_deref())
-}
-
-/// `$XDG_DATA_HOME`, which must be absolute to count, else `~/.local/share`.
-pub(crate) fn data_folder(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let given = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
-    given(xdg)
-        .filter(|path| path.is_absolute())
-        .or_else(|| given(home).map(|home| home.join(".local/share")))
 }
 
 /// The URL of the file, which an earlier run has not left anything in.

@@ -25,6 +25,28 @@ pub enum ErrorKind {
     Unsupported,
 }
 
+impl ErrorKind {
+    /// The exit status of a program that can not go on for an error of this kind: the same for all programs of taskq.
+    ///
+    /// 2: it was started the wrong way, and the same start fails again. 69: the broker was not reached. 1: it was, and
+    /// refuses, or holds what can not be read.
+    ///
+    /// # Example
+    /// ```
+    /// use taskq_core::ErrorKind;
+    /// assert_eq!(ErrorKind::Invalid.exit_status(), 2);
+    /// assert_eq!(ErrorKind::Unreachable.exit_status(), 69);
+    /// ```
+    #[must_use]
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Self::Invalid | Self::Unsupported => 2,
+            Self::Unreachable => 69,
+            Self::Refused | Self::WrongType | Self::Protocol | Self::TooLarge => 1,
+        }
+    }
+}
+
 /// An error of taskq: cheap to clone, never tied to one broker's types.
 ///
 /// # Example

@@ -32,7 +32,7 @@ impl Sweeper {
                         tracing::warn!(
                             returned = swept.returned,
                             dead = swept.dead,
-                            "a worker's lease lapsed: {} messages given back, {} are DEAD",
+                            "a worker is gone: {} messages given back, {} are DEAD",
                             swept.returned,
                             swept.dead
                         );

@@ -4,10 +4,8 @@
 #[expect(dead_code, reason = "only what can be tested by itself is called")]
 mod place;
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 
 use private_redis::RedisServer;
 
@@ -134,18 +132,4 @@ fn a_file_of_its_own_is_made_anew() {
     assert!(in_the_way.contains("can not be taken away"), "{in_the_way}");
     let nowhere = place::made_anew(None).expect_err("no place");
     assert!(nowhere.to_string().contains("HOME"));
-}
-
-#[test]
-fn the_data_folder_is_where_the_user_has_it() {
-    let found = |xdg: &str, home: &str| {
-        place::data_folder(Some(OsString::from(xdg)), Some(OsString::from(home)))
-    };
-    let path = |p: &str| Some(Path::new(p).to_owned());
-    assert_eq!(found("/xdg", "/home/ana"), path("/xdg"));
-    assert_eq!(
-        found("relative", "/home/ana"),
-        path("/home/ana/.local/share")
-    );
-    assert_eq!(found("", ""), None::<PathBuf>);
 }

@@ -34,7 +34,10 @@ async fn main() -> ExitCode {
         Ok(preparada) => preparada,
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::from(MAL_ARRANCADO);
+            let del_broker = error.downcast_ref::<Error>();
+            return del_broker
+                .map_or(MAL_ARRANCADO, |error| error.kind().exit_status())
+                .into();
         }
     };
     match atender(&comunes, preparada).await {

@@ -99,6 +99,26 @@ fn what_is_no_address_is_usage() {
     }
 }
 
+/// As of workers and services, where they can not go on.
+#[test]
+fn a_file_that_is_no_broker_has_the_status_of_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    std::fs::write(&notes, "no database\n".repeat(1_000)).unwrap();
+    let url = |path: &std::path::Path| format!("sqlite://{}", path.display());
+    for (url, status, told) in [
+        (url(&notes), 1, "move it away"),
+        (url(folder.path()), 2, "is a folder"),
+        (url(&folder.path().join("none.db")), 69, "no broker's file"),
+        ("sqlite://localhost/q.db".to_owned(), 2, "has no host"),
+    ] {
+        let said = taskq(&["-b", &url, "queues"]);
+        let err = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(status), "{url}: {err}");
+        assert!(err.contains(told), "{url}: {err}");
+    }
+}
+
 #[test]
 fn the_environment_names_the_broker_and_the_option_beats_it() {
     let (environment, option) = (private_redis::free_port(), private_redis::free_port());

@@ -1,6 +1,7 @@
 //! Which broker a program takes: the one that is named, or a file of the user's own.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::error::Error;
 
@@ -51,20 +52,33 @@ impl ChosenBroker {
             notice: Some(notice),
         })
     }
+
+    /// The user's data folder: `$XDG_DATA_HOME`, or `$HOME/.local/share`. `None`: neither is set to an absolute path.
+    ///
+    /// # Example
+    /// ```
+    /// use taskq_core::broker::ChosenBroker;
+    ///
+    /// let home = |name: &str| (name == "HOME").then(|| "/home/ana".into());
+    /// let folder = ChosenBroker::data_folder(home).ok_or("no folder")?;
+    /// assert_eq!(folder, std::path::Path::new("/home/ana/.local/share"));
+    /// # Ok::<(), &str>(())
+    /// ```
+    #[must_use]
+    pub fn data_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        // One that is not absolute is to be ignored, as the XDG base directory specification says.
+        let absolute = |name| {
+            variable(name)
+                .map(PathBuf::from)
+                .filter(|p| p.is_absolute())
+        };
+        absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))
+    }
 }
 
 #[cfg(feature = "sqlite")]
 fn own_file(variable: impl Fn(&str) -> Option<OsString>) -> Result<String, Error> {
-    use std::path::PathBuf;
-
-    // One that is not absolute is to be ignored, as the XDG base directory specification says.
-    let absolute = |name| {
-        variable(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
-    let folder = absolute("XDG_DATA_HOME")
-        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+    let folder = ChosenBroker::data_folder(variable)
         .ok_or_else(|| {
             Error::invalid(
                 "no broker is named, and there is no folder for one: neither XDG_DATA_HOME nor HOME is set to an \
@@ -105,12 +119,12 @@ mod tests {
                 "sqlite:///home/ana%20mar%C3%ADa/.local/share/taskq/taskq.db",
             ),
             (
-                &[("XDG_DATA_HOME", ""), ("HOME", "/root")],
-                "sqlite:///root/.local/share/taskq/taskq.db",
+                &[("XDG_DATA_HOME", ""), ("HOME", "/home/luz")],
+                "sqlite:///home/luz/.local/share/taskq/taskq.db",
             ),
             (
-                &[("XDG_DATA_HOME", "here"), ("HOME", "/root")],
-                "sqlite:///root/.local/share/taskq/taskq.db",
+                &[("XDG_DATA_HOME", "here"), ("HOME", "/home/luz")],
+                "sqlite:///home/luz/.local/share/taskq/taskq.db",
             ),
         ] {
             let chosen = chosen(variables).unwrap();

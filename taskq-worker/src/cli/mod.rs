@@ -30,7 +30,7 @@ const STOPPED: u8 = 0;
 const NOT_STARTED: u8 = 1;
 /// It was started the wrong way.
 const USAGE: u8 = 2;
-/// A bug of ours, a broker that answers nonsense, or a task that does not end: to be started again.
+/// A bug of ours, or a task that does not end: to be started again.
 const INTERNAL: u8 = 70;
 
 /// Threads of the blocking pool beside those of tasks: name resolution, files.
@@ -45,9 +45,10 @@ const IN_MEMORY: &str = "memory:// is a broker inside this process: what it hold
 
 /// Runs a worker with every task that is linked into this program, as its arguments and environment say.
 ///
-/// Exit status: 0 after a warm stop, 1 when a hook of the start failed, 2 when it was started the wrong way, 70 after an
-/// internal error or when a task that was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a
-/// second SIGTERM or Ctrl-C ended it at once.
+/// Exit status: 0 after a warm stop, 1 when a hook of the start failed or the broker holds what can not be read
+/// ([`ErrorKind::exit_status`](taskq_core::ErrorKind::exit_status)), 2 when it was started the wrong way, 70 after an internal
+/// error or when a task that was cut off did not end within the grace (a supervisor starts it again), 143 or 130 when a second
+/// SIGTERM or Ctrl-C ended it at once.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -122,6 +123,10 @@ pub fn run_with(
             end = worker.run() => match end {
                 Ok(()) => STOPPED,
                 Err(error) if error.is_usage() => refuse(&error),
+                Err(RunError::Broker(error)) => {
+                    eprintln!("error: {error}");
+                    error.kind().exit_status()
+                }
                 Err(error @ RunError::Start(_)) => {
                     eprintln!("error: {error}");
                     NOT_STARTED

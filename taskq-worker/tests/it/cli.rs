@@ -119,3 +119,30 @@ fn flags_that_ask_for_what_is_so_anyway_pass_with_a_notice() {
         assert!(text.contains(notice), "{notice}: {text}");
     }
 }
+
+/// The statuses of the `taskq` command and of services, too: each kind of trouble has one.
+#[test]
+fn a_file_that_is_no_broker_ends_it_with_the_status_of_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    std::fs::write(&notes, "no database\n".repeat(1_000)).unwrap();
+    for (url, status, told) in [
+        (format!("sqlite://{}", notes.display()), 1, "move it away"),
+        (
+            format!("sqlite://{}", folder.path().display()),
+            2,
+            "is a folder",
+        ),
+        ("sqlite://localhost/q.db".to_owned(), 2, "has no host"),
+        (
+            "sqlite::memory::".to_owned(),
+            2,
+            "in memory is sqlite::memory:",
+        ),
+    ] {
+        let output = worker(&["-b", &url]);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{url}: {text}");
+        assert!(text.contains(told), "{url}: {text}");
+    }
+}

@@ -21,8 +21,12 @@ fn logistica(carpeta: &TempDir, argumentos: &[&str]) -> Command {
 
 /// It ends with 2, says why, and never listened.
 fn se_niega(salida: &Output, motivo: &str) {
+    termina(salida, 2, motivo);
+}
+
+fn termina(salida: &Output, estado: i32, motivo: &str) {
     let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(2), "{error}");
+    assert_eq!(salida.status.code(), Some(estado), "{error}");
     assert!(
         error.contains(motivo) && !error.contains("listening"),
         "{error}"
@@ -37,6 +41,7 @@ fn a_broker_it_cannot_use_is_refused() {
         ("memory://casa", "redis://"),
         ("sqlite::memory:", "redis://"),
         ("sqlite:///", "names no file"),
+        ("sqlite://localhost/q.db", "has no host"),
         ("nonsense", "scheme"),
         ("amqp://h", "not built yet"),
     ] {
@@ -44,6 +49,24 @@ fn a_broker_it_cannot_use_is_refused() {
             .output()
             .unwrap();
         se_niega(&salida, motivo);
+    }
+}
+
+/// As the worker and the `taskq` command.
+#[test]
+fn a_file_that_is_no_broker_ends_it_with_the_status_of_its_kind() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let notas = carpeta.path().join("notas.txt");
+    fs::write(&notas, "no database\n".repeat(1_000)).unwrap();
+    for (ruta, estado, motivo) in [
+        (notas.as_path(), 1, "move it away"),
+        (carpeta.path(), 2, "is a folder"),
+    ] {
+        let url = format!("sqlite://{}", ruta.display());
+        let salida = logistica(&carpeta, &["--port", "0", "-b", &url])
+            .output()
+            .unwrap();
+        termina(&salida, estado, motivo);
     }
 }
 

@@ -5,16 +5,48 @@
 //! are, and who opens takes away what is of another. Only what is known to be of another is: a log that came along with
 //! its file is a new one here, and stays.
 
-use std::fs;
-use std::io;
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use super::rights;
 use crate::error::{Error, ErrorKind};
 
-/// Device, number, and when it was made (ns; 0 where that is not told): numbers are given again.
+/// Which file it is. Device, number, and when it was made (ns; 0 where that is not told): numbers are given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id(u64, u64, u64);
+
+impl Id {
+    #[cfg(unix)]
+    pub(super) fn of(there: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let made = there.created().ok();
+        let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+        let ns = since.map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        });
+        Self(there.dev(), there.ino(), ns)
+    }
+
+    /// Files can not be told apart here, and not be replaced while they are open either.
+    #[cfg(not(unix))]
+    pub(super) fn of(_there: &Metadata) -> Self {
+        Self(0, 0, 0)
+    }
+
+    fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|there| Self::of(&there))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(device, number, made) = self;
+        write!(f, "{device} {number} {made}")
+    }
+}
 
 /// What lies at the names of the database, its log and the log's index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +58,7 @@ pub(super) struct Files {
 
 impl Files {
     fn written(self) -> String {
-        let line = |id: Option<Id>| id.map_or("-".into(), |Id(a, b, c)| format!("{a} {b} {c}"));
+        let line = |id: Option<Id>| id.map_or("-".into(), |id| id.to_string());
         [self.database, self.log, self.index].map(line).join("\n")
     }
 }
@@ -56,9 +88,9 @@ impl Beside {
 
     pub(super) fn now(&self) -> Files {
         Files {
-            database: id(&self.database),
-            log: id(&self.log),
-            index: id(&self.index),
+            database: Id::at(&self.database),
+            log: Id::at(&self.log),
+            index: Id::at(&self.index),
         }
     }
 
@@ -70,7 +102,7 @@ impl Beside {
     /// Takes away what is of a file that is not at the path any more. Under the lock.
     pub(super) fn settle(&self) -> Result<(), Error> {
         match self.noted() {
-            Some(noted) if noted.database != id(&self.database) => self.take_away(noted),
+            Some(noted) if noted.database != Id::at(&self.database) => self.take_away(noted),
             _ => Ok(()),
         }
     }
@@ -79,7 +111,7 @@ impl Beside {
     /// a log holds is kept, under a name that SQLite does not know: it is all that is left of its transactions if whoever
     /// wrote them is gone. Under the lock.
     pub(super) fn take_away(&self, of: Files) -> Result<(), Error> {
-        if of.log.is_some() && id(&self.log) == of.log {
+        if of.log.is_some() && Id::at(&self.log) == of.log {
             let holds = fs::metadata(&self.log).is_ok_and(|log| log.len() > 0);
             let gone = if holds {
                 fs::rename(&self.log, &self.replaced)
@@ -95,7 +127,7 @@ impl Beside {
                 );
             }
         }
-        if of.index.is_some() && id(&self.index) == of.index {
+        if of.index.is_some() && Id::at(&self.index) == of.index {
             fs::remove_file(&self.index).map_err(|e| stays(&self.index, &e))?;
         }
         Ok(())
@@ -107,7 +139,11 @@ impl Beside {
             return;
         }
         let draft = beside(&self.of, "-new");
-        let noted = fs::write(&draft, files.written()).and_then(|()| fs::rename(&draft, &self.of));
+        // One that was left half written.
+        drop(fs::remove_file(&draft));
+        let noted = rights::create_beside(&draft, &self.database)
+            .and_then(|mut file| file.write_all(files.written().as_bytes()))
+            .and_then(|()| fs::rename(&draft, &self.of));
         if let Err(error) = noted {
             // What stood there may be of another by now.
             drop(fs::remove_file(&self.of));
@@ -157,24 +193,6 @@ fn stays(file: &Path, error: &io::Error) -> Error {
 fn read(line: &str) -> Option<Id> {
     let mut numbers = line.split(' ').map(|n| n.parse().ok());
     Some(Id(numbers.next()??, numbers.next()??, numbers.next()??))
-}
-
-#[cfg(unix)]
-fn id(path: &Path) -> Option<Id> {
-    use std::os::unix::fs::MetadataExt;
-    let there = fs::metadata(path).ok()?;
-    let made = there.created().ok();
-    let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
-    let ns = since.map_or(0, |since| {
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    });
-    Some(Id(there.dev(), there.ino(), ns))
-}
-
-/// Files can not be told apart here, and not be replaced while they are open either.
-#[cfg(not(unix))]
-fn id(path: &Path) -> Option<Id> {
-    path.exists().then_some(Id(0, 0, 0))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::claim::Claimer;
 use super::link::Link;
 use super::seat::Seat;
 use super::session::{self, Key};
-use super::{finish, give, started, sweep};
+use super::{finish, give, gone, started, sweep};
 use crate::broker::{Consumer, ConsumerOptions, Delivery, Finished, Served, Start, Swept, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     /// Has a claim that waits look again: the queues are others, or the stop has begun.
     pub(super) changed: Notify,
     pub(super) retired: Arc<AtomicBool>,
+    /// It counts among those that keep this process' lifeline.
+    joined: AtomicBool,
 }
 
 impl Shared {
@@ -65,12 +67,16 @@ impl Shared {
             return Ok(());
         }
         let (retired, all) = (self.retired.clone(), seats.clone());
+        let lifelines = self.link.lifelines().clone();
         let open = self.link.write(move |tx| {
             if retired.load(Ordering::SeqCst) {
                 return Ok(Vec::new());
             }
-            let open =
-                |seat: &Arc<Seat>| session::open(tx, &seat.queue, &seat.node, seat.lease_ms());
+            let line = lifelines.mark();
+            let open = |seat: &Arc<Seat>| {
+                let (queue, lease) = (&seat.queue, seat.lease_ms());
+                session::open(tx, queue, &seat.node, lease, line.as_deref())
+            };
             all.iter().map(open).collect::<Result<Vec<_>, _>>()
         });
         for (seat, opened) in seats.iter().zip(open.await?) {
@@ -121,6 +127,20 @@ impl Shared {
         Ok(())
     }
 
+    /// All its sessions are over.
+    async fn leave(&self) -> Result<(), Error> {
+        if !self.joined.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let lifelines = self.link.lifelines().clone();
+        // On a thread that may wait for the disk.
+        let leave = self.link.read(move |_| {
+            lifelines.leave();
+            Ok(())
+        });
+        leave.await
+    }
+
     fn at(&self, queue: &QueueName) -> Option<Arc<Seat>> {
         let seats = self.lock();
         seats.iter().find(|seat| seat.queue == *queue).cloned()
@@ -155,6 +175,7 @@ impl SqliteConsumer {
             seats: Mutex::default(),
             changed: Notify::new(),
             retired: Arc::default(),
+            joined: AtomicBool::new(true),
         };
         let mut seats: Vec<Arc<Seat>> = Vec::with_capacity(options.queues.len());
         for served in options.queues {
@@ -162,6 +183,9 @@ impl SqliteConsumer {
                 seats.push(shared.seat(served));
             }
         }
+        // First: the lease of one that is gone is not in force any more.
+        gone::give_back_to_claim(link, &seats).await;
+        link.lifelines().join();
         shared.open(seats.clone()).await?;
         *shared.lock() = seats;
         Ok(Self {
@@ -260,7 +284,8 @@ impl Consumer for SqliteConsumer {
         for seat in &seats {
             give::close(&self.shared.link, seat).await?;
         }
-        self.shared.resign(&seats).await
+        self.shared.resign(&seats).await?;
+        self.shared.leave().await
     }
 
     async fn attach(&self, served: Served) -> Result<(), Error> {

@@ -40,6 +40,12 @@ pub(super) struct Given {
 }
 
 impl Given {
+    /// Counts it with what else was given back.
+    pub(super) fn add_to(&self, all: &mut Swept) {
+        all.returned += self.swept.returned;
+        all.dead += self.swept.dead;
+    }
+
     /// Says which task is DEAD: nobody else does.
     pub(super) fn report(&self, queue: &QueueName) {
         for ended in &self.ended {

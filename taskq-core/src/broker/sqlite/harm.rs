@@ -183,7 +183,7 @@ async fn what_is_due_at_once_moves_in_steps_of_bounded_size() -> Result<(), Erro
 async fn session_numbers_are_given_again_once_they_are_used_up() -> Result<(), Error> {
     let (broker, _bench) = bench().await;
     let open = |tx: &mut Tx<'_>| {
-        let opened = session::open(tx, &QueueName::default(), "n", 1_000)?;
+        let opened = session::open(tx, &QueueName::default(), "n", 1_000, None)?;
         Ok(opened.key.id)
     };
     assert_eq!(broker.link.write(open).await?, 1);
@@ -271,7 +271,8 @@ async fn a_queue_whose_name_does_not_read_is_left_out() -> Result<(), Error> {
 async fn a_lease_that_is_over_is_in_force_no_more() -> Result<(), Error> {
     let (broker, bench) = bench().await;
     let open = async |lease: u64| {
-        let step = move |tx: &mut Tx<'_>| session::open(tx, &QueueName::default(), "n", lease);
+        let step =
+            move |tx: &mut Tx<'_>| session::open(tx, &QueueName::default(), "n", lease, None);
         broker.link.write(step).await
     };
     let first = open(1_000).await?;

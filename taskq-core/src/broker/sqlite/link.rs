@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::bell::Bell;
 use super::beside::Beside;
+use super::lifeline::Lifelines;
 use super::log::Log;
 use super::open::{self, Location};
 use super::opened::Opened;
@@ -44,6 +45,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Link {
     path: Arc<Path>,
     bell: Arc<Bell>,
+    lifelines: Arc<Lifelines>,
     /// `None` on its way: there is something urgent.
     writer: mpsc::Sender<Option<Box<dyn Step>>>,
     urgent: mpsc::Sender<Box<dyn Step>>,
@@ -67,6 +69,10 @@ impl Link {
             }
         });
         let opened = Opened::new(location.clone(), open::writer, &bell)?;
+        let lifelines = Arc::new(match location {
+            Location::Memory => Lifelines::default(),
+            Location::File(_) => Lifelines::beside(&path),
+        });
         let (writer, steps) = mpsc::channel(BACKLOG);
         let (urgent, first) = mpsc::channel(BACKLOG);
         let worker = Writer {
@@ -75,6 +81,7 @@ impl Link {
             bell: bell.clone(),
             revoked: Known::default(),
             log: Log::default(),
+            _lifelines: lifelines.clone(),
         };
         spawn("taskq-sqlite-w", move || worker.run(steps, first))?;
         let reader = match location {
@@ -92,6 +99,7 @@ impl Link {
         Ok(Self {
             path,
             bell,
+            lifelines,
             writer,
             urgent,
             reader,
@@ -104,6 +112,10 @@ impl Link {
 
     pub(super) fn bell(&self) -> &Bell {
         &self.bell
+    }
+
+    pub(super) fn lifelines(&self) -> &Arc<Lifelines> {
+        &self.lifelines
     }
 
     /// Runs `step` in a write transaction; its answer comes once that is committed.
@@ -285,6 +297,8 @@ struct Writer {
     bell: Arc<Bell>,
     revoked: Known,
     log: Log,
+    /// Held until the last step is through: what is under way is not of a process that is gone.
+    _lifelines: Arc<Lifelines>,
 }
 
 impl Writer {

@@ -7,6 +7,7 @@
 
 mod bell;
 mod beside;
+mod lifeline;
 mod link;
 mod log;
 mod moves;
@@ -14,6 +15,7 @@ mod open;
 mod opened;
 mod place;
 mod records;
+mod rights;
 mod schema;
 mod shared;
 mod stream;
@@ -34,6 +36,7 @@ mod consumer;
 mod enqueue;
 mod finish;
 mod give;
+mod gone;
 mod once;
 mod seat;
 mod session;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::log::LONG;
+use super::rights;
 use super::schema::{self, MIGRATIONS};
 use super::trouble::{read_only, trouble};
 use crate::error::{Error, ErrorKind};
@@ -167,7 +168,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     let Some(folder) = path.parent() else {
         return Ok(());
     };
-    std::fs::create_dir_all(folder).map_err(|e| {
+    rights::make_folder(folder).map_err(|e| {
         let text = format!(
             "the folder {} for the broker's file can not be made: {e}; make it, or name another path",
             folder.display()
@@ -182,14 +183,13 @@ fn make_file(path: &Path) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
-        // As SQLite makes its own.
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        // What is sent is nobody else's business. SQLite gives its files beside it the same mode.
+        let mode = Mode::RUSR | Mode::WUSR;
         if mknodat(CWD, path, FileType::RegularFile, mode, 0).is_ok() || path.exists() {
             return Ok(());
         }
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).open(path).map(drop)
+    rights::new_file().open(path).map(drop)
 }
 
 #[cfg(test)]

@@ -27,12 +27,13 @@ pub(super) struct Opened {
     pub(super) lease_ms: u64,
 }
 
-/// Opens a session. The lease in force at a queue is that of the living sessions there; with none, the one asked for.
+/// Opens a session of a process with this `lifeline`. The lease in force at a queue is that of the living sessions there; with none, the one asked for.
 pub(super) fn open(
     tx: &mut Tx<'_>,
     name: &QueueName,
     node: &str,
     lease_ms: u64,
+    lifeline: Option<&str>,
 ) -> Result<Opened, Error> {
     let queue = tx.queue(name)?;
     let sql =
@@ -43,9 +44,9 @@ pub(super) fn open(
     let owner = TaskId::random();
     let (now, lease) = (tx.now_column(), column(lease_ms));
     let id = unused(tx)?;
-    let sql = "INSERT INTO session (id, queue, owner, node, lease_ms, deadline, since) \
-               VALUES (?6, ?1, ?2, ?3, ?4, ?5 + ?4, ?5)";
-    let row = params![queue.0, owner.as_bytes(), node, lease, now, id];
+    let sql = "INSERT INTO session (id, queue, owner, node, lease_ms, deadline, since, lifeline) \
+               VALUES (?6, ?1, ?2, ?3, ?4, ?5 + ?4, ?5, ?7)";
+    let row = params![queue.0, owner.as_bytes(), node, lease, now, id, lifeline];
     tx.run(sql, row)?;
     let key = Key { id, owner };
     Ok(Opened { key, lease_ms })

@@ -5,24 +5,26 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::give::{self, Given, Over};
-use super::janitor;
 use super::link::Link;
 use super::place::QueueId;
 use super::seat::Seat;
 use super::session::{self, Key};
 use super::tx::Tx;
+use super::{gone, janitor};
 use crate::broker::Swept;
 use crate::error::Error;
 
 /// Sweeps the queues of a consumer, where it may. The trouble of one queue holds up neither the others nor the janitor.
 pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Error> {
-    let (mut all, mut came_to) = (Swept::default(), Ok(()));
+    let mut all = Swept::default();
+    let mut came_to = gone::give_back(link, seats, &mut all).await;
     for seat in seats {
         let swept = sweep_queue(link, seat, &mut all).await;
         came_to = came_to.and(swept);
     }
     let tidied = janitor::round(link).await;
-    came_to.and(tidied).map(|()| all)
+    let cleared = gone::clear(link).await;
+    came_to.and(tidied).and(cleared).map(|()| all)
 }
 
 async fn sweep_queue(link: &Link, seat: &Arc<Seat>, all: &mut Swept) -> Result<(), Error> {
@@ -36,8 +38,7 @@ async fn sweep_queue(link: &Link, seat: &Arc<Seat>, all: &mut Swept) -> Result<(
             return Ok(());
         };
         given.report(&seat.queue);
-        all.returned += given.swept.returned;
-        all.dead += given.swept.dead;
+        given.add_to(all);
     }
 }
 
@@ -50,6 +51,16 @@ pub(super) fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Optio
     let Some(over) = past(tx, queue, ours)? else {
         return Ok(None);
     };
+    end(tx, seat, queue, over).map(Some)
+}
+
+/// Gives back a part of what a session held that is over, and ends it if that was all.
+pub(super) fn end(
+    tx: &mut Tx<'_>,
+    seat: &Seat,
+    queue: QueueId,
+    over: Over,
+) -> Result<Given, Error> {
     let given = give::give(tx, queue, &seat.queue, over, &seat.node)?;
     if given.more {
         // Its worker may come back before the rest is given back.
@@ -57,7 +68,7 @@ pub(super) fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Optio
     } else {
         session::end(tx, over.id)?;
     }
-    Ok(Some(given))
+    Ok(given)
 }
 
 /// The session that is past its lease for the longest time.

@@ -28,12 +28,35 @@ pub(super) fn parse(rest: &str) -> Result<Location, Error> {
             Some(_) => Err(malformed("what lies in memory has no options")),
         };
     }
+    if is_memory(place) {
+        let why = "in memory is sqlite::memory:, without slashes and with one colon on either side";
+        return Err(malformed(why));
+    }
     let Some(path) = place.strip_prefix("//") else {
-        return Err(malformed("behind `sqlite:` come two slashes and a path"));
+        return Err(malformed(
+            "behind `sqlite:` come two slashes and a path; one from the root begins with a slash of its own",
+        ));
     };
     let full_sync = query.map_or(Ok(false), full_sync)?;
     let path = std::path::absolute(path_of(path)?).map_err(malformed)?;
     Ok(Location::File(Settings { path, full_sync }))
+}
+
+/// Whether it is what somebody writes who means a broker in memory. `memory` alone is a file.
+fn is_memory(place: &str) -> bool {
+    let name = place.trim_matches(['/', ':']);
+    name.eq_ignore_ascii_case("memory") && place.contains(':')
+        || place.eq_ignore_ascii_case("memory")
+}
+
+/// Whether a path from the working directory begins with what other URLs have there: a host.
+fn begins_with_host(path: &str) -> bool {
+    let Some((first, _)) = path.split_once('/') else {
+        return false;
+    };
+    first.eq_ignore_ascii_case("localhost")
+        || first.contains(['@', ':'])
+        || first.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn full_sync(query: &str) -> Result<bool, Error> {
@@ -61,11 +84,14 @@ fn path_of(encoded: &str) -> Result<PathBuf, Error> {
     if encoded.is_empty() || encoded.ends_with('/') {
         return Err(malformed("it names no file"));
     }
-    if encoded == ":memory:" {
-        return Err(malformed("in memory is sqlite::memory:, without slashes"));
-    }
     if encoded == "~" || encoded.starts_with("~/") {
         return Err(malformed("`~` means nothing here: write the path in full"));
+    }
+    if begins_with_host(encoded) {
+        return Err(malformed(
+            "a file has no host: a path from the root has three slashes, and a folder of such a name in the working \
+             directory is written sqlite://./name",
+        ));
     }
     if encoded.contains('#') {
         return Err(malformed("a `#` in a path is written %23"));
@@ -138,7 +164,17 @@ mod tests {
     fn a_path_is_absolute_or_from_the_working_directory() {
         let here = std::env::current_dir().unwrap();
         assert_eq!(file("///var/lib/q.db"), ("/var/lib/q.db".into(), false));
-        assert_eq!(file("//q.db"), (here.join("q.db"), false));
+        for rest in ["//q.db", "//./q.db"] {
+            assert_eq!(file(rest), (here.join("q.db"), false), "{rest}");
+        }
+        let folder = here.join("local/q.db");
+        assert_eq!(file("//local/q.db"), (folder, false));
+        // Names, where what other URLs have there is not meant.
+        for name in ["localhost", "memory", "a@b:c"] {
+            assert_eq!(file(&format!("//{name}")), (here.join(name), false));
+        }
+        let host = here.join("localhost/q.db");
+        assert_eq!(file("//./localhost/q.db"), (host, false));
         assert_eq!(file("//a/b%20c.db"), (here.join("a/b c.db"), false));
         assert_eq!(parse(":memory:").unwrap(), Location::Memory);
     }
@@ -159,7 +195,20 @@ mod tests {
             ("//", "names no file"),
             ("///", "names no file"),
             ("///var/lib/", "names no file"),
-            ("//:memory:", "without slashes"),
+            ("//:memory:", "in memory is sqlite::memory:"),
+            ("///:memory:", "in memory is sqlite::memory:"),
+            ("memory:", "in memory is sqlite::memory:"),
+            (":memory::", "in memory is sqlite::memory:"),
+            ("::memory:", "in memory is sqlite::memory:"),
+            (":memory", "in memory is sqlite::memory:"),
+            ("memory", "in memory is sqlite::memory:"),
+            ("//memory:", "in memory is sqlite::memory:"),
+            (":MEMORY:", "in memory is sqlite::memory:"),
+            ("//localhost/q.db", "has no host"),
+            ("//LOCALHOST/var/q.db", "has no host"),
+            ("//127.0.0.1/q.db", "has no host"),
+            ("//user:s3cret@host/q.db", "has no host"),
+            ("//host:80/q.db", "has no host"),
             ("//~/q.db", "in full"),
             ("///a#b", "%23"),
             ("///a%", "%25"),
@@ -176,7 +225,9 @@ mod tests {
         ] {
             let error = parse(rest).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{rest}");
-            assert!(error.to_string().contains(why), "{rest}: {error}");
+            let text = error.to_string();
+            assert!(text.contains(why) && !text.contains("s3cret"), "{text}");
+            assert!(text.contains(FORMS), "{text}");
         }
     }
 

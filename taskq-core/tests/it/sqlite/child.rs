@@ -12,10 +12,13 @@ use taskq_core::broker::Consumer;
 use taskq_core::broker::sqlite::SqliteBroker;
 use tokio::time::sleep;
 
-use super::{LEASE, consume, finish, id, send};
+use super::{LEASE, NEVER, consume, consume_for, finish, id, send};
 
 const ROLE: &str = "TASKQ_SQLITE_ROLE";
 const DATABASE: &str = "TASKQ_SQLITE_FILE";
+
+/// A lease that is over long after each test.
+pub(super) const LONG: Duration = Duration::from_secs(3_600);
 
 /// A process that is gone with this value, as `kill -9` ends it.
 pub(super) struct Process {
@@ -48,6 +51,20 @@ impl Process {
         // A line that it was killed over is not whole.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().filter_map(|l| l.parse().ok()).collect()
+    }
+
+    /// It stops where it is, as by Ctrl-Z.
+    #[cfg(target_os = "linux")]
+    pub(super) fn stop(&self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, state) = stat.rsplit_once(") ").unwrap();
+        state.starts_with('T')
     }
 
     pub(super) fn kill(&mut self) {
@@ -93,6 +110,19 @@ async fn child() {
                 if finish(&*consumer, &got).await.unwrap() == got.len() {
                     say(got.iter().map(id));
                 }
+            }
+        }
+        "hold" | "hold-and-start" => {
+            let (_broker, consumer) = consume_for(database, LONG).await;
+            if role != "hold" {
+                let mut start = Command::new("sleep");
+                start.arg(NEVER.as_secs().to_string());
+                let quiet = start.stdout(Stdio::null()).stderr(Stdio::null());
+                drop(quiet.spawn().unwrap());
+            }
+            loop {
+                let got = consumer.claim(16, LEASE).await.unwrap();
+                say(got.iter().map(id));
             }
         }
         other => panic!("{other} is no role"),

@@ -2,6 +2,7 @@
 
 mod child;
 mod crowded;
+mod gone;
 mod killed;
 mod put_back;
 mod restored;
@@ -85,11 +86,15 @@ async fn send(broker: &SqliteBroker, n: usize) -> Result<Vec<TaskId>, Error> {
 }
 
 async fn consume(path: &Path) -> (SqliteBroker, Arc<dyn Consumer>) {
+    consume_for(path, LEASE).await
+}
+
+async fn consume_for(path: &Path, lease: Duration) -> (SqliteBroker, Arc<dyn Consumer>) {
     let broker = SqliteBroker::open(path).unwrap();
     let options = ConsumerOptions {
         queues: vec![queue().into()],
         order: Order::default(),
-        lease: LEASE,
+        lease,
         node: "w".into(),
     };
     let consumer = broker.consume(options).await.unwrap();

@@ -1,12 +1,13 @@
 //! One bell file: eight bytes that are never the same twice.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::broker::sqlite::rights;
 use crate::broker::sqlite::trouble::read_only;
 use crate::error::{Error, ErrorKind};
 
@@ -142,7 +143,11 @@ impl Mark {
 
     fn look_after(&self, open: &mut Open) -> bool {
         open.checked = Instant::now();
-        if open.file.as_ref().is_some_and(|f| is_at(f, &self.path)) {
+        if open
+            .file
+            .as_ref()
+            .is_some_and(|f| rights::is_at(f, &self.path))
+        {
             return false;
         }
         open.file = self::open(&self.path, &self.database).ok();
@@ -162,48 +167,13 @@ fn open(path: &Path, database: &Path) -> io::Result<File> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
     }
-    match options.create_new(true).open(path) {
+    match rights::create_beside(path, database) {
         Ok(mut file) => {
             // Full-length from the start: a ring must not need room on a full disk.
             file.write_all(&[0; 8])?;
-            belong(&file, path, &std::fs::metadata(database)?)?;
             Ok(file)
         }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().read(true).write(true).open(path)
-        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => options.open(path),
         failed => failed,
     }
-}
-
-/// Gives a new bell file the permissions and, as far as this user may, the owner of the database.
-#[cfg(unix)]
-fn belong(file: &File, path: &Path, database: &Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    let made = file.metadata()?;
-    if (made.uid(), made.gid()) != (database.uid(), database.gid()) {
-        // Only root may; for others the permissions have to do.
-        drop(chown(path, Some(database.uid()), Some(database.gid())));
-    }
-    file.set_permissions(PermissionsExt::from_mode(database.mode() & 0o666))
-}
-
-#[cfg(not(unix))]
-fn belong(_file: &File, _path: &Path, _database: &Metadata) -> io::Result<()> {
-    Ok(())
-}
-
-/// Whether `path` leads to `file`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let (Ok(open), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else {
-        return false;
-    };
-    (open.dev(), open.ino()) == (there.dev(), there.ino())
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use self::take::{Answer, Ask, Asks};
 use super::bell::Topic;
 use super::consumer::Shared;
+use super::gone;
 use super::link::Link;
 use super::revoked;
 use super::seat::{Seat, Session};
@@ -35,6 +36,8 @@ pub(super) struct Claimer {
     left: VecDeque<Delivery>,
     /// The last claim got all it had room for: there is more, no look is needed.
     more: bool,
+    /// When it was last asked which processes are gone.
+    asked: Instant,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,7 @@ impl Claimer {
             pending: None,
             left: VecDeque::new(),
             more: false,
+            asked: Instant::now(),
         }
     }
 
@@ -64,6 +68,10 @@ impl Claimer {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         let link = &shared.link;
         self.inherit(link).await?;
+        if self.asked.elapsed() >= gone::EVERY && max > 0 {
+            self.asked = Instant::now();
+            gone::give_back_to_claim(link, &shared.seats()).await;
+        }
         loop {
             if max == 0 || shared.retired.load(Ordering::SeqCst) {
                 return Ok(Vec::new());

@@ -65,3 +65,81 @@ fn a_file_in_a_folder_that_may_only_be_read_is_refused() {
     });
     assert!(!new.exists());
 }
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// The modes of what lies in a folder, by name.
+fn modes(folder: &Path) -> Vec<(String, u32)> {
+    let all = fs::read_dir(folder).unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        (name, mode(&entry.path()))
+    });
+    all.collect()
+}
+
+/// A broker that is used: all that it lays beside its file is there.
+async fn in_use(path: &Path) -> (SqliteBroker, std::sync::Arc<dyn crate::broker::Consumer>) {
+    use crate::broker::{Broker, ConsumerOptions, Order};
+    let broker = opened(path).unwrap();
+    let options = ConsumerOptions {
+        queues: vec![QueueName::default().into()],
+        order: Order::default(),
+        lease: Duration::from_secs(60),
+        node: "w".into(),
+    };
+    let consumer = broker.consume(options).await.unwrap();
+    send(&broker, 1).await.unwrap();
+    let folder = modes(path.parent().unwrap());
+    for ending in ["", "-wal", "-shm", "-bell-of", "-bell-work", "-life-"] {
+        let name = format!("taskq.db{ending}");
+        let there = folder.iter().any(|(there, _)| there.starts_with(&name));
+        assert!(there, "no {name} in {folder:?}");
+    }
+    (broker, consumer)
+}
+
+#[tokio::test]
+async fn what_is_made_is_this_users_alone() {
+    let folder = open_folder();
+    let inside = folder.path().join("a/b");
+    let _used = in_use(&inside.join("taskq.db")).await;
+    for (name, mode) in modes(&inside) {
+        assert_eq!(mode, 0o600, "{name}");
+    }
+    assert_eq!(
+        (mode(&inside), mode(&folder.path().join("a"))),
+        (0o700, 0o700)
+    );
+    // What was there before stays as it was.
+    assert_eq!(mode(folder.path()), 0o777);
+}
+
+#[tokio::test]
+async fn a_file_that_was_made_for_several_users_stays_so_with_all_beside_it() {
+    let folder = open_folder();
+    let path = folder.path().join("taskq.db");
+    fs::write(&path, "").unwrap();
+    permit(&path, 0o666);
+    let (broker, consumer) = in_use(&path).await;
+    for (name, mode) in modes(folder.path()) {
+        assert_eq!(mode, 0o666, "{name}");
+    }
+    // Another user works with it, and knows who lives.
+    let other = async {
+        let (_broker, other) = in_use(&path).await;
+        assert_eq!(
+            other.sweep().await.unwrap(),
+            crate::broker::Swept::default()
+        );
+        other.close().await.unwrap();
+    };
+    unprivileged(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(other);
+    });
+    drop((broker, consumer));
+}

@@ -1,0 +1,186 @@
+//! What is known of a process by its lifeline, and what is not. Several at one file are as several processes.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("q.db"), "").unwrap();
+        Self { folder }
+    }
+
+    fn process(&self) -> Lifelines {
+        let lines = Lifelines::beside(&self.folder.path().join("q.db"));
+        lines.join();
+        lines
+    }
+
+    /// What lies beside the database.
+    fn left(&self) -> Vec<PathBuf> {
+        let all = fs::read_dir(self.folder.path()).unwrap();
+        let paths = all.map(|entry| entry.unwrap().path());
+        paths.filter(|path| !path.ends_with("q.db")).collect()
+    }
+}
+
+#[test]
+fn who_lives_is_not_over_and_who_is_gone_is() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    let (of_a, of_b) = (a.mark().unwrap(), b.mark().unwrap());
+    assert_eq!(a.mark().unwrap(), of_a);
+    assert_ne!(of_a, of_b);
+    for lines in [&a, &b] {
+        assert!(!lines.is_over(&of_a) && !lines.is_over(&of_b));
+    }
+    drop(a);
+    assert!(b.is_over(&of_a) && !b.is_over(&of_b));
+    // And stays so.
+    assert!(b.is_over(&of_a));
+}
+
+#[test]
+fn who_ended_well_leaves_nothing_with_the_last_of_its_consumers() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    a.join();
+    let of_a = a.mark().unwrap();
+    a.leave();
+    assert!(!b.is_over(&of_a));
+    assert_eq!(scene.left().len(), 1);
+    a.leave();
+    assert!(scene.left().is_empty());
+    // What is not there says nothing.
+    assert!(!b.is_over(&of_a));
+    // Whoever comes later has another one.
+    a.join();
+    assert_ne!(a.mark().unwrap(), of_a);
+}
+
+#[test]
+fn what_can_not_be_known_is_not_said() {
+    let scene = Scene::new();
+    let b = scene.process();
+    let of = |other: &dyn Fn(&str, &str) -> String| {
+        let a = scene.process();
+        let mark = a.mark().unwrap();
+        drop(a);
+        assert!(b.is_over(&mark));
+        let (name, id) = mark.split_once(' ').unwrap();
+        b.is_over(&other(name, id))
+    };
+    // Nothing was changed: so the rest is not for another reason.
+    assert!(of(&|name, id| format!("{name} {id}")));
+    let there = |name: &str| scene.folder.path().join(format!("q.db-life-{name}"));
+    // Of another machine, by its name.
+    assert!(!of(&|name, id| {
+        let other = format!(
+            "{}{}",
+            if name.starts_with('0') { 1 } else { 0 },
+            &name[1..]
+        );
+        fs::rename(there(name), there(&other)).unwrap();
+        format!("{other} {id}")
+    }));
+    // A copy that was put in its place: its process may live.
+    assert!(!of(&|name, id| {
+        fs::copy(there(name), there("new")).unwrap();
+        fs::rename(there("new"), there(name)).unwrap();
+        format!("{name} {id}")
+    }));
+    assert!(!of(&|name, id| {
+        fs::remove_file(there(name)).unwrap();
+        format!("{name} {id}")
+    }));
+    for nonsense in ["", " ", "x", "../q.db 1 2 3", "a/b 1"] {
+        assert!(!b.is_over(nonsense), "{nonsense}");
+    }
+    assert!(!Lifelines::default().is_over("x"));
+}
+
+#[test]
+fn one_that_somebody_removed_is_made_anew() {
+    let scene = Scene::new();
+    let a = scene.process();
+    let first = a.mark().unwrap();
+    for left in scene.left() {
+        fs::remove_file(left).unwrap();
+    }
+    let second = a.mark().unwrap();
+    assert_ne!(first, second);
+    let b = scene.process();
+    assert!(!b.is_over(&first) && !b.is_over(&second));
+}
+
+#[test]
+fn only_what_nobody_holds_is_litter() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    let (of_a, of_b) = (a.mark().unwrap(), b.mark().unwrap());
+    assert!(b.loose().is_empty());
+    drop(a);
+    fs::write(scene.folder.path().join("q.db-life-other"), "").unwrap();
+    let loose = b.loose();
+    let marks: Vec<&str> = loose.iter().map(|line| &*line.mark).collect();
+    assert_eq!(marks, [&of_a]);
+    // Whoever has taken it meanwhile keeps it.
+    let taken = File::open(&loose[0].path).unwrap();
+    taken.lock().unwrap();
+    loose[0].clear();
+    assert!(loose[0].path.exists());
+    drop(taken);
+    loose[0].clear();
+    assert!(!loose[0].path.exists());
+    assert!(!b.is_over(&of_a) && !b.is_over(&of_b));
+    assert_eq!(scene.left().len(), 2);
+}
+
+/// Of several that make theirs while another takes away what nobody holds, none is without its own.
+#[test]
+fn what_is_being_made_is_not_lost_as_litter() {
+    let scene = Scene::new();
+    let sweeper = scene.process();
+    std::thread::scope(|scope| {
+        let made: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let lines = scene.process();
+                        let mark = lines.mark().unwrap();
+                        let (name, _) = mark.split_once(' ').unwrap();
+                        let path = scene.folder.path().join(format!("q.db-life-{name}"));
+                        assert!(path.exists());
+                    }
+                })
+            })
+            .collect();
+        while made.iter().any(|thread| !thread.is_finished()) {
+            for loose in sweeper.loose() {
+                loose.clear();
+            }
+        }
+    });
+}
+
+/// Others see it as they see the database: who may use that can know.
+#[test]
+fn it_has_the_rights_of_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+    for mode in [0o600, 0o660, 0o640] {
+        let scene = Scene::new();
+        let rights = PermissionsExt::from_mode(mode);
+        fs::set_permissions(scene.folder.path().join("q.db"), rights).unwrap();
+        let a = scene.process();
+        a.mark().unwrap();
+        let made = fs::metadata(&scene.left()[0]).unwrap().permissions();
+        assert_eq!(made.mode() & 0o777, mode);
+    }
+}
