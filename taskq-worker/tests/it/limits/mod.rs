@@ -309,11 +309,11 @@ async fn an_order_counts_for_runs_that_begin_from_then_on() {
 /// The stop of a worker that is stuck has no grace, which drops its announcement half way: it is announced anew.
 #[tokio::test]
 async fn a_worker_that_is_stuck_announces_its_stop() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     faults.deaf_to_retire.store(true, Ordering::SeqCst);
     let gate = Gate::default();
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD_BLOCKING], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD_BLOCKING], |b| {
         b.state(gate.clone()).grace(Duration::ZERO)
     });
     bench.send(limited("held_blocking", None, Some(20))).await;
