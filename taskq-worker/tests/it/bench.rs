@@ -109,7 +109,7 @@ impl Bench {
 }
 
 /// Sends as a client does: with a QUEUED record, unless results are off.
-pub(crate) async fn send(broker: &MemoryBroker, message: Message) -> TaskId {
+pub(crate) async fn send(broker: &(impl Broker + ?Sized), message: Message) -> TaskId {
     let queue = celery();
     let outgoing = Outgoing {
         id: message.id,
