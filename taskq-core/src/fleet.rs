@@ -49,6 +49,28 @@ pub struct WorkerCard {
 }
 
 impl WorkerCard {
+    /// The card of a worker that is none, for test doubles: it takes from no queue and has no task.
+    #[cfg(feature = "doubles")]
+    #[must_use]
+    pub fn double(node: &str) -> Self {
+        Self {
+            id: crate::id::TaskId::random().to_string(),
+            node: node.into(),
+            host: "bar".into(),
+            pid_space: String::new(),
+            pid: 7,
+            queues: Vec::new(),
+            slots: 1,
+            tasks: Vec::new(),
+            started: 0,
+            lease_ms: usual_lease(),
+            version: "0".into(),
+            active: 0,
+            processed: 0,
+            stopping: false,
+        }
+    }
+
     /// Whether it claims from `queue`: one that has begun to stop takes from none.
     #[must_use]
     pub fn takes_from(&self, queue: &QueueName) -> bool {

@@ -545,4 +545,4 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -202,11 +202,11 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
-    use taskq_core::broker::memory::MemoryBroker;
-    use taskq_core::broker::{Broker, ConsumerOptions, End, Order, RevokeCause};
+    use taskq_core::broker::{End, RevokeCause};
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
+    use crate::book::tests::consumer_of;
     use crate::ledger::{Held, Settled, Settlement};
     use crate::tally::Tally;
 
@@ -222,20 +222,11 @@ mod tests {
 
     /// A run that has begun, with limits as given.
     async fn scene(limits: TimeLimits, droppable: bool) -> Scene {
-        let (broker, queue) = (MemoryBroker::new(), QueueName::default());
         let message = Message::new("t");
-        let body = message.encode().expect("small");
-        broker.push_raw(&queue, 0, body).expect("room");
-        let options = ConsumerOptions {
-            queues: vec![queue.clone().into()],
-            order: Order::default(),
-            lease: Duration::from_secs(10),
-            node: "w@test".into(),
-        };
-        let consumer = broker.consume(options).await.expect("a consumer");
+        let consumer = consumer_of(std::slice::from_ref(&message)).await;
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
         let ledger = Ledger::new(1, "w@test".into(), Tally::default());
-        let verdicts = ledger.admit(&queue).expect("new");
+        let verdicts = ledger.admit(&QueueName::default()).expect("new");
         let (ledger, slots) = (Arc::new(ledger), Arc::new(Semaphore::new(1)));
         let room = ledger.room().some(1);
         let slot = Arc::clone(&slots).try_acquire_owned();

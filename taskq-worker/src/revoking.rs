@@ -145,11 +145,11 @@ mod tests {
     use std::time::Duration;
 
     use taskq_core::Message;
-    use taskq_core::broker::memory::MemoryBroker;
-    use taskq_core::broker::{Broker, Consumer, ConsumerOptions, Order};
+    use taskq_core::broker::Consumer;
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::book::tests::consumer_of;
     use crate::ledger::Held;
     use crate::limits::TimeLimits;
     use crate::tally::Tally;
@@ -167,16 +167,7 @@ mod tests {
         }
 
         async fn of(message: Message) -> Self {
-            let (broker, queue) = (MemoryBroker::new(), QueueName::default());
-            let body = message.encode().expect("small");
-            broker.push_raw(&queue, 0, body).expect("room");
-            let options = ConsumerOptions {
-                queues: vec![queue.clone().into()],
-                order: Order::default(),
-                lease: Duration::from_secs(10),
-                node: "w@test".into(),
-            };
-            let consumer = broker.consume(options).await.expect("a consumer");
+            let consumer = consumer_of(std::slice::from_ref(&message)).await;
             let ledger = Ledger::new(1, "w@test".into(), Tally::default());
             Self {
                 ledger: Arc::new(ledger),

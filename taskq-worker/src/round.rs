@@ -106,14 +106,13 @@ impl Drop for Round {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use taskq_core::broker::memory::MemoryBroker;
-    use taskq_core::broker::{Broker, ConsumerOptions, Order};
     use taskq_core::event::Attempt;
     use taskq_core::task::Surroundings;
     use taskq_core::{Context, Message};
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
+    use crate::book::tests::consumer_of;
     use crate::ledger::{Held, Settled, Settlement};
     use crate::limits::TimeLimits;
     use crate::tally::Tally;
@@ -128,21 +127,12 @@ mod tests {
 
     /// One run that has begun.
     async fn scene(track_started: bool) -> Scene {
-        let (broker, queue) = (MemoryBroker::new(), QueueName::default());
         let mut message = Message::new("t");
         message.track_started = track_started;
-        let body = message.encode().expect("small");
-        broker.push_raw(&queue, 0, body).expect("room");
-        let options = ConsumerOptions {
-            queues: vec![queue.clone().into()],
-            order: Order::default(),
-            lease: Duration::from_secs(10),
-            node: "w@test".into(),
-        };
-        let consumer = broker.consume(options).await.expect("a consumer");
+        let consumer = consumer_of(std::slice::from_ref(&message)).await;
         let deliveries = consumer.claim(1, Duration::ZERO).await.expect("a claim");
         let ledger = Ledger::new(1, "w@test".into(), Tally::default());
-        let verdicts = ledger.admit(&queue).expect("new");
+        let verdicts = ledger.admit(&QueueName::default()).expect("new");
         let ledger = Arc::new(ledger);
         let room = ledger.room().some(1);
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned();

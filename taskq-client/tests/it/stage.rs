@@ -8,19 +8,15 @@ use async_trait::async_trait;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use taskq_client::{
-    Client, Error, ErrorKind, Failure, PublishedTask, QueueName, Record, Signature, State, TaskId,
-    WorkerCard,
+    Client, Error, ErrorKind, Failure, QueueName, Record, Signature, State, TaskId, WorkerCard,
 };
 use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
 use taskq_core::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
-    Delivery, Depth, End, Found, Inspect, Order, Outgoing, Replies, Requests, Results, ServerInfo,
-    Totals, Verdict, Wanted, Watch,
+    Backend, Consumer, ConsumerOptions, Delivery, End, Order, Results, Verdict, Wanted, Watch,
+    Wraps,
 };
-use taskq_core::control::{Reply, Request};
-use taskq_core::event::{EventPage, EventPosition};
-use taskq_core::revocation::{Revocation, Revocations};
+use taskq_core::control::Reply;
 
 pub(crate) const LONG: Duration = Duration::from_secs(3_600);
 
@@ -164,28 +160,20 @@ impl Stage {
     }
 }
 
-/// The card of a worker called `node`.
+/// The card of a worker called `node`, at the default queue.
 pub(crate) fn card(node: &str) -> WorkerCard {
     WorkerCard {
-        id: TaskId::random().to_string(),
-        node: node.into(),
-        host: "bar".into(),
-        pid_space: String::new(),
-        pid: 7,
         queues: vec![QueueName::default()],
-        slots: 1,
-        tasks: Vec::new(),
-        started: 0,
-        lease_ms: 10_000,
-        version: "0".into(),
-        active: 0,
-        processed: 0,
-        stopping: false,
+        ..WorkerCard::double(node)
     }
 }
 
 #[async_trait]
-impl Results for Stage {
+impl Wraps for Stage {
+    fn inner(&self) -> &dyn Backend {
+        &self.memory
+    }
+
     async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
         dark(&self.failing)?;
         self.memory.record(id, queue).await
@@ -203,122 +191,6 @@ impl Results for Stage {
             answered: self.answered.clone(),
         }))
     }
-}
-
-#[async_trait]
-impl Broker for Stage {
-    async fn enqueue(
-        &self,
-        queue: &QueueName,
-        batch: &[Outgoing],
-        deadline: Duration,
-    ) -> Result<Accepted, Error> {
-        self.memory.enqueue(queue, batch, deadline).await
-    }
-
-    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
-        self.memory.consume(options).await
-    }
-
-    async fn register(
-        &self,
-        card: &WorkerCard,
-        tasks: &[PublishedTask],
-        ttl: Duration,
-    ) -> Result<(), Error> {
-        self.memory.register(card, tasks, ttl).await
-    }
-
-    async fn withdraw(&self, worker: &str) -> Result<(), Error> {
-        self.memory.withdraw(worker).await
-    }
-}
-
-#[async_trait]
-impl Inspect for Stage {
-    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        self.memory.workers().await
-    }
-
-    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
-        self.memory.tasks().await
-    }
-
-    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
-        self.memory.task(name).await
-    }
-
-    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        self.memory.queues().await
-    }
-
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
-        self.memory.depth(queue).await
-    }
-
-    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
-        self.memory.delayed(queue, limit).await
-    }
-
-    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
-        self.memory.find(queue, id).await
-    }
-
-    async fn dead(
-        &self,
-        queue: &QueueName,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<DeadMessage>, Error> {
-        self.memory.dead(queue, skip, limit).await
-    }
-
-    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        self.memory.revoked(queue).await
-    }
-
-    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        self.memory.totals(queue).await
-    }
-
-    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        self.memory.events(after, wait).await
-    }
-
-    async fn server(&self) -> Result<ServerInfo, Error> {
-        self.memory.server().await
-    }
-}
-
-#[async_trait]
-impl Control for Stage {
-    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error> {
-        self.memory.ask(request).await
-    }
-
-    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
-        self.memory.listen().await
-    }
-
-    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
-        self.memory.reply(request, reply).await
-    }
-
-    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
-        self.memory.replay(queue, dead).await
-    }
-
-    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
-        self.memory.discard(queue, dead).await
-    }
-
-    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
-        self.memory.revoke(queue, what).await
-    }
-
-    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
-        self.memory.mark_revoked(queue, ids).await
-    }
 
     async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
         let sends = self.at_purge.lock().unwrap().clone();
@@ -326,14 +198,6 @@ impl Control for Stage {
             let calls = (0..n).map(|_| Signature::<i64>::by_name("t").queue(queue.as_str()));
             client.send_many(calls.collect()).await;
         }
-        self.memory.purge(queue, most).await
-    }
-
-    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        self.memory.pause(queue, by, reason).await
-    }
-
-    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.memory.resume(queue).await
+        self.inner().purge(queue, most).await
     }
 }

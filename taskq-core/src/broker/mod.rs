@@ -19,6 +19,8 @@ mod search;
 mod shares;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "doubles")]
+mod wraps;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -28,6 +30,8 @@ pub use chosen::ChosenBroker;
 pub use connect::{connect, connect_existing};
 pub use places::{DeadHandle, DeadMessage, DelayedMessage, Found, Place};
 pub use search::MAX_SEARCHED;
+#[cfg(feature = "doubles")]
+pub use wraps::Wraps;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -6,28 +6,31 @@ use std::time::Duration;
 
 use taskq_core::Message;
 use taskq_core::broker::memory::MemoryBroker;
-use taskq_core::broker::{Broker, ConsumerOptions, Delivery, Order};
+use taskq_core::broker::{Broker, Consumer, ConsumerOptions, Delivery, Order};
 use tokio::sync::Semaphore;
 
 use super::*;
 use crate::limits::TimeLimits;
 
-/// Deliveries with receipts of their own.
-async fn deliveries(n: usize) -> Vec<Delivery> {
-    let broker = MemoryBroker::new();
-    for _ in 0..n {
-        let body = Message::new("t").encode().expect("small");
-        broker
-            .push_raw(&QueueName::default(), 0, body)
-            .expect("room");
+/// A consumer of a queue where these wait, and nothing else.
+pub(crate) async fn consumer_of(messages: &[Message]) -> Arc<dyn Consumer> {
+    let (broker, queue) = (MemoryBroker::new(), QueueName::default());
+    for message in messages {
+        let body = message.encode().expect("small");
+        broker.push_raw(&queue, 0, body).expect("room");
     }
     let options = ConsumerOptions {
-        queues: vec![QueueName::default().into()],
+        queues: vec![queue.into()],
         order: Order::default(),
         lease: Duration::from_secs(10),
         node: "w@test".into(),
     };
-    let consumer = broker.consume(options).await.expect("a consumer");
+    broker.consume(options).await.expect("a consumer")
+}
+
+/// Deliveries with receipts of their own.
+async fn deliveries(n: usize) -> Vec<Delivery> {
+    let consumer = consumer_of(&vec![Message::new("t"); n]).await;
     consumer.claim(n, Duration::ZERO).await.expect("a claim")
 }
 

@@ -3,16 +3,18 @@
 //! Executor, ledger, teller, watchdog and responder are those of every worker. They run on the test's own runtime, so that
 //! one clock counts for all of them; and deliveries are handed to them one by one, so that a test can stop in between.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use taskq_core::broker::{
-    Backend, Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Served, Verdict,
+    Backend, Consumer, ConsumerOptions, Delivery, End, Finished, Requests, Served, Verdict, Wraps,
 };
 use taskq_core::dispatch::Dispatcher;
-use taskq_core::{Message, QueueName, TaskId};
-use tokio::sync::{Semaphore, mpsc};
+use taskq_core::fleet::WorkerCard;
+use taskq_core::{Error, Message, QueueName, TaskId};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -20,6 +22,7 @@ use super::plan::Plan;
 use super::tap::{Tap, lock};
 use crate::executor::Executor;
 use crate::ledger::{Ledger, Settled};
+use crate::registration::Registration;
 use crate::responder::Responder;
 use crate::responder::pool::Pool;
 use crate::supervisor;
@@ -27,6 +30,8 @@ use crate::tally::Tally;
 use crate::teller::Teller;
 use crate::watchdog::Watchdog;
 
+/// Its registration outlasts every test: nobody renews it.
+const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// The most that one claim brings.
 const MOST: usize = 999;
 /// How long a task that sends another waits for the broker.
@@ -38,7 +43,9 @@ pub(super) struct Process {
     executor: Arc<Executor>,
     ledger: Arc<Ledger>,
     plan: Arc<Plan>,
-    served: Mutex<HashSet<QueueName>>,
+    backend: Arc<dyn Backend>,
+    /// How it is registered in the fleet.
+    card: Mutex<WorkerCard>,
     verdicts: tokio::sync::Mutex<HashMap<QueueName, mpsc::Receiver<Settled>>>,
     /// Ended when the process is dropped.
     _services: JoinSet<()>,
@@ -49,7 +56,9 @@ impl Process {
     pub(super) async fn start(plan: &Arc<Plan>, tap: &Arc<Tap>, queues: Vec<Served>) -> Self {
         let backend: Arc<dyn Backend> = Arc::clone(tap) as Arc<dyn Backend>;
         let config = &plan.config;
-        let served = queues.iter().map(|s| s.queue.clone()).collect();
+        let mut card =
+            Registration::new(Arc::clone(&backend), config, Arc::clone(&plan.serving)).card;
+        card.queues = queues.iter().map(|s| s.queue.clone()).collect();
         let options = ConsumerOptions {
             queues,
             order: config.order,
@@ -57,7 +66,7 @@ impl Process {
             lease: config.lease - Duration::from_millis(1),
             node: Arc::clone(&config.node),
         };
-        let consumer = tap.consume(options).await;
+        let consumer = backend.consume(options).await;
         let consumer = consumer.unwrap_or_else(|e| panic!("the test's worker did not start: {e}"));
         let tally = Tally::of(config.registry.iter().map(|def| def.name));
         let ledger = Ledger::new(config.slots, Arc::clone(&config.node), tally);
@@ -73,24 +82,54 @@ impl Process {
             limits: Arc::clone(&plan.limits),
             stopping: config.stop.clone(),
         };
-        Self {
-            _services: services(plan, backend, &consumer, &ledger),
+        let ears = Arc::new(Ears {
+            backend: Arc::clone(&backend),
+            hear: Notify::new(),
+        });
+        let process = Self {
+            _services: services(
+                plan,
+                Arc::clone(&ears) as Arc<dyn Backend>,
+                &consumer,
+                &ledger,
+            ),
             consumer,
             executor: Arc::new(executor),
             ledger,
             plan: Arc::clone(plan),
-            served: Mutex::new(served),
+            backend,
+            card: Mutex::new(card),
             verdicts: tokio::sync::Mutex::default(),
-        }
+        };
+        // Whoever finds it in the fleet gets an answer.
+        ears.hear.notified().await;
+        process.register().await;
+        process
     }
 
     /// Takes from this queue as well.
     pub(super) async fn serve(&self, queue: &QueueName) {
-        if lock(&self.served).insert(queue.clone()) {
-            let attached = self.consumer.attach(queue.clone().into()).await;
-            attached
-                .unwrap_or_else(|e| panic!("the test's worker does not take from {queue}: {e}"));
+        if lock(&self.card).queues.contains(queue) {
+            return;
         }
+        let attached = self.consumer.attach(queue.clone().into()).await;
+        attached.unwrap_or_else(|e| panic!("the test's worker does not take from {queue}: {e}"));
+        lock(&self.card).queues.push(queue.clone());
+        self.register().await;
+    }
+
+    /// Tells the fleet that it is there, and what it takes from.
+    async fn register(&self) {
+        let card = lock(&self.card).clone();
+        let registered = self.backend.register(&card, &[], FOR_GOOD).await;
+        registered.unwrap_or_else(|e| panic!("the test's worker was not registered: {e}"));
+    }
+
+    /// Takes it out of the fleet.
+    pub(super) async fn withdraw(&self) {
+        let id = lock(&self.card).id.clone();
+        let withdrawn = self.backend.withdraw(&id).await;
+        withdrawn.unwrap_or_else(|e| panic!("the test's worker was not withdrawn: {e}"));
     }
 
     /// Claims up to `most` of what is due now.
@@ -187,8 +226,29 @@ impl Process {
 
     /// Ends it in order: nothing that it holds is charged.
     pub(super) async fn close(&self) {
+        self.withdraw().await;
         let closed = self.consumer.close().await;
         closed.unwrap_or_else(|e| panic!("the test's worker did not close: {e}"));
+    }
+}
+
+/// The test's broker as the responder sees it: tells that the responder listens.
+#[derive(Debug)]
+struct Ears {
+    backend: Arc<dyn Backend>,
+    hear: Notify,
+}
+
+#[async_trait]
+impl Wraps for Ears {
+    fn inner(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        let requests = self.backend.listen().await;
+        self.hear.notify_one();
+        requests
     }
 }
 

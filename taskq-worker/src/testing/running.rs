@@ -218,7 +218,11 @@ impl Core {
 
     /// The process is gone, with all it holds; the next one starts.
     async fn crash(&self) -> Ended {
-        drop(lock(&self.process).take());
+        let dead = lock(&self.process).take();
+        if let Some(dead) = dead {
+            // The next one goes by its name: on the same machine it takes the place of a dead one at once.
+            dead.withdraw().await;
+        }
         let over = Instant::now() + self.plan.config.lease;
         lock(&self.crashed).push(over);
         // Who judges the dead has to have lived for as long as their lease.

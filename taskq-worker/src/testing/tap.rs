@@ -1,20 +1,13 @@
 //! The broker as the test's client and worker see it: the memory broker, with an ear at the way in.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use taskq_core::broker::memory::MemoryBroker;
-use taskq_core::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
-    Depth, Found, Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Wanted, Watch,
-};
-use taskq_core::control::{Reply, Request};
-use taskq_core::event::{EventPage, EventPosition};
-use taskq_core::fleet::{PublishedTask, WorkerCard};
-use taskq_core::revocation::{Revocation, Revocations};
-use taskq_core::{Error, ErrorKind, QueueName, Record, TaskId};
+use taskq_core::broker::{Accepted, Backend, Broker, Outgoing, Wraps};
+use taskq_core::{Error, ErrorKind, QueueName};
 
 use super::broker::Core;
 use super::sent::Sent;
@@ -74,7 +67,11 @@ impl Tap {
 }
 
 #[async_trait]
-impl Broker for Tap {
+impl Wraps for Tap {
+    fn inner(&self) -> &dyn Backend {
+        &self.memory
+    }
+
     async fn enqueue(
         &self,
         queue: &QueueName,
@@ -95,133 +92,6 @@ impl Broker for Tap {
             ));
         }
         Ok(accepted)
-    }
-
-    async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
-        self.memory.consume(options).await
-    }
-
-    async fn register(
-        &self,
-        card: &WorkerCard,
-        tasks: &[PublishedTask],
-        ttl: Duration,
-    ) -> Result<(), Error> {
-        self.memory.register(card, tasks, ttl).await
-    }
-
-    async fn withdraw(&self, worker: &str) -> Result<(), Error> {
-        self.memory.withdraw(worker).await
-    }
-}
-
-#[async_trait]
-impl Results for Tap {
-    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
-        self.memory.record(id, queue).await
-    }
-
-    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        self.memory.watch(wanted, within).await
-    }
-}
-
-#[async_trait]
-impl Inspect for Tap {
-    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        self.memory.workers().await
-    }
-
-    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
-        self.memory.tasks().await
-    }
-
-    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
-        self.memory.task(name).await
-    }
-
-    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        self.memory.queues().await
-    }
-
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
-        self.memory.depth(queue).await
-    }
-
-    async fn dead(
-        &self,
-        queue: &QueueName,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<DeadMessage>, Error> {
-        self.memory.dead(queue, skip, limit).await
-    }
-
-    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
-        self.memory.delayed(queue, limit).await
-    }
-
-    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
-        self.memory.find(queue, id).await
-    }
-
-    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        self.memory.revoked(queue).await
-    }
-
-    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        self.memory.totals(queue).await
-    }
-
-    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        self.memory.events(after, wait).await
-    }
-
-    async fn server(&self) -> Result<ServerInfo, Error> {
-        self.memory.server().await
-    }
-}
-
-#[async_trait]
-impl Control for Tap {
-    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error> {
-        self.memory.ask(request).await
-    }
-
-    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
-        self.memory.listen().await
-    }
-
-    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
-        self.memory.reply(request, reply).await
-    }
-
-    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        self.memory.pause(queue, by, reason).await
-    }
-
-    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.memory.resume(queue).await
-    }
-
-    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
-        self.memory.revoke(queue, what).await
-    }
-
-    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
-        self.memory.mark_revoked(queue, ids).await
-    }
-
-    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
-        self.memory.purge(queue, most).await
-    }
-
-    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
-        self.memory.replay(queue, dead).await
-    }
-
-    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
-        self.memory.discard(queue, dead).await
     }
 }
 

@@ -13,6 +13,8 @@ use taskq_worker::{
 };
 use tokio::task::JoinHandle;
 
+use crate::flaky::Flaky;
+
 /// No wait of a test is longer; what takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -34,12 +36,21 @@ impl Bench {
         tasks: &[&'static TaskDef],
         configure: impl FnOnce(Builder) -> Builder,
     ) -> Self {
-        let backend: Arc<dyn Backend> = Arc::new(broker.clone());
-        Self::at(broker, backend, tasks, configure)
+        let backend = Arc::new(broker.clone());
+        Self::over(broker, backend, tasks, configure)
     }
 
-    /// The same, its worker going through `backend`.
+    /// The same, its worker before the faults of `flaky`.
     pub(crate) fn at(
+        flaky: &Flaky,
+        tasks: &[&'static TaskDef],
+        configure: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let backend = Arc::new(flaky.clone());
+        Self::over(flaky.inner.clone(), backend, tasks, configure)
+    }
+
+    fn over(
         broker: MemoryBroker,
         backend: Arc<dyn Backend>,
         tasks: &[&'static TaskDef],
@@ -98,7 +109,7 @@ impl Bench {
 }
 
 /// Sends as a client does: with a QUEUED record, unless results are off.
-pub(crate) async fn send(broker: &MemoryBroker, message: Message) -> TaskId {
+pub(crate) async fn send(broker: &(impl Broker + ?Sized), message: Message) -> TaskId {
     let queue = celery();
     let outgoing = Outgoing {
         id: message.id,

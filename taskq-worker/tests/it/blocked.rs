@@ -34,7 +34,7 @@ static BLOCKS: TaskDef = TaskDef::new("blocks", &[], |context, _| {
 
 #[test]
 fn a_blocked_runtime_keeps_its_leases_and_still_stops() {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
     let (hold, gate, stop) = (Hold::default(), Gate::default(), CancellationToken::new());
     hold.0.store(true, Ordering::SeqCst);

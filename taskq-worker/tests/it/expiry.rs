@@ -16,12 +16,10 @@ use crate::gate::{Gate, HELD, HELD_BLOCKING};
 const HOUR_MS: u64 = 3_600_000;
 
 fn held(gate: &Gate) -> (Bench, Arc<crate::flaky::Faults>) {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = Arc::clone(&flaky.faults);
     faults.deaf_to_starts.store(true, Ordering::SeqCst);
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone())
-    });
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     (bench, faults)
 }
 
@@ -83,10 +81,10 @@ fn at_most_once(task: &str) -> Message {
 async fn an_at_most_once_run_that_the_stop_cuts_off_is_dead() {
     for task in [&HELD, &HELD_BLOCKING] {
         // By its verdict: the close of the sessions fails.
-        let flaky = Flaky::new(MemoryBroker::new());
+        let flaky = Flaky::default();
         flaky.faults.never_closes.store(true, Ordering::SeqCst);
         let gate = Gate::default();
-        let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[task], |b| {
+        let mut bench = Bench::at(&flaky, &[task], |b| {
             b.state(gate.clone()).grace(Duration::from_millis(20))
         });
         let id = bench.send(at_most_once(task.name)).await;
@@ -105,12 +103,10 @@ async fn an_at_most_once_run_that_the_stop_cuts_off_is_dead() {
 #[tokio::test]
 async fn an_at_most_once_message_that_never_began_goes_back() {
     // As if they had crashed before, they run one at a time.
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     flaky.faults.crashes.store(1, Ordering::SeqCst);
     let gate = Gate::default();
-    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone())
-    });
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     bench.send(at_most_once("held")).await;
     let second = bench.send(at_most_once("held")).await;
     until(async || {

@@ -41,11 +41,11 @@ async fn no_more_run_or_are_claimed_than_there_are_slots() {
 #[tokio::test]
 async fn from_64_slots_up_a_claim_takes_at_most_half_of_them() {
     for (slots, most) in [(63, 63), (64, 32), (5_000, 999)] {
-        let flaky = Flaky::new(MemoryBroker::new());
+        let flaky = Flaky::default();
         let faults = Arc::clone(&flaky.faults);
         let gate = Gate::default();
         gate.let_go(100);
-        let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
+        let bench = Bench::at(&flaky, &[&HELD], |b| {
             b.state(gate.clone()).concurrency(slots)
         });
         let id = bench.send(Message::new("held")).await;
@@ -60,7 +60,7 @@ async fn from_64_slots_up_a_claim_takes_at_most_half_of_them() {
 
 #[tokio::test]
 async fn unacknowledged_verdicts_do_not_pile_up() {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
     // Every claim works, no finish is acknowledged: as many as slots and 512 come in, and no more.
     let stuck = Arc::clone(&faults);
@@ -70,9 +70,7 @@ async fn unacknowledged_verdicts_do_not_pile_up() {
         send(&broker, Message::new("held")).await;
     }
     faults.hold_verdicts.store(true, Ordering::SeqCst);
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone()).concurrency(4)
-    });
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()).concurrency(4));
     let in_flight = async || bench.broker.depth(&celery()).await.unwrap().in_flight;
     until(async || (in_flight().await == 4 + 512).then_some(())).await;
     until(async || (gate.begun() == 4 + 512).then_some(())).await;
@@ -84,9 +82,9 @@ async fn unacknowledged_verdicts_do_not_pile_up() {
 
 #[tokio::test]
 async fn the_registry_is_published_before_the_first_claim() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
-    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
+    let bench = Bench::at(&flaky, &[&HELD], |b| b);
     until(async || (faults.claims.load(Ordering::SeqCst) > 0).then_some(())).await;
     assert_eq!(faults.claims_before_published.load(Ordering::SeqCst), 0);
     let published = bench.broker.task("held").await.unwrap().unwrap();
@@ -96,12 +94,12 @@ async fn the_registry_is_published_before_the_first_claim() {
 
 #[tokio::test]
 async fn a_broker_that_was_away_is_found_again() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     faults.down.store(true, Ordering::SeqCst); // away at the start already
     let gate = Gate::default();
     gate.let_go(10);
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b.state(gate.clone()));
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     let id = bench.send(Message::new("held")).await;
     faults.go_down().await;
     faults.come_back();
@@ -116,10 +114,10 @@ async fn a_broker_that_was_away_is_found_again() {
 
 #[tokio::test]
 async fn a_loop_that_panics_ends_the_worker_with_its_name_and_gives_all_back() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     let gate = Gate::default();
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         b.state(gate.clone()).grace(std::time::Duration::ZERO)
     });
     bench.send(Message::new("held")).await;
@@ -136,12 +134,12 @@ async fn a_loop_that_panics_ends_the_worker_with_its_name_and_gives_all_back() {
 
 #[tokio::test]
 async fn verdicts_refused_for_good_end_the_worker_and_nothing_stays_held() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     faults.refuses_verdicts.store(true, Ordering::SeqCst);
     let gate = Gate::default();
     gate.let_go(1);
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b.state(gate.clone()));
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     bench.send(Message::new("held")).await;
     let end = bench.end().await.unwrap_err().to_string();
     assert_eq!(end, "no such verdict");

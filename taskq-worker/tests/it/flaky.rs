@@ -7,15 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
-    Delivery, Depth, Finished, Found, Inspect, Outgoing, Replies, Requests, Results, Served,
-    ServerInfo, Start, Swept, Totals, Verdict, Wanted, Watch,
+    Backend, Broker, Consumer, ConsumerOptions, Control, DelayedMessage, Delivery, Depth, Finished,
+    Inspect, Requests, Served, Start, Swept, Verdict, Wraps,
 };
 use taskq_worker::control::{Reply, Request};
-use taskq_worker::event::{EventPage, EventPosition};
 use taskq_worker::fleet::{PublishedTask, WorkerCard};
-use taskq_worker::revocation::{Revocation, Revocations};
-use taskq_worker::{Error, ErrorKind, QueueName, Record, TaskId};
+use taskq_worker::revocation::Revocations;
+use taskq_worker::{Error, ErrorKind, QueueName};
 
 use crate::bench::until;
 
@@ -81,7 +79,7 @@ pub(crate) struct Faults {
     pub(crate) claims_before_published: AtomicUsize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Flaky {
     pub(crate) inner: MemoryBroker,
     pub(crate) faults: Arc<Faults>,
@@ -144,14 +142,9 @@ impl Faults {
 }
 
 #[async_trait]
-impl Broker for Flaky {
-    async fn enqueue(
-        &self,
-        queue: &QueueName,
-        batch: &[Outgoing],
-        deadline: Duration,
-    ) -> Result<Accepted, Error> {
-        self.inner.enqueue(queue, batch, deadline).await
+impl Wraps for Flaky {
+    fn inner(&self) -> &dyn Backend {
+        &self.inner
     }
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
@@ -181,6 +174,40 @@ impl Broker for Flaky {
     async fn withdraw(&self, worker: &str) -> Result<(), Error> {
         self.faults.reach()?;
         self.inner.withdraw(worker).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
+        self.faults.reach()?;
+        self.inner.workers().await
+    }
+
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
+        if self.faults.hold_depths.load(Ordering::SeqCst) {
+            self.faults.depths_held.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        self.faults.read(queue)?;
+        self.inner.depth(queue).await
+    }
+
+    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
+        self.faults.read(queue)?;
+        self.inner.delayed(queue, limit).await
+    }
+
+    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
+        self.faults.read(queue)?;
+        self.inner.revoked(queue).await
+    }
+
+    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
+        self.faults.reach()?;
+        self.inner.listen().await
+    }
+
+    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
+        self.faults.reach()?;
+        self.inner.reply(request, reply).await
     }
 }
 
@@ -305,125 +332,5 @@ impl Consumer for FlakyConsumer {
             return Ok(());
         }
         self.inner.started(queue, runs).await
-    }
-}
-
-#[async_trait]
-impl Results for Flaky {
-    async fn record(&self, id: TaskId, queue: Option<&QueueName>) -> Result<Option<Record>, Error> {
-        self.inner.record(id, queue).await
-    }
-
-    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        self.inner.watch(wanted, within).await
-    }
-}
-
-#[async_trait]
-impl Inspect for Flaky {
-    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        self.faults.reach()?;
-        self.inner.workers().await
-    }
-
-    async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
-        self.inner.tasks().await
-    }
-
-    async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
-        self.inner.task(name).await
-    }
-
-    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        self.inner.queues().await
-    }
-
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
-        if self.faults.hold_depths.load(Ordering::SeqCst) {
-            self.faults.depths_held.fetch_add(1, Ordering::SeqCst);
-            std::future::pending::<()>().await;
-        }
-        self.faults.read(queue)?;
-        self.inner.depth(queue).await
-    }
-
-    async fn delayed(&self, queue: &QueueName, limit: usize) -> Result<Vec<DelayedMessage>, Error> {
-        self.faults.read(queue)?;
-        self.inner.delayed(queue, limit).await
-    }
-
-    async fn find(&self, queue: &QueueName, id: TaskId) -> Result<Found, Error> {
-        self.inner.find(queue, id).await
-    }
-
-    async fn dead(
-        &self,
-        queue: &QueueName,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<DeadMessage>, Error> {
-        self.inner.dead(queue, skip, limit).await
-    }
-
-    async fn revoked(&self, queue: &QueueName) -> Result<Arc<Revocations>, Error> {
-        self.faults.read(queue)?;
-        self.inner.revoked(queue).await
-    }
-
-    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        self.inner.totals(queue).await
-    }
-
-    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        self.inner.events(after, wait).await
-    }
-
-    async fn server(&self) -> Result<ServerInfo, Error> {
-        self.inner.server().await
-    }
-}
-
-#[async_trait]
-impl Control for Flaky {
-    async fn ask(&self, request: Request) -> Result<Box<dyn Replies>, Error> {
-        self.inner.ask(request).await
-    }
-
-    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
-        self.faults.reach()?;
-        self.inner.listen().await
-    }
-
-    async fn reply(&self, request: &Request, reply: Reply) -> Result<(), Error> {
-        self.faults.reach()?;
-        self.inner.reply(request, reply).await
-    }
-
-    async fn replay(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
-        self.inner.replay(queue, dead).await
-    }
-
-    async fn discard(&self, queue: &QueueName, dead: &[DeadHandle]) -> Result<usize, Error> {
-        self.inner.discard(queue, dead).await
-    }
-
-    async fn revoke(&self, queue: &QueueName, what: &[Revocation]) -> Result<(), Error> {
-        self.inner.revoke(queue, what).await
-    }
-
-    async fn mark_revoked(&self, queue: &QueueName, ids: &[TaskId]) -> Result<Vec<TaskId>, Error> {
-        self.inner.mark_revoked(queue, ids).await
-    }
-
-    async fn purge(&self, queue: &QueueName, most: usize) -> Result<usize, Error> {
-        self.inner.purge(queue, most).await
-    }
-
-    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        self.inner.pause(queue, by, reason).await
-    }
-
-    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.inner.resume(queue).await
     }
 }

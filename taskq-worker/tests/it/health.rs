@@ -272,10 +272,10 @@ async fn a_worker_without_tasks_is_not_ready() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_its_broker_loses_is_counted() {
     let address = free();
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let (broker, faults, gate) = (flaky.inner.clone(), flaky.faults.clone(), Gate::default());
     let held = gate.clone();
-    let mut bench = Bench::at(broker.clone(), Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         b.health_addr(address.to_string())
             .state(held)
             .lease(Duration::from_millis(200))
@@ -337,9 +337,9 @@ async fn what_was_revoked_and_told_counts_for_its_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_can_not_be_read_hides_no_other() {
     let address = free();
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let (broker, faults) = (flaky.inner.clone(), flaky.faults.clone());
-    let mut bench = Bench::at(broker.clone(), Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         b.health_addr(address.to_string())
             .queues(["celery", "geo"])
             .state(Gate::default())
@@ -381,9 +381,9 @@ async fn a_queue_that_can_not_be_read_hides_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_own_loop_is_stuck_does_not_live() {
     let address = free();
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = flaky.faults.clone();
-    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         b.health_addr(address.to_string())
             .lease(Duration::from_secs(1))
     });

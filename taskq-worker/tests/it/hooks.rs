@@ -41,13 +41,13 @@ fn noting(builder: Builder, start: &'static str, stop: &'static str) -> Builder 
 
 #[tokio::test]
 async fn nothing_is_claimed_before_the_start_and_all_is_told_before_the_stop() {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let (broker, faults) = (flaky.inner.clone(), flaky.faults.clone());
     let (notes, gate, go) = (Notes::default(), Gate::default(), Arc::new(Notify::new()));
     let (state, held, wait) = (notes.clone(), gate.clone(), go.clone());
     let finished = Arc::new(AtomicUsize::new(0));
     let (count, seen) = (finished.clone(), faults.clone());
-    let mut bench = Bench::at(broker.clone(), Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         let b = b.state(state).state(held).on_start(move |_| async move {
             wait.notified().await;
             Ok::<_, String>(())

@@ -62,9 +62,7 @@ fn deaf() -> (Flaky, Arc<Faults>) {
 async fn a_run_whose_lease_is_lost_is_dropped_and_its_verdict_with_it() {
     let (flaky, faults) = deaf();
     let gate = Gate::default();
-    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone()).concurrency(1)
-    });
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()).concurrency(1));
     let id = bench.send(Message::new("held")).await;
     gate.runs(1).await;
     faults.deaf_to_beats.store(true, Ordering::SeqCst);
@@ -92,12 +90,9 @@ async fn a_run_whose_lease_is_lost_is_dropped_and_its_verdict_with_it() {
 async fn a_blocking_run_can_not_be_dropped_but_its_verdict_is() {
     let (flaky, faults) = deaf();
     let gate = Gate::default();
-    let mut bench = Bench::at(
-        flaky.inner.clone(),
-        Arc::new(flaky),
-        &[&HELD_BLOCKING],
-        |b| b.state(gate.clone()).concurrency(1),
-    );
+    let mut bench = Bench::at(&flaky, &[&HELD_BLOCKING], |b| {
+        b.state(gate.clone()).concurrency(1)
+    });
     let id = bench.send(Message::new("held_blocking")).await;
     gate.runs(1).await;
     faults.deaf_to_beats.store(true, Ordering::SeqCst);
@@ -119,9 +114,9 @@ async fn a_blocking_run_can_not_be_dropped_but_its_verdict_is() {
 #[tokio::test]
 async fn a_lease_that_changes_changes_the_pace_of_all_that_hangs_on_it() {
     const HOUR_MS: u64 = 3_600_000;
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = Arc::clone(&flaky.faults);
-    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         b.lease(Duration::from_millis(HOUR_MS))
     });
     let counts = || {
@@ -184,12 +179,10 @@ async fn of_those_on_their_last_life_one_runs_at_a_time() {
 #[tokio::test]
 async fn the_executor_too_lets_last_lifers_run_alone() {
     // The broker hands them out side by side, as ordinary messages that crashed twice of three times.
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     flaky.faults.crashes.store(2, Ordering::SeqCst);
     let gate = Gate::default();
-    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone())
-    });
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(bench.send(Message::new("held")).await);

@@ -17,6 +17,7 @@ mod fetching;
 mod health;
 mod hooks;
 mod idle;
+mod kit;
 mod leases;
 mod limits;
 mod middleware;

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use serde_json::json;
-use taskq_worker::broker::Inspect;
 use taskq_worker::retry::{Attempt, Fixed, Never, RetryPolicy};
 use taskq_worker::task::{Param, Running, TaskDef, TaskResult};
 use taskq_worker::{Failure, Message, Outcome, State};
+use tokio::time::Instant;
 
 use crate::bench::{Bench, celery, error_of, json};
+use crate::kit::Kit;
 
 const NUMBERS: &[Param] = &[number("a"), number("b")];
 const SOON: Fixed = Fixed(Duration::from_millis(5));
+const HOUR: Duration = Duration::from_secs(3_600);
+const HOURLY: Fixed = Fixed(HOUR);
 
 const fn number(name: &'static str) -> Param {
     Param {
@@ -61,7 +64,7 @@ static NEVER_WORKS: TaskDef = TaskDef::new("never_works", &[], |context, _| {
     }))
 })
 .max_retries(2)
-.retry(&SOON);
+.retry(&HOURLY);
 
 static NO_RETRY: TaskDef = TaskDef::new("no_retry", &[], |_, _| {
     Ok(later(Outcome::Retry {
@@ -75,7 +78,7 @@ static NO_RETRY: TaskDef = TaskDef::new("no_retry", &[], |_, _| {
 static AFTER: TaskDef = TaskDef::new("after", &[], |context, _| {
     Ok(later(match context.attempt() {
         1 => Outcome::Retry {
-            after: Some(Duration::from_millis(5)),
+            after: Some(HOUR),
             error: Failure::new("Busy", "come back"),
         },
         _ => Outcome::Done(json(json!("back"))),
@@ -111,16 +114,14 @@ static SNOOZE: TaskDef = TaskDef::new("snooze", &[], |context, _| {
     let naps = context.state::<Naps>().unwrap();
     let nap = naps.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     Ok(later(match nap {
-        0 | 1 => Outcome::Snooze(Duration::from_millis(5)),
+        0 | 1 => Outcome::Snooze(HOUR),
         _ => Outcome::Done(json(json!(context.attempt()))),
     }))
 });
 #[derive(Default)]
 struct Naps(std::sync::atomic::AtomicU32);
 
-static LONG_NAP: TaskDef = TaskDef::new("long_nap", &[], |_, _| {
-    Ok(later(Outcome::Snooze(Duration::from_secs(3600))))
-});
+static LONG_NAP: TaskDef = TaskDef::new("long_nap", &[], |_, _| Ok(later(Outcome::Snooze(HOUR))));
 
 static PANICS: TaskDef = TaskDef::new("panics", &[], |context, _| {
     let attempt = context.attempt();
@@ -145,15 +146,14 @@ static LARGE: TaskDef = TaskDef::new("large", &[], |_, _| {
 })
 .retry(&SOON);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_result_is_success_and_its_record_tells_the_run() {
-    let mut bench = Bench::start(&[&ADD]);
+    let kit = Kit::of(&[&ADD]);
     let mut message = Message::new("add");
     message.args = Some(json(json!([2])));
     message.kwargs = Some(json(json!({"b": 9_007_199_254_740_993_i64})));
     message.enqueued_at = Some(1_234);
-    let id = bench.send(message).await;
-    let record = bench.end_of(id).await;
+    let record = kit.end_of(message).await;
     assert_eq!(record.state, State::Success);
     assert_eq!(record.result.unwrap().get(), "9007199254740995");
     assert_eq!((record.attempts, record.crashes), (1, 0));
@@ -162,9 +162,9 @@ async fn a_result_is_success_and_its_record_tells_the_run() {
     let (started, finished) = (record.started.unwrap(), record.finished.unwrap());
     assert!(started > 1_234 && finished >= started);
     assert!(record.error.is_none() && record.due.is_none());
-    bench.stop().await.unwrap();
+    kit.broker.stop().await;
     assert_eq!(
-        bench.broker.depth(&celery()).await.unwrap(),
+        kit.broker.backend().depth(&celery()).await.unwrap(),
         Default::default()
     );
 }
@@ -180,20 +180,18 @@ async fn a_plain_function_runs_on_a_thread_of_the_pool() {
     assert_ne!(Some(result.1.as_str()), std::thread::current().name());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failure_retries_by_policy_and_keeps_unknown_fields() {
-    let bench = Bench::start(&[&THIRD_TIME, &KEEPS]);
-    let record = bench
-        .end_of(bench.send(Message::new("third_time")).await)
-        .await;
+    let kit = Kit::of(&[&THIRD_TIME, &KEEPS]);
+    let record = kit.end_of(Message::new("third_time")).await;
     assert_eq!((record.state, record.attempts), (State::Success, 3));
 
     let body =
         r#"{"id":"0198c0de-0000-7000-8000-000000000001","task":"keeps","tenant":9007199254740993}"#;
-    bench.broker.push_raw(&celery(), 0, body).unwrap();
-    let id = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
-    assert_eq!(bench.end_of(id).await.state, State::Failure);
-    let dead = bench.broker.dead(&celery(), 0, 10).await.unwrap();
+    let message = Message::decode(body.as_bytes()).unwrap();
+    let record = kit.end_of(message).await;
+    assert_eq!((record.state, record.attempts), (State::Failure, 2));
+    let dead = kit.broker.backend().dead(&celery(), 0, 10).await.unwrap();
     let body = String::from_utf8(dead[0].body.to_vec()).unwrap();
     assert!(body.contains(r#""retries":1"#), "{body}");
     assert!(body.contains(r#""tenant":9007199254740993"#), "{body}");
@@ -208,41 +206,38 @@ static KEEPS: TaskDef = TaskDef::new("keeps", &[], |_, _| {
 .max_retries(1)
 .retry(&SOON);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn used_up_retries_are_a_failure_with_the_last_error() {
-    let bench = Bench::start(&[&NEVER_WORKS]);
-    let record = bench
-        .end_of(bench.send(Message::new("never_works")).await)
-        .await;
+    let (kit, began) = (Kit::of(&[&NEVER_WORKS]), Instant::now());
+    let record = kit.end_of(Message::new("never_works")).await;
     assert_eq!((record.state, record.attempts), (State::Failure, 3));
+    assert_eq!(began.elapsed(), 2 * HOUR);
     assert_eq!(error_of(&record), "Flop: attempt 3");
-    let dead = bench.broker.dead(&celery(), 0, 10).await.unwrap();
+    let dead = kit.broker.backend().dead(&celery(), 0, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].state, State::Failure);
     assert_eq!(dead[0].reason, "Flop: attempt 3");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_message_s_number_of_retries_beats_the_task_s() {
-    let bench = Bench::start(&[&NEVER_WORKS]);
+    let kit = Kit::of(&[&NEVER_WORKS]);
     let mut message = Message::new("never_works");
     message.max_retries = Some(0);
-    let record = bench.end_of(bench.send(message).await).await;
+    let record = kit.end_of(message).await;
     assert_eq!((record.state, record.attempts), (State::Failure, 1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_policy_may_give_up_and_the_function_may_choose_the_wait() {
-    let bench = Bench::start(&[&NO_RETRY, &AFTER, &BROKEN_POLICY]);
-    let record = bench
-        .end_of(bench.send(Message::new("no_retry")).await)
-        .await;
+    let kit = Kit::of(&[&NO_RETRY, &AFTER, &BROKEN_POLICY]);
+    let record = kit.end_of(Message::new("no_retry")).await;
     assert_eq!((record.state, record.attempts), (State::Failure, 1));
-    let record = bench.end_of(bench.send(Message::new("after")).await).await;
+    let began = Instant::now();
+    let record = kit.end_of(Message::new("after")).await;
     assert_eq!((record.state, record.attempts), (State::Success, 2));
-    let record = bench
-        .end_of(bench.send(Message::new("broken_policy")).await)
-        .await;
+    assert_eq!(began.elapsed(), HOUR);
+    let record = kit.end_of(Message::new("broken_policy")).await;
     assert_eq!(record.state, State::Failure);
     assert_eq!(
         record.error.unwrap().chain,
@@ -250,97 +245,96 @@ async fn a_policy_may_give_up_and_the_function_may_choose_the_wait() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_retry_under_way_has_a_record_with_its_due_time() {
     static LATER: TaskDef = TaskDef::new("later", &[], |_, _| {
         Ok(later(Outcome::Retry {
-            after: Some(Duration::from_secs(3600)),
+            after: Some(HOUR),
             error: Failure::new("Busy", "in an hour"),
         }))
     });
-    let bench = Bench::start(&[&LATER, &LONG_NAP]);
-    let id = bench.send(Message::new("later")).await;
-    let record = bench.record_when(id, |r| r.state == State::Retry).await;
+    let kit = Kit::of(&[&LATER, &LONG_NAP]);
+    let record = kit.step_of(Message::new("later")).await;
+    assert_eq!(record.state, State::Retry);
     assert_eq!(error_of(&record), "Busy: in an hour");
     assert_eq!(record.attempts, 1);
-    assert!(record.due.unwrap() >= record.started.unwrap() + 3_600_000);
+    assert_eq!(record.due, Some(record.started.unwrap() + 3_600_000));
     assert_eq!(record.finished, None);
 
-    let id = bench.send(Message::new("long_nap")).await;
-    let record = bench.record_when(id, |r| r.state == State::Scheduled).await;
+    let record = kit.step_of(Message::new("long_nap")).await;
+    assert_eq!(record.state, State::Scheduled);
     assert_eq!((record.attempts, record.error), (0, None));
     assert!(record.due.is_some());
-    assert_eq!(bench.broker.depth(&celery()).await.unwrap().delayed, 2);
+    assert_eq!(
+        kit.broker.backend().depth(&celery()).await.unwrap().delayed,
+        2
+    );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_permanent_error_is_a_failure_at_once_and_a_reject_is_dead() {
-    let bench = Bench::start(&[&PERMANENT, &REJECT]);
-    let record = bench
-        .end_of(bench.send(Message::new("permanent")).await)
-        .await;
+    let kit = Kit::of(&[&PERMANENT, &REJECT]);
+    let record = kit.end_of(Message::new("permanent")).await;
     assert_eq!((record.state, record.attempts), (State::Failure, 1));
     assert_eq!(error_of(&record), "Final: never valid");
 
-    let record = bench.end_of(bench.send(Message::new("reject")).await).await;
+    let record = kit.end_of(Message::new("reject")).await;
     assert_eq!((record.state, record.attempts), (State::Dead, 1));
     assert_eq!(error_of(&record), "Rejected: not for me");
-    let dead = bench.broker.dead(&celery(), 0, 1).await.unwrap();
+    let dead = kit.broker.backend().dead(&celery(), 0, 1).await.unwrap();
     assert_eq!(
         (dead[0].state, &*dead[0].reason),
         (State::Dead, "not for me")
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_snooze_costs_no_attempt() {
-    let bench = Bench::with(Default::default(), &[&SNOOZE], |b| b.state(Naps::default()));
-    let record = bench.end_of(bench.send(Message::new("snooze")).await).await;
+    let kit = Kit::with(&[&SNOOZE], |b| b.state(Naps::default()));
+    let began = Instant::now();
+    let record = kit.end_of(Message::new("snooze")).await;
+    assert_eq!(began.elapsed(), 2 * HOUR);
     assert_eq!((record.state, record.attempts), (State::Success, 1));
     assert_eq!(record.result.unwrap().get(), "1");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_that_retries_by_policy() {
-    let mut bench = Bench::start(&[&PANICS, &PANICS_BLOCKING, &PANICS_AT_START, &ADD]);
+    let kit = Kit::of(&[&PANICS, &PANICS_BLOCKING, &PANICS_AT_START, &ADD]);
     for (task, error, attempts) in [
         ("panics", "Panic: attempt 2 went wrong", 2),
         ("panics_blocking", "Panic: on a thread", 1),
         ("panics_at_start", "Panic: before the future", 1),
     ] {
-        let record = bench.end_of(bench.send(Message::new(task)).await).await;
+        let record = kit.end_of(Message::new(task)).await;
         assert_eq!((record.state, record.attempts), (State::Failure, attempts));
         assert_eq!(error_of(&record), error);
     }
     // and the worker goes on
     let mut message = Message::new("add");
     message.args = Some(json(json!([1, 1])));
-    let record = bench.end_of(bench.send(message).await).await;
+    let record = kit.end_of(message).await;
     assert_eq!(record.state, State::Success);
-    bench.stop().await.unwrap();
+    kit.broker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_result_over_the_limit_is_a_failure_without_retry() {
-    let bench = Bench::start(&[&LARGE]);
-    let record = bench.end_of(bench.send(Message::new("large")).await).await;
+    let kit = Kit::of(&[&LARGE]);
+    let record = kit.end_of(Message::new("large")).await;
     assert_eq!((record.state, record.attempts), (State::Failure, 1));
     assert!(record.result.is_none());
     assert!(error_of(&record).starts_with("ResultTooLarge: the result has 1048578 bytes"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_record_is_kept_where_results_are_off() {
-    let mut bench = Bench::start(&[&REJECT]);
+    let kit = Kit::of(&[&REJECT]);
     let mut message = Message::new("reject");
     message.ignore_result = true;
-    let id = bench.send(message).await;
-    crate::bench::until(async || {
-        let dead = bench.broker.depth(&celery()).await.unwrap().dead;
-        (dead == 1).then_some(())
-    })
-    .await;
-    bench.stop().await.unwrap();
-    let record = taskq_worker::broker::Results::record(&bench.broker, id, None).await;
-    assert!(record.unwrap().is_none());
+    let id = kit.send(message).await;
+    assert_eq!(kit.broker.drain_all().await.dead, 1);
+    let depth = kit.broker.backend().depth(&celery()).await.unwrap();
+    assert_eq!((depth.in_flight, depth.dead), (0, 1));
+    assert!(kit.broker.record(id).await.is_none());
 }

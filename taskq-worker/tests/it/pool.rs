@@ -174,9 +174,9 @@ async fn a_weight_has_its_bounds_and_says_nothing_in_strict_order() {
 
 #[tokio::test]
 async fn with_the_broker_away_no_queue_comes_in_addition_and_one_can_be_left() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
-    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
+    let bench = Bench::at(&flaky, &[&HELD], |b| b);
     faults.refuses_queues.store(true, Ordering::SeqCst);
     assert_eq!(
         add(&bench.broker, "geo", 1).await,
@@ -201,9 +201,9 @@ async fn with_the_broker_away_no_queue_comes_in_addition_and_one_can_be_left() {
 /// Orders that change the queues have their turns; one that waits too long for its own does nothing, and says so.
 #[tokio::test]
 async fn an_order_whose_turn_does_not_come_is_refused() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
-    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
+    let bench = Bench::at(&flaky, &[&HELD], |b| b);
     faults.hold_queues.store(true, Ordering::SeqCst);
     let refused = "another order that changes its queues is still under way, nothing was done about celery: ask again";
     let (first, ()) = tokio::join!(add(&bench.broker, "geo", 1), async {
@@ -218,11 +218,9 @@ async fn an_order_whose_turn_does_not_come_is_refused() {
 /// Its consumer had left it before, and the answer to that got lost: it is noted all the same.
 #[tokio::test]
 async fn a_queue_that_was_left_already_is_noted_as_left() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
-    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| {
-        b.queues(["celery", "geo"])
-    });
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.queues(["celery", "geo"]));
     faults.denies_queues.store(true, Ordering::SeqCst);
     let left = "takes nothing more from geo, what it holds of it runs on: it takes from celery";
     assert_eq!(cancel(&bench.broker, "geo").await, ok(left));

@@ -127,17 +127,12 @@ async fn the_start_is_told_once_however_much_progress_follows() {
 
 #[tokio::test]
 async fn much_progress_is_stored_seldom_and_its_last_value_always() {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = std::sync::Arc::clone(&flaky.faults);
     faults.deaf_to_starts.store(true, Ordering::SeqCst);
     let gate = Gate::default();
     let began = Instant::now();
-    let bench = Bench::at(
-        flaky.inner.clone(),
-        std::sync::Arc::new(flaky),
-        &[&RUSHES],
-        |b| b.state(gate.clone()),
-    );
+    let bench = Bench::at(&flaky, &[&RUSHES], |b| b.state(gate.clone()));
     bench.send(Message::new("rushes")).await;
     let last = |starts: &[taskq_worker::broker::Start]| {
         let last = starts.last()?.record.clone()?;

@@ -25,12 +25,10 @@ async fn answer(bench: &Bench, command: Command) -> Value {
 #[tokio::test]
 async fn what_is_claimed_and_not_started_is_reserved() {
     // Of those that are on their last life one runs at a time.
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     flaky.faults.crashes.store(2, Ordering::SeqCst);
     let gate = Gate::default();
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone())
-    });
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     assert_eq!(answer(&bench, Command::Reserved).await, json!([]));
     let mut ids = Vec::new();
     for _ in 0..2 {
@@ -139,14 +137,12 @@ async fn a_report_says_what_a_bug_report_needs() {
 
 #[tokio::test]
 async fn a_question_that_the_broker_does_not_answer_holds_up_no_other_and_ends_in_time() {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = Arc::clone(&flaky.faults);
     faults.hold_depths.store(true, Ordering::SeqCst);
     // So many are asked at a time, and each is given up after a while; the last one is asked too late for an answer.
     let queues = ["a", "b", "c", "d", "e", "f", "g", "h", "late"];
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.queues(queues)
-    });
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.queues(queues));
     answer(&bench, Command::Ping).await;
     let request = Request {
         id: "slow".into(),
@@ -185,11 +181,9 @@ async fn reply(bench: &Bench, command: Command) -> Reply {
 
 #[tokio::test]
 async fn a_queue_that_can_not_be_read_hides_no_other() {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = Arc::clone(&flaky.faults);
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.queues(["geo", "celery"])
-    });
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.queues(["geo", "celery"]));
     let (geo, celery) = ("geo".parse().unwrap(), "celery".parse().unwrap());
     let what = Revocation::Task("other".into());
     bench.broker.revoke(&celery, &[what]).await.unwrap();

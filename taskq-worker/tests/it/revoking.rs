@@ -94,12 +94,10 @@ async fn what_was_revoked_never_begins() {
 #[tokio::test]
 async fn what_is_held_and_has_not_begun_never_does() {
     // As if they had crashed before, they run one at a time.
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     flaky.faults.crashes.store(2, Ordering::SeqCst);
     let gate = Gate::default();
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone())
-    });
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     let ids = [
         bench.send(Message::new("held")).await,
         bench.send(Message::new("held")).await,
@@ -209,10 +207,10 @@ fn what_is_revoked_before_its_thread_is_free_ends_at_once_and_does_not_run() {
 /// A claim is under way when it is revoked: what the claim brings would be DEAD, whatever its task is, and nobody wants it.
 #[tokio::test]
 async fn what_can_not_run_and_is_revoked_while_it_is_claimed_is_not_dead() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     faults.hold_claims.store(true, Ordering::SeqCst);
-    let bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| b);
+    let bench = Bench::at(&flaky, &[&HELD], |b| b);
     let [revoked, other] = [
         bench.send(Message::new("nobodys")).await,
         bench.send(Message::new("nobodys")).await,

@@ -14,12 +14,10 @@ use crate::gate::{Gate, HELD, HELD_BLOCKING};
 
 #[tokio::test]
 async fn what_runs_may_finish_and_what_waits_stays() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     let gate = Gate::default();
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone()).concurrency(2)
-    });
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()).concurrency(2));
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(bench.send(Message::new("held")).await);
@@ -87,15 +85,12 @@ async fn what_does_not_finish_in_time_is_dropped_and_goes_back_uncharged() {
 #[tokio::test]
 async fn a_blocking_function_that_does_not_end_goes_back_as_well() {
     // By its verdict: the close of the sessions, which would do it too, fails.
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     flaky.faults.never_closes.store(true, Ordering::SeqCst);
     let gate = Gate::default();
-    let mut bench = Bench::at(
-        flaky.inner.clone(),
-        Arc::new(flaky),
-        &[&HELD_BLOCKING],
-        |b| b.state(gate.clone()).grace(Duration::ZERO),
-    );
+    let mut bench = Bench::at(&flaky, &[&HELD_BLOCKING], |b| {
+        b.state(gate.clone()).grace(Duration::ZERO)
+    });
     bench.send(Message::new("held_blocking")).await;
     gate.runs(1).await;
     bench.stop().await.unwrap();
@@ -111,18 +106,18 @@ async fn an_idle_worker_and_one_without_a_broker_stop_at_once() {
     until(async || (bench.broker.workers().await.unwrap().len() == 1).then_some(())).await;
     bench.stop().await.unwrap();
 
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     flaky.faults.down.store(true, Ordering::SeqCst);
-    let mut bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| b);
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| b);
     bench.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_stop_that_can_not_tell_the_broker_says_so() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     let gate = Gate::default();
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD], |b| {
         b.state(gate.clone()).grace(Duration::ZERO)
     });
     bench.send(Message::new("held")).await;

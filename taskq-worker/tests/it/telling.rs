@@ -28,25 +28,21 @@ struct Given(TaskResult);
 
 /// A worker at a broker that nobody can tell of runs under way: however slow the machine is, the verdicts tell it all.
 fn bench(given: TaskResult) -> (Bench, Arc<Faults>) {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let faults = Arc::clone(&flaky.faults);
     faults.loses_starts.store(usize::MAX, Ordering::SeqCst);
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&GIVES], |b| {
-        b.state(Given(given))
-    });
+    let bench = Bench::at(&flaky, &[&GIVES], |b| b.state(Given(given)));
     (bench, faults)
 }
 
 /// A worker with one held task, at a broker that says yes to all that it is told of runs.
 fn held(faults: impl FnOnce(&Faults)) -> (Bench, Arc<Faults>, Gate) {
-    let flaky = Flaky::new(MemoryBroker::new());
+    let flaky = Flaky::default();
     let kept = Arc::clone(&flaky.faults);
     kept.deaf_to_starts.store(true, Ordering::SeqCst);
     faults(&kept);
     let gate = Gate::default();
-    let bench = Bench::at(flaky.inner.clone(), Arc::new(flaky), &[&HELD], |b| {
-        b.state(gate.clone())
-    });
+    let bench = Bench::at(&flaky, &[&HELD], |b| b.state(gate.clone()));
     (bench, kept, gate)
 }
 

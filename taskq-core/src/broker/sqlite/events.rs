@@ -320,22 +320,7 @@ mod tests {
     #[tokio::test]
     async fn a_fleet_that_is_gone_whole_is_told_offline_to_its_watcher() {
         let broker = in_memory();
-        let card = WorkerCard {
-            id: "id-1".into(),
-            node: "w1@host".into(),
-            host: "host".into(),
-            pid_space: String::new(),
-            pid: 7,
-            queues: Vec::new(),
-            slots: 1,
-            tasks: Vec::new(),
-            started: 0,
-            lease_ms: 10_000,
-            version: "0".into(),
-            active: 0,
-            processed: 0,
-            stopping: false,
-        };
+        let card = WorkerCard::double("w1@host");
         let ttl = Duration::from_secs(10);
         broker.register(&card, &[], ttl).await.unwrap();
         let online = read(&broker, &EventPosition::oldest()).await;

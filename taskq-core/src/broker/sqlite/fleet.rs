@@ -217,19 +217,7 @@ mod tests {
     fn card(id: &str) -> WorkerCard {
         WorkerCard {
             id: id.into(),
-            node: format!("{id}@host"),
-            host: "host".into(),
-            pid_space: String::new(),
-            pid: 7,
-            queues: Vec::new(),
-            slots: 1,
-            tasks: Vec::new(),
-            started: 0,
-            lease_ms: 10_000,
-            version: "0".into(),
-            active: 0,
-            processed: 0,
-            stopping: false,
+            ..WorkerCard::double(&format!("{id}@host"))
         }
     }
 

@@ -8,17 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use crate::broker::{
-    Accepted, Broker, Consumer, ConsumerOptions, Control, DeadHandle, DeadMessage, DelayedMessage,
-    Depth, Found, Inspect, Outgoing, Replies, Requests, Results, ServerInfo, Totals, Wanted, Watch,
-};
-use crate::control::{Reply, Request};
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{Accepted, Backend, Outgoing, Wraps};
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventPage, EventPosition};
-use crate::fleet::{PublishedTask, WorkerCard};
+use crate::fleet::PublishedTask;
 use crate::id::{QueueName, TaskId};
-use crate::record::Record;
-use crate::revocation::{Revocation, Revocations};
 use crate::task::TaskDef;
 
 /// Keeps what it is given, and who held an idempotency key first. Each enqueue takes one permit from `gate` and then the next of `script`, or accepts.
@@ -34,6 +28,8 @@ pub(super) struct Fake {
     pub(super) reads: AtomicUsize,
     pub(super) registry_down: Mutex<Option<Error>>,
     pub(super) hangs: AtomicBool,
+    /// What else is asked of it, nothing was put into.
+    unasked: MemoryBroker,
 }
 
 impl Fake {
@@ -49,6 +45,7 @@ impl Fake {
             reads: AtomicUsize::new(0),
             registry_down: Mutex::default(),
             hangs: AtomicBool::new(false),
+            unasked: MemoryBroker::new(),
         })
     }
 
@@ -90,7 +87,11 @@ impl Fake {
 }
 
 #[async_trait]
-impl Broker for Fake {
+impl Wraps for Fake {
+    fn inner(&self) -> &dyn Backend {
+        &self.unasked
+    }
+
     async fn enqueue(
         &self,
         queue: &QueueName,
@@ -137,42 +138,6 @@ impl Broker for Fake {
         Ok(accepted)
     }
 
-    async fn consume(&self, _: ConsumerOptions) -> Result<Arc<dyn Consumer>, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn register(
-        &self,
-        _: &WorkerCard,
-        _: &[PublishedTask],
-        _: Duration,
-    ) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn withdraw(&self, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Results for Fake {
-    async fn record(&self, _: TaskId, _: Option<&QueueName>) -> Result<Option<Record>, Error> {
-        Ok(None)
-    }
-
-    async fn watch(&self, wanted: Vec<Wanted>, within: Duration) -> Result<Box<dyn Watch>, Error> {
-        let _ = (wanted, within);
-        Err(Error::invalid("not in this test"))
-    }
-}
-
-#[async_trait]
-impl Inspect for Fake {
-    async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        Ok(Vec::new())
-    }
-
     async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
         Ok(self.published.lock().unwrap().clone())
     }
@@ -185,88 +150,5 @@ impl Inspect for Fake {
         }
         let published = self.published.lock().unwrap();
         Ok(published.iter().find(|t| t.name == name).cloned())
-    }
-
-    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn depth(&self, _: &QueueName) -> Result<Depth, Error> {
-        Ok(Depth::default())
-    }
-
-    async fn dead(&self, _: &QueueName, _: usize, _: usize) -> Result<Vec<DeadMessage>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn delayed(&self, _: &QueueName, _: usize) -> Result<Vec<DelayedMessage>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn find(&self, _: &QueueName, _: TaskId) -> Result<Found, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn revoked(&self, _: &QueueName) -> Result<Arc<Revocations>, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn totals(&self, queue: &QueueName) -> Result<Totals, Error> {
-        let _ = queue;
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
-        let _ = (after, wait);
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn server(&self) -> Result<ServerInfo, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-}
-
-#[async_trait]
-impl Control for Fake {
-    async fn ask(&self, _: Request) -> Result<Box<dyn Replies>, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn listen(&self) -> Result<Box<dyn Requests>, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn reply(&self, _: &Request, _: Reply) -> Result<(), Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn replay(&self, _: &QueueName, _: &[DeadHandle]) -> Result<usize, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn discard(&self, _: &QueueName, _: &[DeadHandle]) -> Result<usize, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn revoke(&self, _: &QueueName, _: &[Revocation]) -> Result<(), Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn mark_revoked(&self, _: &QueueName, _: &[TaskId]) -> Result<Vec<TaskId>, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn purge(&self, _: &QueueName, _: usize) -> Result<usize, Error> {
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn pause(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), Error> {
-        let _ = (queue, by, reason);
-        Err(Error::invalid("not in this test"))
-    }
-
-    async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        let _ = queue;
-        Err(Error::invalid("not in this test"))
     }
 }

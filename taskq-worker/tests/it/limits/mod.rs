@@ -13,11 +13,13 @@ use taskq_worker::control::{Command, Request};
 use taskq_worker::retry::Fixed;
 use taskq_worker::task::{Cancelled, Running, TaskDef};
 use taskq_worker::{Builder, Message, Outcome, RunError, State, TaskId};
+use tokio::time::Instant;
 
 use crate::bench::{Bench, celery, error_of, json, until};
 use crate::control::ask;
 use crate::flaky::Flaky;
 use crate::gate::{Gate, HELD, HELD_BLOCKING};
+use crate::kit::Kit;
 
 const SOON: Fixed = Fixed(Duration::from_millis(5));
 const EXCEEDED: &str = "TimeLimitExceeded: it ran longer than its time limit, 20ms";
@@ -41,25 +43,25 @@ async fn strays(bench: &Bench, gate: &Gate) -> TaskId {
     id
 }
 
-fn slots(gate: &Gate, slots: usize) -> impl FnOnce(Builder) -> Builder {
+fn slots(gate: &Gate, slots: usize) -> impl FnOnce(Builder) -> Builder + use<> {
     let gate = gate.clone();
     move |builder| builder.state(gate).concurrency(slots)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn async_code_past_its_hard_limit_is_dropped_and_counts_as_failed() {
     let gate = Gate::default();
-    let bench = Bench::with(MemoryBroker::new(), &[&HELD], slots(&gate, 1));
-    let id = bench.send(limited("held", None, Some(20))).await;
-    let record = bench.end_of(id).await;
+    let kit = Kit::with(&[&HELD], slots(&gate, 1));
+    let began = Instant::now();
+    let record = kit.end_of(limited("held", None, Some(20))).await;
     assert_eq!((record.state, record.attempts), (State::Failure, 1));
     assert_eq!(error_of(&record), EXCEEDED);
-    until(async || (gate.dropped() == 1).then_some(())).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(20));
+    assert_eq!(gate.dropped(), 1);
     // Its slot is free again.
-    let next = bench.send(Message::new("held")).await;
-    gate.runs(1).await;
     gate.let_go(1);
-    assert_eq!(bench.end_of(next).await.state, State::Success);
+    let next = kit.end_of(Message::new("held")).await;
+    assert_eq!(next.state, State::Success);
 }
 
 static AGAIN: TaskDef = TaskDef::new("again", &[], HELD.run)
@@ -67,12 +69,13 @@ static AGAIN: TaskDef = TaskDef::new("again", &[], HELD.run)
     .max_retries(2)
     .time_limit(Duration::from_millis(20));
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_cut_off_runs_again_by_its_tasks_policy() {
     let gate = Gate::default();
-    let bench = Bench::with(MemoryBroker::new(), &[&AGAIN], slots(&gate, 1));
-    let id = bench.send(Message::new("again")).await;
-    let record = bench.end_of(id).await;
+    let kit = Kit::with(&[&AGAIN], slots(&gate, 1));
+    let began = Instant::now();
+    let record = kit.end_of(Message::new("again")).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(3 * 20 + 2 * 5));
     assert_eq!((record.state, record.attempts), (State::Failure, 3));
     assert_eq!(error_of(&record), EXCEEDED);
     assert_eq!((gate.begun(), gate.running()), (3, 0));
@@ -183,16 +186,21 @@ static ASKS: TaskDef = TaskDef::new("asks", &[], |context, _| {
     })))
 });
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_ends_at_its_soft_limit_succeeds() {
-    let bench = Bench::start(&[&LISTENS, &ASKS]);
-    let listens = bench.send(limited("listens", Some(20), Some(60_000))).await;
-    let asks = bench.send(limited("asks", Some(20), None)).await;
-    let record = bench.end_of(listens).await;
+    let (kit, began) = (Kit::of(&[&LISTENS]), Instant::now());
+    let record = kit.end_of(limited("listens", Some(20), Some(60_000))).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(20));
     assert_eq!(
         record.result.unwrap().get(),
         r#"["the soft time limit is over",true]"#
     );
+}
+
+#[tokio::test]
+async fn a_function_can_ask_whether_its_soft_limit_is_over() {
+    let bench = Bench::start(&[&ASKS]);
+    let asks = bench.send(limited("asks", Some(20), None)).await;
     let record = bench.end_of(asks).await;
     assert_eq!(record.result.unwrap().get(), r#""Some(SoftTimeLimit)""#);
 }
@@ -223,20 +231,25 @@ async fn a_function_can_ask_whether_its_hard_limit_is_over() {
     until(async || heard.0.load(Ordering::SeqCst).then_some(())).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_workers_own_limit_is_for_those_who_have_none() {
-    let gate = Gate::default();
-    let configure = |b: Builder| {
-        b.state(gate.clone())
+    let (gate, began) = (Gate::default(), Instant::now());
+    let state = gate.clone();
+    let kit = Kit::with(&[&HELD], |b| {
+        b.state(state)
             .time_limit(Duration::from_millis(20))
             .soft_time_limit(Duration::from_millis(10))
-    };
-    let bench = Bench::with(MemoryBroker::new(), &[&HELD], configure);
-    let patient = bench.send(limited("held", None, Some(3_600_000))).await;
-    let id = bench.send(limited("held", None, None)).await;
-    assert_eq!(error_of(&bench.end_of(id).await), EXCEEDED);
-    gate.let_go(1);
-    assert_eq!(bench.end_of(patient).await.state, State::Success);
+    });
+    let record = kit.end_of(limited("held", None, None)).await;
+    assert_eq!(error_of(&record), EXCEEDED);
+    let long = Duration::from_secs(3_599);
+    tokio::spawn(async move {
+        tokio::time::sleep(long).await;
+        gate.let_go(1);
+    });
+    let patient = kit.end_of(limited("held", None, Some(3_600_000))).await;
+    assert_eq!(patient.state, State::Success);
+    assert!(began.elapsed() > long, "{:?}", began.elapsed());
 }
 
 async fn order(broker: &MemoryBroker, task: &str, soft: Option<u64>, hard: Option<u64>) -> Value {
@@ -309,11 +322,11 @@ async fn an_order_counts_for_runs_that_begin_from_then_on() {
 /// The stop of a worker that is stuck has no grace, which drops its announcement half way: it is announced anew.
 #[tokio::test]
 async fn a_worker_that_is_stuck_announces_its_stop() {
-    let flaky = Flaky::new(MemoryBroker::new());
-    let (broker, faults) = (flaky.inner.clone(), Arc::clone(&flaky.faults));
+    let flaky = Flaky::default();
+    let faults = Arc::clone(&flaky.faults);
     faults.deaf_to_retire.store(true, Ordering::SeqCst);
     let gate = Gate::default();
-    let mut bench = Bench::at(broker, Arc::new(flaky), &[&HELD_BLOCKING], |b| {
+    let mut bench = Bench::at(&flaky, &[&HELD_BLOCKING], |b| {
         b.state(gate.clone()).grace(Duration::ZERO)
     });
     bench.send(limited("held_blocking", None, Some(20))).await;

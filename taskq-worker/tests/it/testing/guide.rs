@@ -1,5 +1,7 @@
 //! What docs/guides/testing.md shows, run: every block of it stands here, line by line.
 
+use taskq_client::{Revocation, RevokeOptions};
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -133,6 +135,29 @@ async fn an_export_says_that_it_runs(broker: TestBroker) {
         .await
         .unwrap();
     assert_eq!(drain.await.unwrap().done, 1);
+}
+
+#[taskq_worker::test]
+async fn an_export_that_nobody_wants_is_cut_off(broker: TestBroker) {
+    let id = broker.client().send(export::call()).await.unwrap().id();
+    let beside = broker.clone();
+    let drain = tokio::spawn(async move { beside.drain().await });
+    broker
+        .wait_for(id, State::Started, Duration::from_secs(1))
+        .await
+        .unwrap();
+
+    let terminate = RevokeOptions {
+        terminate: true,
+        ..RevokeOptions::default()
+    };
+    let revoked = broker
+        .client()
+        .revoke(&[Revocation::Id(id)], terminate)
+        .await
+        .unwrap();
+    assert_eq!(revoked.terminated, [id]);
+    assert_eq!(drain.await.unwrap().revoked, 1);
 }
 
 #[taskq_worker::test(worker = shop)]

@@ -3,6 +3,7 @@
 mod asserting;
 mod attribute;
 mod faults;
+mod fleet;
 mod guide;
 mod inline;
 mod running;

@@ -237,27 +237,6 @@ async fn a_paused_queue_is_left(broker: TestBroker) {
     assert_eq!(broker.drain_all().await.done, 1);
 }
 
-/// The guide says so: the kit's worker is not of the fleet, and `revoke` asks the fleet what runs.
-#[taskq_worker::test(worker = kit)]
-async fn what_runs_is_not_cut_off(broker: TestBroker) {
-    let id = broker.client().send(sleep::call(60)).await.unwrap().id();
-    let beside = broker.clone();
-    let step = tokio::spawn(async move { beside.step().await });
-    let second = Duration::from_secs(1);
-    broker.wait_for(id, State::Started, second).await.unwrap();
-
-    assert!(broker.client().workers().await.unwrap().is_empty());
-    let options = RevokeOptions {
-        terminate: true,
-        ..RevokeOptions::default()
-    };
-    let what = [Revocation::Id(id)];
-    let revoked = broker.client().revoke(&what, options).await.unwrap();
-    assert!(revoked.terminated.is_empty() && revoked.running.is_empty());
-    assert_eq!(step.await.unwrap().unwrap().ended, Ended::Done);
-    assert_eq!(broker.state::<Diary>().unwrap().read(), ["begins", "ends"]);
-}
-
 #[taskq_worker::test(worker = kit)]
 async fn a_step_that_is_given_up_gives_its_message_back(broker: TestBroker) {
     broker.client().send(sleep::call(60)).await.unwrap();

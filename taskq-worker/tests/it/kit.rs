@@ -1,0 +1,52 @@
+//! The bench for what is decided about a delivery: the test kit. Nothing runs by itself, and no wait takes time.
+
+use taskq_worker::task::{Registry, TaskDef};
+use taskq_worker::testing::TestBroker;
+use taskq_worker::{Builder, Message, Record, TaskId};
+
+use crate::bench::send;
+
+pub(crate) struct Kit {
+    pub(crate) broker: TestBroker,
+}
+
+impl Kit {
+    /// A worker of `tasks` at a broker of its own.
+    pub(crate) fn of(tasks: &[&'static TaskDef]) -> Self {
+        Self::with(tasks, |b| b)
+    }
+
+    /// The same, built as `configure` says.
+    pub(crate) fn with(
+        tasks: &[&'static TaskDef],
+        configure: impl FnOnce(Builder) -> Builder + 'static,
+    ) -> Self {
+        let registry = Registry::from_defs(tasks.iter().copied()).unwrap();
+        let worker = move |b: Builder| configure(b.registry(registry).node("w1@test"));
+        let broker = TestBroker::builder().worker(worker).build().unwrap();
+        Self { broker }
+    }
+
+    pub(crate) async fn send(&self, message: Message) -> TaskId {
+        send(&*self.broker.backend(), message).await
+    }
+
+    /// What the record of `message` says after one attempt.
+    pub(crate) async fn step_of(&self, message: Message) -> Record {
+        let id = self.send(message).await;
+        let ran = self.broker.step().await.expect("it is due");
+        assert_eq!(ran.id, id);
+        self.record(id).await
+    }
+
+    /// What it says when nothing is due any more, however long that takes.
+    pub(crate) async fn end_of(&self, message: Message) -> Record {
+        let id = self.send(message).await;
+        self.broker.drain_all().await;
+        self.record(id).await
+    }
+
+    async fn record(&self, id: TaskId) -> Record {
+        self.broker.record(id).await.expect("a record")
+    }
+}
