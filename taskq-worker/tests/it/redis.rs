@@ -85,6 +85,17 @@ impl Stage {
         }
     }
 
+    /// Waits until these run: what is in flight may not have begun yet.
+    async fn until_started(&self, ids: &[TaskId]) {
+        let since = Instant::now();
+        for id in ids {
+            while self.record(*id).await.state != State::Started {
+                assert!(since.elapsed() < PATIENCE, "{id} does not begin");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
     pub(crate) async fn record(&self, id: TaskId) -> Record {
         self.backend.record(id, None).await.unwrap().unwrap()
     }
@@ -218,7 +229,7 @@ async fn a_warm_stop_gives_back_what_may_run_again_and_ends_what_may_not() {
     let once = stage.send_with(nap(60_000, OnCrash::Dead)).await;
     let again = stage.send_with(nap(60_000, OnCrash::Requeue)).await;
     let worker = stage.worker(&["-c", "2", "--grace", "0"]);
-    stage.until_in_flight(2).await;
+    stage.until_started(&[once, again]).await;
     worker.signal("TERM");
     let (status, log) = worker.end();
     assert_eq!(status, Some(0), "{log}");
