@@ -86,8 +86,8 @@ async fn a_queue_that_can_not_be_read_hides_no_other() {
         .iter()
         .find(|clave| clave.contains("{mala}:ready"))
         .unwrap();
-    assert_eq!(redis.command(&format!("DEL {clave}")).trim(), "1");
-    assert_eq!(redis.command(&format!("SET {clave} x")).trim(), "OK");
+    assert_eq!(redis.command(&format!("DEL {clave}")), ":1");
+    assert_eq!(redis.command(&format!("SET {clave} x")), "+OK");
     let cuerpo = Escenario::con(cliente, "").leer("/monitor/queue").await;
     assert_eq!(cuerpo["colas"]["buena"]["waiting"], 1, "{cuerpo}");
     let error = cuerpo["colas"]["mala"]["error"].as_str().unwrap();
