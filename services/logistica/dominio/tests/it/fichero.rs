@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use logistica_dominio::{Almacen, AlmacenError};
+use logistica_dominio::{Almacen, AlmacenError, Causa};
 
 use crate::datos::{HOY, entrega, nuevo};
 
@@ -15,7 +15,7 @@ fn nothing_is_booked_in_a_file_that_is_gone() {
 
     let error = almacen.reservar(&entrega("B", 1), HOY).unwrap_err();
     assert!(
-        matches!(error, AlmacenError::Desaparecido { .. }),
+        matches!(&error, AlmacenError::Archivo(e) if matches!(e.causa, Causa::Desaparecido)),
         "{error}"
     );
     assert!(error.is_transient());

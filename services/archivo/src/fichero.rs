@@ -4,30 +4,25 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::Fallo;
-use crate::error::AlmacenError;
+use crate::error::{Causa, ErrorArchivo};
+use crate::transaccion::Fallo;
 
 /// A file, whatever it is called. The number of one that is open is given to no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fichero {
+pub(crate) struct Fichero {
     dispositivo: u64,
     numero: u64,
 }
 
 impl Fichero {
     /// The file at `ruta`; one look at the folder, about a microsecond.
-    pub(super) fn en(ruta: &Path) -> Result<Self, Fallo> {
+    pub(crate) fn en(ruta: &Path) -> Result<Self, Fallo<ErrorArchivo>> {
         match fs::metadata(ruta) {
             Ok(datos) => Ok(Self::de(&datos)),
             Err(fuente) if fuente.kind() == ErrorKind::NotFound => {
-                let ruta = ruta.to_owned();
-                Err(AlmacenError::Desaparecido { ruta }.into())
+                Err(Fallo::Archivo(Causa::Desaparecido))
             }
-            Err(fuente) => Err(AlmacenError::Disco {
-                ruta: ruta.to_owned(),
-                fuente: Box::new(fuente),
-            }
-            .into()),
+            Err(fuente) => Err(Fallo::Archivo(Causa::Vista(fuente))),
         }
     }
 
