@@ -14,7 +14,7 @@ use taskq_core::broker::{
 };
 use taskq_core::control::{Command, Reply};
 use taskq_core::fleet::{PublishedTask, WorkerCard};
-use taskq_core::{Failure, Message, QueueName, Record, State, TaskId};
+use taskq_core::{Failure, Message, QueueName, Record, State};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -241,20 +241,7 @@ pub(crate) fn timeless(said: &Said) -> String {
 
 fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {
     WorkerCard {
-        id: TaskId::random().to_string(),
-        node: node.into(),
-        host: "bar".into(),
-        pid_space: String::new(),
-        pid: 7,
         queues,
-        slots: 1,
-        tasks: Vec::new(),
-        started: 0,
-        lease_ms: 10_000,
-        version: "0".into(),
-        active: 0,
-        processed: 0,
-        stopping: false,
-        renewed: 0,
+        ..WorkerCard::double(node)
     }
 }

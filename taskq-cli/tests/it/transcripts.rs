@@ -12,32 +12,33 @@ use crate::about::commands;
 use crate::effects::{PATIENCE, Stage, T};
 use crate::stage::Stage as Memory;
 
-/// All but the last digit of the ids that calls are sent under.
-const ID: &str = "0198c0de-0000-7000-8000-00000000000";
+/// The id of a call: all but the last digit is the same.
+macro_rules! id {
+    ($digit:literal) => {
+        concat!("0198c0de-0000-7000-8000-00000000000", $digit)
+    };
+}
+const ID: &str = id!("");
 
 /// What stands in JSON behind these words differs from run to run.
 const VARYING: &str = "pid port enqueued_at at runtime runtime_s time_start uptime utime stime maxrss oldest_ms timestamp";
 
 /// Words of the script below that stand for an id each.
-const CALLS: [(&str, char); 10] = [
-    ("RUNS", '1'),
-    ("LATER", '2'),
-    ("DONE", '3'),
-    ("DEAD", '4'),
-    ("DEAD2", '5'),
-    ("RUNS2", '6'),
-    ("WAITS", '7'),
-    ("WAITS2", '8'),
-    ("ALONE", '9'),
-    ("UNKNOWN", 'f'),
+const CALLS: [(&str, &str); 10] = [
+    ("RUNS", id!("1")),
+    ("LATER", id!("2")),
+    ("DONE", id!("3")),
+    ("DEAD", id!("4")),
+    ("DEAD2", id!("5")),
+    ("RUNS2", id!("6")),
+    ("WAITS", id!("7")),
+    ("WAITS2", id!("8")),
+    ("ALONE", id!("9")),
+    ("UNKNOWN", id!("f")),
 ];
 
-/// What is typed, a part each. `+`: also with `--json`; `&`: only once what it names is so.
-const ASKED: &str = "
-+ status
-+ list
-+ queues
-+ inspect ping
+/// What `+ inspect …` stands for.
+const INSPECTED: &str = "
 + inspect active
 + inspect active_queues
 + inspect conf
@@ -47,6 +48,14 @@ const ASKED: &str = "
 + inspect revoked
 + inspect scheduled
 + inspect stats
+";
+/// What is typed, a part each. `+`: also with `--json`; `&`: only once what it names is so.
+const ASKED: &str = "
++ status
++ list
++ queues
++ inspect ping
++ inspect …
 + inspect query_task RUNS DONE
 + inspect ping -d w2@test,w9@test
 ";
@@ -110,15 +119,7 @@ const LAST: &str = "
 const ALONE: &str = "
 + status
 + inspect ping
-+ inspect active
-+ inspect active_queues
-+ inspect conf
-+ inspect registered
-+ inspect report
-+ inspect reserved
-+ inspect revoked
-+ inspect scheduled
-+ inspect stats
++ inspect …
 + inspect query_task RUNS
 + control time_limit nap 30 60
 + control pool_grow
@@ -134,10 +135,10 @@ const ALONE: &str = "
 ";
 
 /// The words of a line, those for calls replaced.
-fn line(text: &str) -> Vec<String> {
+fn line(text: &str) -> Vec<&str> {
     let id = |word: &str| CALLS.iter().find(|call| call.0 == word);
     text.split(' ')
-        .map(|word| id(word).map_or(word.to_owned(), |(_, digit)| format!("{ID}{digit}")))
+        .map(|word| id(word).map_or(word, |call| call.1))
         .collect()
 }
 
@@ -162,10 +163,10 @@ impl Scene {
 
     fn play(&mut self, script: &str) -> String {
         let mut transcript = String::new();
+        let script = script.replace("+ inspect …", INSPECTED.trim());
         for text in script.trim_matches('\n').lines() {
             let (mark, text) = text.split_at(2);
             let line = line(text);
-            let line: Vec<&str> = line.iter().map(String::as_str).collect();
             if mark == "& " {
                 self.stage.until(line[0], "DEAD");
                 continue;
@@ -303,10 +304,9 @@ fn two_workers() -> (Scene, [crate::effects::Worker; 2]) {
         ("call echo -a [2] --countdown 1h --id LATER", "SCHEDULED"),
     ] {
         let line = line(text);
-        let words: Vec<&str> = line.iter().map(String::as_str).collect();
-        assert_eq!(scene.stage.run(&words).0, Some(0), "{text}");
+        assert_eq!(scene.stage.run(&line).0, Some(0), "{text}");
         if !state.is_empty() {
-            scene.stage.until(&line[line.len() - 1], state);
+            scene.stage.until(line[line.len() - 1], state);
         }
     }
     let began = Instant::now();
