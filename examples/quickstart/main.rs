@@ -15,15 +15,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use taskq_client::{Awaited, Client, DeadFilter, QueueName, Record, TaskHandle, WaitError};
+use taskq_client::{Awaited, Client, DeadFilter, QueueName, Record, TaskHandle, TaskId, WaitError};
 use taskq_examples::Fault;
 use taskq_worker::{CancellationToken, RunError, Worker, broker};
 use tokio::signal::ctrl_c;
 use tokio::task::JoinHandle;
 
 use data::Delivery;
+use place::Place;
 use screen::Screen;
-use seen::{Seen, Watching};
+use seen::{RUN, Seen, Watching};
 
 /// How long the broker may take to answer at all.
 const REACH: Duration = Duration::from_secs(3);
@@ -66,29 +67,36 @@ async fn main() -> ExitCode {
 
 async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
     let named = args.broker.is_some();
-    let url = place::broker(args.broker)?;
-    let broker = broker::connect(&url).await?;
+    let place = Place::find(args.broker)?;
+    let url = &place.url;
+    let shown = table::shown(url);
+    let broker = broker::connect(url).await?;
     let client = Client::builder().over(broker.clone());
     tokio::time::timeout(REACH, client.queues())
         .await
-        .map_err(|_| format!("the broker at {} does not answer", table::shown(&url)))??;
+        .map_err(|_| format!("the broker at {shown} does not answer"))??;
+    place::is_free(&client, &shown, &tasks::QUEUES).await?;
     clear(&client).await?;
 
     let seen = Arc::new(Seen::default());
+    let run = TaskId::random().to_string();
     let stop = CancellationToken::new();
     let worker = Worker::builder()
         .backend(broker)
         .queues(tasks::QUEUES)
         .concurrency(SLOTS)
         .grace(Duration::from_secs(2))
-        .middleware(Watching(seen.clone()))
+        .middleware(Watching {
+            run: run.clone(),
+            seen: seen.clone(),
+        })
         .stop(stop.clone())
         .build()?;
     let mut worker = tokio::spawn(worker.run());
 
     let began = Instant::now();
     let end = tokio::select! {
-        done = work(&client, &seen) => Some(done?),
+        done = work(&client, &run, &seen) => Some(done?),
         pressed = ctrl_c() => {
             pressed?;
             None
@@ -102,9 +110,8 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
     let Some(ends) = end else {
         stopped(stop, worker).await?;
         println!(
-            "\nstopped: {} ended, the rest waits in {}; {}",
+            "\nstopped: {} ended, the rest waits in {shown}; {}",
             seen.ended(),
-            table::shown(&url),
             match named {
                 true => "the next start takes it away first",
                 false => "the next start makes that file anew",
@@ -113,7 +120,7 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     table::print(&ends, &seen, took);
-    table::print_where_to_look(&ends, &url, args.stay);
+    table::print_where_to_look(&ends, &shown, args.stay);
     if args.stay {
         ctrl_c().await?;
     }
@@ -143,7 +150,7 @@ async fn clear(client: &Client) -> Result<(), Fault> {
 }
 
 /// Sends it all, draws until all of it has ended, and answers how each call did.
-async fn work(client: &Client, seen: &Seen) -> Result<Vec<Record>, Fault> {
+async fn work(client: &Client, run: &str, seen: &Seen) -> Result<Vec<Record>, Fault> {
     let deliveries = data::deliveries()?;
     let notices: Vec<&Delivery> = deliveries.iter().filter(|d| d.is_told()).collect();
     eprintln!(
@@ -153,12 +160,17 @@ async fn work(client: &Client, seen: &Seen) -> Result<Vec<Record>, Fault> {
     );
     let mut screen = Screen::new(deliveries.len(), notices.len())?;
 
-    let report = client.send(tasks::report::call(30)).await?;
+    let report = client
+        .send(tasks::report::call(30).header(RUN, run))
+        .await?;
     let told: Vec<_> = notices
         .into_iter()
-        .map(|d| tasks::notify::call(d.id.clone(), d.to.city.clone()))
+        .map(|d| tasks::notify::call(d.id.clone(), d.to.city.clone()).header(RUN, run))
         .collect();
-    let rides = deliveries.into_iter().map(tasks::deliver::call).collect();
+    let rides = deliveries
+        .into_iter()
+        .map(|d| tasks::deliver::call(d).header(RUN, run))
+        .collect();
     let mut sent = vec![Awaited::from(&report)];
     sent.extend(accepted(client.send_many(rides).await)?);
     sent.extend(accepted(client.send_many(told).await)?);

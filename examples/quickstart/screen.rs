@@ -40,7 +40,8 @@ impl Screen {
             });
         }
         let style =
-            ProgressStyle::with_template("{prefix:<11} {bar:40} {pos:>5} of {len:<5} {msg}")?
+            // What a terminal of 50 columns has room for; the bar takes the rest.
+            ProgressStyle::with_template("{prefix:<10} {wide_bar} {pos:>4} of {len:<4} {msg:15!}")?
                 .progress_chars("█▉▊▋▌▍▎▏ ");
         let all = MultiProgress::new();
         let bar = |name: &'static str, length: usize| {

@@ -44,16 +44,25 @@ impl Seen {
     }
 }
 
-/// Looks at each attempt.
+/// The header that says which run a call is of.
+pub(crate) const RUN: &str = "quickstart.run";
+
+/// Looks at each attempt of the calls of one run. Another's may come along: what a run held that was killed comes back later.
 #[derive(Debug)]
-pub(crate) struct Watching(pub(crate) Arc<Seen>);
+pub(crate) struct Watching {
+    pub(crate) run: String,
+    pub(crate) seen: Arc<Seen>,
+}
 
 #[async_trait]
 impl Middleware for Watching {
     async fn around(&self, call: &Call, next: Next<'_>) -> TaskResult {
+        if call.message().headers.get(RUN) != Some(&self.run) {
+            return next.run().await;
+        }
         let began = Instant::now();
         let outcome = next.run().await;
-        let mut seen = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = seen.entry(call.task().name).or_default();
         match outcome {
             Outcome::Retry { .. } | Outcome::Snooze(_) => attempts.retried += 1,

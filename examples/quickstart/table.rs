@@ -41,46 +41,47 @@ pub(crate) fn print(ends: &[Record], seen: &Seen, took: Duration) {
 }
 
 /// The commands that show the same.
-pub(crate) fn print_where_to_look(ends: &[Record], url: &str, stays: bool) {
+pub(crate) fn print_where_to_look(ends: &[Record], broker: &str, stays: bool) {
+    if broker.starts_with("memory:") || broker.starts_with("sqlite::memory:") {
+        println!(
+            "\nIt ran over a broker inside this program, and is gone with it. On one that others reach:\n"
+        );
+        println!("cargo run --release --example quickstart -- --broker redis://127.0.0.1:6379/0");
+        return;
+    }
     let id = |task: &str, state: State| {
         let fits = |record: &&Record| record.task == task && record.state == state;
-        let found = ends.iter().find(fits);
-        found.map_or_else(|| "ID".to_owned(), |record| record.id.to_string())
+        ends.iter().find(fits).map(|record| record.id)
     };
-    let alone = url.starts_with("memory:");
+    let stored = [
+        Some(("what lies in the queues", "queues".to_owned())),
+        Some(("what failed for good", "dead list".to_owned())),
+        id(deliver::DEF.name, State::Failure).map(|id| ("why it did", format!("why {id}"))),
+        id(report::DEF.name, State::Success)
+            .map(|id| ("what the report says", format!("result {id}"))),
+    ];
+    let taskq = |what: &str, command: &str| {
+        println!("# {what}");
+        println!("cargo run --release -p taskq-cli -- {command}");
+    };
     println!();
-    if alone {
+    if stays {
         println!(
-            "It ran over a broker inside this program, and is gone with it. On one that others reach:\n"
+            "The worker stays until Ctrl-C. `taskq` asks it, and shows what is stored, in another terminal:\n"
         );
-        println!("  export TASKQ_BROKER_URL=redis://127.0.0.1:6379/0");
-    } else if stays {
-        println!("The worker stays until Ctrl-C. The same in another terminal:\n");
-        println!("  export TASKQ_BROKER_URL={}", shown(url));
     } else {
-        println!("What is stored of it stays. The same, the worker's side too:\n");
-        println!("  export TASKQ_BROKER_URL={}", shown(url));
+        println!("What is stored of it stays, and `taskq` shows it:\n");
     }
-    if !stays {
-        println!("  cargo run --release --example quickstart -- --stay");
+    println!("export TASKQ_BROKER_URL={broker}");
+    for (what, command) in stored.into_iter().flatten() {
+        taskq(what, &command);
     }
-    let (report, dead) = match alone || !stays {
-        // Each run has ids of its own.
-        true => ("ID".to_owned(), "ID".to_owned()),
-        false => (
-            id(report::DEF.name, State::Success),
-            id(deliver::DEF.name, State::Failure),
-        ),
-    };
-    for (command, what) in [
-        ("inspect stats".to_owned(), "what the worker has done"),
-        ("inspect active".to_owned(), "what runs now"),
-        ("queues".to_owned(), "what lies in the queues"),
-        ("dead list".to_owned(), "what failed for good"),
-        (format!("why {dead}"), "why it did"),
-        (format!("result {report}"), "what the report says"),
-    ] {
-        println!("  cargo run --release -p taskq-cli -- {command:<44} # {what}");
+    if stays {
+        taskq("what the worker has done", "inspect stats");
+        taskq("what runs now", "inspect active");
+    } else {
+        println!("\nThe worker is gone. One that stays can be asked as well, and says how:\n");
+        println!("cargo run --release --example quickstart -- --stay");
     }
 }
 

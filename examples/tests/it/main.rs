@@ -3,6 +3,7 @@
 mod lessons;
 mod pages;
 mod quickstart;
+mod readme;
 mod run;
 #[path = "../../testing.rs"]
 #[expect(dead_code, reason = "its main is run as a program")]

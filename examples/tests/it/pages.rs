@@ -51,9 +51,8 @@ fn the_page_of_states_tells_what_the_code_allows() {
     assert_eq!(seen.len(), State::ALL.len() + 1, "{seen:?}");
 }
 
-/// A link to a page or a file that is not there helps nobody.
-#[test]
-fn links_lead_somewhere() {
+/// The pages that a user reads.
+fn pages() -> Vec<String> {
     let mut pages = vec!["README.md".to_owned(), "services/README.md".to_owned()];
     for part in ["docs", "docs/guides"] {
         let entries = fs::read_dir(folder().join("..").join(part)).expect("a folder");
@@ -61,8 +60,32 @@ fn links_lead_somewhere() {
         let names = names.map(|n| format!("{part}/{}", n.to_string_lossy()));
         pages.extend(names.filter(|name| name.ends_with(".md")));
     }
+    pages
+}
+
+/// Rust on a page is compiled and run: as a doctest of this package, or by a test that reads the page.
+#[test]
+fn rust_on_every_page_is_run() {
+    let doctests = page("examples/build.rs");
+    let kit = page("taskq-worker/tests/it/testing/guide.rs");
+    let mut seen = 0;
+    for name in pages() {
+        if !page(&name).contains("\n```rust") {
+            continue;
+        }
+        let runs = doctests.contains(&format!("\"{name}\""))
+            || kit.contains(&format!("include_str!(\"../../../../{name}\")"));
+        assert!(runs, "nothing runs the Rust of {name}: name it in build.rs");
+        seen += 1;
+    }
+    assert!(seen > 4, "{seen} pages");
+}
+
+/// A link to a page or a file that is not there helps nobody.
+#[test]
+fn links_lead_somewhere() {
     let mut links = 0;
-    for name in pages {
+    for name in pages() {
         let text = page(&name);
         let base = folder().join("..").join(&name);
         let base = base.parent().expect("its folder");

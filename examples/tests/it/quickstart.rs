@@ -6,10 +6,12 @@ mod place;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Child;
 
 use private_redis::RedisServer;
 
-use crate::run::{Ended, end_of, folder, interrupt, program, run};
+use crate::run::{Ended, end_of, folder, interrupt, kill, lines_until, program, run};
 
 /// The words of the table's line of a task: done, retried, dead.
 fn row<'a>(ended: &'a Ended, task: &str) -> Vec<&'a str> {
@@ -74,7 +76,7 @@ fn it_runs_over_redis_and_again() {
         quickstart.args(["--broker", &redis.url()]);
         let ended = run(quickstart);
         is_whole(&ended);
-        let export = format!("  export TASKQ_BROKER_URL={}", redis.url());
+        let export = format!("\nexport TASKQ_BROKER_URL={}\n", redis.url());
         assert!(ended.stdout.contains(&export), "{}", ended.stdout);
     }
 }
@@ -100,6 +102,61 @@ fn ctrl_c_in_the_middle_is_clean() {
     is_whole(&end_of(start()));
 }
 
+/// One that stays, once all its calls have ended.
+fn staying(arguments: &[&str], data: &Path) -> Child {
+    let mut quickstart = program("quickstart");
+    quickstart.arg("--stay").args(arguments);
+    let mut child = quickstart
+        .env("XDG_DATA_HOME", data)
+        .spawn()
+        .expect("it starts");
+    lines_until(&mut child, "inspect active");
+    child
+}
+
+#[test]
+fn a_second_one_is_refused_and_leaves_the_first_alone() {
+    let redis = RedisServer::start();
+    let data = tempfile::tempdir().expect("a folder");
+    let url = redis.url();
+    let own = format!("sqlite://{}/taskq/quickstart.db", data.path().display());
+    for (first, second, broker) in [
+        (&[][..], &[][..], "taskq/quickstart.db"),
+        // What an earlier run has printed names the same file.
+        (&[], &["--broker", &own], "taskq/quickstart.db"),
+        (&["--broker", &own], &[], "taskq/quickstart.db"),
+        (&["--broker", &url], &["--broker", &url], &url),
+    ] {
+        let child = staying(first, data.path());
+        let mut other = program("quickstart");
+        other.args(second).env("XDG_DATA_HOME", data.path());
+        let refused = run(other);
+        assert_eq!(refused.status, Some(1), "{}", refused.stdout);
+        for part in [
+            "another quickstart",
+            &format!("process {}", child.id()),
+            broker,
+            "--broker sqlite:///path/to/file",
+        ] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+        assert_eq!(refused.stdout, "");
+        interrupt(&child);
+        assert_eq!(end_of(child).status, Some(0));
+    }
+}
+
+#[test]
+fn one_that_was_killed_is_not_in_the_way() {
+    let data = tempfile::tempdir().expect("a folder");
+    let killed = staying(&[], data.path());
+    kill(&killed);
+    assert_eq!(end_of(killed).status, None);
+    let mut again = program("quickstart");
+    again.env("XDG_DATA_HOME", data.path());
+    is_whole(&run(again));
+}
+
 #[test]
 fn a_broker_that_is_not_there_is_named() {
     let mut quickstart = program("quickstart");
@@ -113,7 +170,11 @@ fn a_broker_that_is_not_there_is_named() {
 #[test]
 fn a_file_of_its_own_is_made_anew() {
     let folder = tempfile::tempdir().expect("a folder");
-    let made = || place::made_anew(Some(folder.path())).map_err(|e| e.to_string());
+    // Each lets the file go again.
+    let made = || match place::Place::made_anew(Some(folder.path())) {
+        Ok(place) => Ok(place.url),
+        Err(refusal) => Err(refusal.to_string()),
+    };
     let file = folder.path().join("taskq/quickstart.db");
     fs::create_dir(folder.path().join("taskq")).expect("a folder");
 
@@ -124,12 +185,13 @@ fn a_file_of_its_own_is_made_anew() {
     }
     assert!(made().is_ok());
     let left = fs::read_dir(folder.path().join("taskq")).expect("a folder");
-    assert_eq!(left.count(), 0);
+    let left = left.map(|entry| entry.expect("an entry").file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["quickstart.lock"]);
 
     // What is in the way and is no file of ours is not taken away.
     fs::create_dir(&file).expect("a folder");
     let in_the_way = made().expect_err("a folder is in the way");
     assert!(in_the_way.contains("can not be taken away"), "{in_the_way}");
-    let nowhere = place::made_anew(None).expect_err("no place");
+    let nowhere = place::Place::made_anew(None).expect_err("no place");
     assert!(nowhere.to_string().contains("HOME"));
 }

@@ -1,6 +1,6 @@
 //! Running an example.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -44,6 +44,34 @@ pub(crate) fn program(example: &str) -> Command {
     command
 }
 
+/// A program of the workspace, which `cargo build --workspace --bins` makes.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/it");
+    let path = profile.join(name);
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo build --workspace --bins`",
+        path.display()
+    );
+    path
+}
+
+/// What it prints, up to the line that holds `last`; it goes on.
+pub(crate) fn lines_until(child: &mut Child, last: &str) -> Vec<String> {
+    let stdout = child.stdout.take().expect("its stdout");
+    let mut lines = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        let line = line.expect("text");
+        let is_last = line.contains(last);
+        lines.push(line);
+        if is_last {
+            return lines;
+        }
+    }
+    panic!("{last:?} never came: {lines:?}");
+}
+
 /// Runs it to its end.
 pub(crate) fn run(mut command: Command) -> Ended {
     end_of(command.spawn().expect("an example starts"))
@@ -79,6 +107,11 @@ pub(crate) fn ask_to_end(child: &Child) {
 /// What Ctrl-C does: SIGINT.
 pub(crate) fn interrupt(child: &Child) {
     signal(child, "-INT");
+}
+
+/// What nobody can prepare for: SIGKILL.
+pub(crate) fn kill(child: &Child) {
+    signal(child, "-KILL");
 }
 
 fn signal(child: &Child, which: &str) {
