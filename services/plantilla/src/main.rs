@@ -1,0 +1,98 @@
+//! The service `plantilla`: takes names over HTTP and has them greeted by the workers.
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use servicio::{
+    Argumentos, CuerpoJson, ErrorHttp, Parada, aplicacion, escuchar, iniciar_registro, leer_linea,
+    servir,
+};
+use taskq_client::{ChosenBroker, Client, SendOptions, TaskId};
+
+/// Greets people in the background
+#[derive(Debug, Parser)]
+#[command(name = "plantilla", version)]
+struct Linea {
+    #[command(flatten)]
+    comunes: Argumentos<5004>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match atender(leer_linea()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn atender(Linea { comunes }: Linea) -> Result<(), Box<dyn Error>> {
+    iniciar_registro(comunes.loglevel);
+    let elegido = ChosenBroker::from(comunes.broker.clone(), |nombre| env::var_os(nombre))?;
+    let cliente = Client::builder()
+        .send_deadline(Duration::from_secs(3))
+        .connect(&elegido.url)
+        .await?;
+    let parada = Parada::por_senales()?;
+    let app = aplicacion("plantilla", rutas(cliente), &comunes.cors_origin);
+    servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await?;
+    Ok(())
+}
+
+fn rutas(cliente: Client) -> Router {
+    Router::new()
+        .route("/saludos", post(pedir))
+        .route("/saludos/{id}", get(consultar))
+        .with_state(cliente)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saludo {
+    nombre: String,
+}
+
+/// Sends the task by its name: this program links none of the tasks' code.
+async fn pedir(
+    State(cliente): State<Client>,
+    CuerpoJson(saludo): CuerpoJson<Saludo>,
+) -> Result<(StatusCode, Json<Value>), ErrorHttp> {
+    let cola = SendOptions::default().queue("plantilla");
+    let enviada = cliente
+        .send_by_name("plantilla.saludar", (), saludo, cola)
+        .await
+        .map_err(|error| ErrorHttp::no_disponible(error.to_string()))?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(json!({ "task_id": enviada.id() })),
+    ))
+}
+
+async fn consultar(
+    State(cliente): State<Client>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ErrorHttp> {
+    let id: TaskId = id
+        .parse()
+        .map_err(|_| ErrorHttp::peticion_invalida(format!("{id:?} is no task id")))?;
+    let registro = cliente
+        .handle::<Value>(id)
+        .record()
+        .await
+        .map_err(|error| ErrorHttp::no_disponible(error.to_string()))?
+        .ok_or_else(|| ErrorHttp::no_encontrado(format!("unknown or expired task id {id}")))?;
+    let error = registro.error.map(|error| error.message);
+    Ok(Json(
+        json!({ "estado": registro.state, "resultado": registro.result, "error": error }),
+    ))
+}
