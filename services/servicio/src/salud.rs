@@ -205,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_end_is_not_kept() {
+        let escucha = TcpListener::bind("127.0.0.1:0").unwrap();
+        let puerto = escucha.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (mut socket, _) = escucha.accept().unwrap();
+            while socket.write_all(&[b'H'; 4096]).is_ok() {}
+        });
+        let error = revisar("127.0.0.1", puerto).unwrap_err().to_string();
+        assert!(error.contains("instead of 200"), "{error:.200}");
+    }
+
+    #[test]
     fn an_answer_in_drops_does_not_stretch_the_time() {
         let escucha = TcpListener::bind("127.0.0.1:0").unwrap();
         let puerto = escucha.local_addr().unwrap().port();
