@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use taskq_core::broker::Depth;
+use taskq_core::broker::{Depth, ServerInfo};
 use taskq_core::control::{Command, Request};
 use taskq_core::{Error, QueueName, TaskId};
 use tokio::time::{Instant, timeout_at};
@@ -42,6 +42,21 @@ impl Client {
     /// When the broker can not be reached.
     pub async fn depth(&self, queue: &QueueName) -> Result<Depth, Error> {
         self.backend.depth(queue).await
+    }
+
+    /// What the broker is, how fast it answers, and what its operator should know about its settings.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), taskq_client::Error> {
+    /// let client = taskq_client::Client::connect("memory://").await?;
+    /// assert_eq!(client.server().await?.name, "memory");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the broker can not be reached.
+    pub async fn server(&self) -> Result<ServerInfo, Error> {
+        self.backend.server().await
     }
 
     /// Asks all live workers, or the nodes named in `destinations`.

@@ -43,8 +43,8 @@ pub use options::SendOptions;
 pub use revoke::{RevokeOptions, Revoked};
 pub use wait::WaitError;
 
-pub use taskq_core::broker::{ChosenBroker, Depth, Found, Place, Totals};
-pub use taskq_core::control::Command;
+pub use taskq_core::broker::{ChosenBroker, Depth, Found, Place, ServerInfo, Totals};
+pub use taskq_core::control::{Command, Stats};
 pub use taskq_core::event;
 pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::revocation::Revocation;

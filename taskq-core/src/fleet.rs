@@ -46,6 +46,9 @@ pub struct WorkerCard {
     /// It has begun to stop: it ends what it holds and claims nothing more.
     #[serde(default)]
     pub stopping: bool,
+    /// When it last renewed its registration (ms since the epoch, its own clock); 0 where a version does not tell.
+    #[serde(default)]
+    pub renewed: u64,
 }
 
 impl WorkerCard {

@@ -37,6 +37,7 @@ pub(crate) struct Registration {
 impl Registration {
     /// The registration of a worker that starts now.
     pub(crate) fn new(backend: Arc<dyn Backend>, config: &Config, serving: Arc<Serving>) -> Self {
+        let now = clock::now_ms();
         let card = WorkerCard {
             id: uuid::Uuid::now_v7().to_string(),
             node: config.node.to_string(),
@@ -46,12 +47,13 @@ impl Registration {
             queues: serving.names(),
             slots: config.slots,
             tasks: config.registry.iter().map(|d| d.name.to_owned()).collect(),
-            started: clock::now_ms(),
+            started: now,
             lease_ms: ms(config.lease),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             active: 0,
             processed: 0,
             stopping: false,
+            renewed: now,
         };
         Self {
             backend,
@@ -135,6 +137,7 @@ impl Registration {
             self.card.queues = self.serving.names();
             self.card.slots = self.serving.slots().total();
             self.card.stopping = self.serving.stops();
+            self.card.renewed = clock::now_ms();
             let began = Instant::now();
             let publish = published.elapsed() >= PUBLISH;
             let tasks: &[PublishedTask] = if publish { &self.tasks } else { &[] };

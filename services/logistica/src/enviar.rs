@@ -10,12 +10,11 @@ use jiff::tz::TimeZone;
 use logistica_dominio::{Entrega, Periodo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use servicio::{CuerpoJson, ErrorHttp};
+use servicio::{CuerpoJson, ErrorHttp, en_plazo};
 use taskq_client::{SendOptions, State as Estado, TaskId};
 
 use crate::firma::comprobar;
 use crate::logistica::Logistica;
-use crate::plazo::{de_taskq, en_plazo};
 
 /// The task whose arguments are a delivery.
 const PROCESAR_ENTREGA: &str = "logistica.procesar_entrega";
@@ -84,7 +83,7 @@ fn comprobar_dominio(pedido: &Pedido) -> Result<(), ErrorHttp> {
 
 async fn mandar(logistica: &Logistica, pedido: Pedido) -> Result<Enviada, ErrorHttp> {
     let Pedido { tarea, parametros } = pedido;
-    let publicada = logistica.cliente.task(&tarea).await.map_err(de_taskq)?;
+    let publicada = logistica.cliente.task(&tarea).await?;
     let Some(publicada) = publicada else {
         let nombre: String = tarea.chars().take(100).collect();
         return Err(ErrorHttp::no_disponible(format!(
@@ -96,8 +95,7 @@ async fn mandar(logistica: &Logistica, pedido: Pedido) -> Result<Enviada, ErrorH
     let llamada = logistica
         .cliente
         .send_by_name(&tarea, (), parametros, opciones)
-        .await
-        .map_err(de_taskq)?;
+        .await?;
     Ok(Enviada {
         task_id: llamada.id(),
         estado: Estado::Queued,

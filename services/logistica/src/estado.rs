@@ -8,11 +8,10 @@ use axum::extract::{Path, State};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use servicio::ErrorHttp;
+use servicio::{ErrorHttp, en_plazo};
 use taskq_client::{Failure, Progress, QueueName, Record, State as Estado, TaskId};
 
 use crate::logistica::Logistica;
-use crate::plazo::{de_taskq, en_plazo};
 
 #[derive(Serialize)]
 pub(crate) struct Tarea {
@@ -50,9 +49,9 @@ pub(crate) async fn consultar(
     ruta: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Tarea>, ErrorHttp> {
     let Path(texto) = ruta?;
-    let id: TaskId = texto.parse().map_err(de_taskq)?;
+    let id: TaskId = texto.parse()?;
     let llamada = logistica.cliente.handle::<()>(id);
-    let registro = en_plazo(async { llamada.record().await.map_err(de_taskq) }).await?;
+    let registro = en_plazo(async { llamada.record().await.map_err(ErrorHttp::from) }).await?;
     let registro = registro
         .ok_or_else(|| ErrorHttp::no_encontrado(format!("unknown or expired task id {id}")))?;
     Ok(Json(registro.into()))

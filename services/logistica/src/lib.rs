@@ -29,7 +29,6 @@ mod firma;
 mod inventario;
 mod lista;
 mod logistica;
-mod plazo;
 
 pub use logistica::{Logistica, rutas};
-pub use plazo::PLAZO;
+pub use servicio::PLAZO;

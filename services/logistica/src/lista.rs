@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use servicio::ErrorHttp;
+use servicio::{ErrorHttp, en_plazo};
 use taskq_client::{PublishedParam, PublishedTask, QueueName};
 
 use crate::logistica::Logistica;
-use crate::plazo::{de_taskq, en_plazo};
 
 #[derive(Serialize)]
 pub(crate) struct Lista {
@@ -36,7 +35,7 @@ struct Parametro {
 pub(crate) async fn listar(
     State(logistica): State<Arc<Logistica>>,
 ) -> Result<Json<Lista>, ErrorHttp> {
-    let leer = async { logistica.cliente.tasks().await.map_err(de_taskq) };
+    let leer = async { logistica.cliente.tasks().await.map_err(ErrorHttp::from) };
     let publicadas = en_plazo(leer).await?;
     Ok(Json(Lista {
         tareas: publicadas.into_iter().map(Tarea::from).collect(),

@@ -4,11 +4,11 @@ use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
-use logistica::{Logistica, PLAZO, rutas};
+use logistica::{Logistica, rutas};
 use logistica_dominio::{Almacen, ruta};
-use servicio::{Argumentos, Parada, aplicacion, escuchar, iniciar_registro, leer_linea, servir};
-use taskq_client::{ChosenBroker, Client, Error};
-use tokio::time::timeout;
+use servicio::{
+    Argumentos, Parada, abrir_corredor, aplicacion, escuchar, iniciar_registro, leer_linea, servir,
+};
 
 /// Exit status of a service that was started the wrong way, as the worker's.
 const MAL_ARRANCADO: u8 = 2;
@@ -48,47 +48,11 @@ async fn main() -> ExitCode {
 
 /// What is to be had before the service can start; without it, it was started the wrong way.
 async fn preparar(comunes: &Argumentos<5002>) -> Result<Logistica, Box<dyn std::error::Error>> {
-    let elegido = ChosenBroker::from(comunes.broker.clone(), |nombre| env::var_os(nombre))?;
-    if let Some(aviso) = &elegido.notice {
-        eprintln!("{aviso}");
-    }
-    // What is sent there would be gone with this process.
-    if ["memory:", "sqlite::memory:"]
-        .iter()
-        .any(|m| elegido.url.starts_with(m))
-    {
-        return Err(
-            "a broker in memory lives inside one process, and no worker runs in this one: use a file, such as \
-             sqlite:///var/lib/taskq.db, or redis://host:6379/0, with --broker (env TASKQ_BROKER_URL)"
-                .into(),
-        );
-    }
-    let cliente = Client::builder()
-        .send_deadline(PLAZO)
-        .connect(&elegido.url)
-        .await?;
+    let cliente = abrir_corredor(comunes.broker.clone(), |nombre| env::var_os(nombre)).await?;
     // Nothing else runs yet that this could hold up.
-    let almacen = Almacen::abrir(ruta(
-        env::var_os("LOGISTICA_DB"),
-        env::var_os("XDG_DATA_HOME"),
-        env::var_os("HOME"),
-    )?)?;
+    let almacen = Almacen::abrir(ruta(|nombre| env::var_os(nombre))?)?;
     tracing::info!(stock = %almacen.ruta().display(), "the stock is open");
-    tokio::spawn(probar(cliente.clone()));
     Ok(Logistica::nueva(cliente, almacen))
-}
-
-/// Tries the broker once, so that a wrong address shows before the first request.
-async fn probar(cliente: Client) {
-    let motivo = match timeout(PLAZO, cliente.workers()).await {
-        Ok(respuesta) => respuesta.err().as_ref().map(Error::to_string),
-        Err(_) => Some(format!("no answer within {} s", PLAZO.as_secs())),
-    };
-    if let Some(motivo) = motivo {
-        tracing::warn!(
-            "the broker cannot be reached, requests that need it get 503 until it is: {motivo}"
-        );
-    }
 }
 
 async fn atender(

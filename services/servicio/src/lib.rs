@@ -2,6 +2,7 @@
 //!
 //! - [`Argumentos`], read by [`leer_linea`]: the common command line; [`iniciar_registro`]: the log.
 //! - [`aplicacion`]: a service's routes with health check, CORS, limits and JSON errors.
+//! - [`abrir_corredor`] and [`en_plazo`]: the broker, and how long a request waits for it.
 //! - [`CuerpoJson`] and [`ErrorHttp`]: JSON in, JSON errors out.
 //! - [`revisar`]: is the service well that listens here? `--check` of every service.
 //! - [`escuchar`], [`servir`] and [`Parada`]: from the port to the end of the process.
@@ -30,6 +31,7 @@
 
 mod aplicacion;
 mod argumentos;
+mod corredor;
 mod cors;
 mod cuerpo;
 mod error_http;
@@ -42,6 +44,7 @@ mod servir;
 
 pub use aplicacion::{CUERPO_MAX, ESPERA_MAX, aplicacion};
 pub use argumentos::{Argumentos, leer_linea};
+pub use corredor::{PLAZO, abrir_corredor, en_plazo};
 pub use cors::{OrigenCors, OrigenInvalido};
 pub use cuerpo::CuerpoJson;
 pub use error_http::ErrorHttp;

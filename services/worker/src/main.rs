@@ -7,9 +7,13 @@ use std::env;
 use std::process::ExitCode;
 
 use logistica_tareas::Logistica;
+use monitor_tareas::Monitor;
 
 fn main() -> ExitCode {
     taskq_worker::cli::main_with(|worker| {
-        Ok(worker.state(Logistica::abrir(|nombre| env::var_os(nombre))?))
+        let ajuste = |nombre: &str| env::var_os(nombre);
+        Ok(worker
+            .state(Logistica::abrir(ajuste)?)
+            .state(Monitor::abrir(ajuste)?))
     })
 }

@@ -255,5 +255,6 @@ fn card(node: &str, queues: Vec<QueueName>) -> WorkerCard {
         active: 0,
         processed: 0,
         stopping: false,
+        renewed: 0,
     }
 }

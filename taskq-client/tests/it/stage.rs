@@ -181,6 +181,7 @@ pub(crate) fn card(node: &str) -> WorkerCard {
         active: 0,
         processed: 0,
         stopping: false,
+        renewed: 0,
     }
 }
 

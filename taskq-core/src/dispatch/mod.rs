@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::broker::{Backend, Outgoing};
+use crate::broker::{Backend, Inspect, Outgoing};
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
 use crate::signature::Signature;
@@ -85,6 +85,11 @@ impl Dispatcher {
                 trouble,
             }),
         }
+    }
+
+    /// The broker it sends to, to be looked at.
+    pub(crate) fn inspect(&self) -> Arc<dyn Inspect> {
+        self.inner.backend.clone()
     }
 
     /// Sends one signature; `Ok` means accepted.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::cancelled::Reason;
+use crate::broker::Inspect;
 use crate::dispatch::Dispatcher;
 use crate::error::{Error, ErrorKind};
 use crate::id::{QueueName, TaskId};
@@ -218,17 +219,39 @@ impl Context {
     /// # Errors
     /// As `Client::send`; [`ErrorKind::Unsupported`] in a context that was made without a broker.
     pub async fn send<R>(&self, signature: Signature<R>) -> Result<TaskId, Error> {
-        let dispatcher = self.call.dispatcher.as_ref().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unsupported,
-                "this context has no broker to send to",
-            )
-        })?;
+        let dispatcher = self.dispatcher("send to")?;
         let mut signature = signature.parent(self.call.id, self.call.root_id);
         if let Some(trace) = self.call.headers.get("traceparent") {
             signature = signature.default_header("traceparent", trace);
         }
         dispatcher.send(signature).await.map(|sent| sent.id)
+    }
+
+    /// The broker of the worker that runs this call, for tasks that watch it: queues, workers, totals, events.
+    ///
+    /// Its calls have no deadline of their own.
+    ///
+    /// ```
+    /// use taskq_core::{Context, TaskError, task};
+    ///
+    /// #[task]
+    /// async fn sent_so_far(ctx: Context) -> Result<u64, TaskError> {
+    ///     Ok(ctx.inspect()?.totals(ctx.queue()).await?.sent)
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] in a context that was made without a broker.
+    pub fn inspect(&self) -> Result<Arc<dyn Inspect>, Error> {
+        Ok(self.dispatcher("look at")?.inspect())
+    }
+
+    fn dispatcher(&self, wish: &str) -> Result<&Dispatcher, Error> {
+        self.call.dispatcher.as_ref().ok_or_else(|| {
+            let text = format!("this context has no broker to {wish}");
+            Error::new(ErrorKind::Unsupported, text)
+        })
     }
 }
 

@@ -259,3 +259,22 @@ async fn the_card_tells_how_much_runs_and_how_much_was_run() {
     gate.let_go(1);
     load(0, 3).await;
 }
+
+#[tokio::test]
+async fn the_card_tells_when_it_was_renewed() {
+    let bench = Bench::with(MemoryBroker::new(), &[&HELD], |b| {
+        b.lease(std::time::Duration::from_millis(300))
+    });
+    let renewed_after = async |before: u64| {
+        until(async || {
+            let cards = bench.broker.workers().await.unwrap();
+            let card = cards.first()?;
+            assert!(card.renewed >= card.started, "{card:?}");
+            (card.renewed > before).then_some(card.renewed)
+        })
+        .await
+    };
+    let first = renewed_after(0).await;
+    let second = renewed_after(first).await;
+    assert!(second <= taskq_worker::clock::now_ms());
+}

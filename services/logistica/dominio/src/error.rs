@@ -1,8 +1,6 @@
 //! What can go wrong, said so that the reader knows what to change.
 
-use std::path::PathBuf;
-
-use rusqlite::ErrorCode;
+use archivo::ErrorArchivo;
 
 /// A delivery that breaks a rule; sending it again unchanged cannot help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,57 +35,12 @@ pub struct PeriodoInvalido {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlmacenError {
-    /// Other processes held the file's write lock for longer than the wait.
-    #[error("the stock file {} is busy: try again shortly", ruta.display())]
-    Ocupado {
-        /// The stock file.
-        ruta: PathBuf,
-    },
-    /// The disk refused a read or write, for instance because it is full.
-    #[error("the disk failed under the stock file {}: {fuente}; free space or mend it, then try again", ruta.display())]
-    Disco {
-        /// The stock file.
-        ruta: PathBuf,
-        /// What the database driver said.
-        #[source]
-        fuente: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The parent folder of the stock file could not be created.
-    #[error("cannot create the folder {}: {fuente}; create it or set LOGISTICA_DB to another path", ruta.display())]
-    Carpeta {
-        /// The folder.
-        ruta: PathBuf,
-        /// What the system said.
-        #[source]
-        fuente: std::io::Error,
-    },
-    /// The file is not a stock file: corrupt, or another program's.
-    #[error("{} is not a usable stock file ({motivo}): restore it from a backup or set LOGISTICA_DB to another path", ruta.display())]
-    Inservible {
-        /// The file.
-        ruta: PathBuf,
-        /// Why it cannot be used.
-        motivo: String,
-    },
-    /// A newer program wrote the file.
-    #[error("the stock file {} has schema version {encontrada}, this program knows up to {conocida}: upgrade the program", ruta.display())]
-    EsquemaNuevo {
-        /// The stock file.
-        ruta: PathBuf,
-        /// The version the file carries.
-        encontrada: i64,
-        /// The newest version this program knows.
-        conocida: i64,
-    },
-    /// Any other failure of the database.
-    #[error("the stock file {} failed: {fuente}", ruta.display())]
-    Base {
-        /// The stock file.
-        ruta: PathBuf,
-        /// What the database driver said.
-        #[source]
-        fuente: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// The stock file can not be opened, read or written.
+    #[error(transparent)]
+    Archivo(#[from] ErrorArchivo),
+    /// The delivery does not encode.
+    #[error("the delivery cannot be kept: {0}")]
+    Contenido(#[source] serde_json::Error),
     /// The warehouse holds less than the delivery asks for.
     #[error(
         "not enough stock of {sku} in {ciudad} (warehouse {bodega}): asked {pedidas}, left {quedan}; order less or from another warehouse"
@@ -132,25 +85,6 @@ impl AlmacenError {
     /// Whether the same call may succeed later with nothing changed in the request.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Ocupado { .. } | Self::Disco { .. })
-    }
-
-    /// Sorts a driver error by what the caller can do about it.
-    pub(crate) fn de_sqlite(ruta: PathBuf, error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Ocupado { ruta },
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Disco {
-                ruta,
-                fuente: Box::new(error),
-            },
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Inservible {
-                ruta,
-                motivo: error.to_string(),
-            },
-            _ => Self::Base {
-                ruta,
-                fuente: Box::new(error),
-            },
-        }
+        matches!(self, Self::Archivo(error) if error.is_transient())
     }
 }

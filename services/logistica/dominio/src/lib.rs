@@ -37,14 +37,14 @@ mod fecha;
 mod lugar;
 mod periodo;
 mod resultado;
-mod ruta;
 
 pub use almacen::{
     Almacen, BodegaInventario, BodegaReporte, Hallazgo, Informe, Inventario, Kilometros, Reporte,
+    ruta,
 };
+pub use archivo::{Causa, ErrorArchivo, RutaDesconocida};
 pub use entrega::Entrega;
 pub use error::{AlmacenError, EntregaInvalida, PeriodoInvalido};
 pub use lugar::Lugar;
 pub use periodo::{DIAS_MAX, Periodo};
 pub use resultado::Resultado;
-pub use ruta::{RutaDesconocida, ruta};

@@ -31,11 +31,7 @@ impl Logistica {
     pub fn abrir(valor: impl Fn(&str) -> Option<OsString>) -> Result<Self, AjusteInvalido> {
         // First what costs nothing, so that a wrong setting leaves no file behind.
         let bodega = SistemaBodega::desde(&valor)?;
-        let almacen = Almacen::abrir(ruta(
-            valor("LOGISTICA_DB"),
-            valor("XDG_DATA_HOME"),
-            valor("HOME"),
-        )?)?;
+        let almacen = Almacen::abrir(ruta(valor)?)?;
         Ok(Self::nueva(almacen, bodega))
     }
 }

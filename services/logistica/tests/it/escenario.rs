@@ -143,5 +143,6 @@ fn tarjeta() -> WorkerCard {
         active: 0,
         processed: 0,
         stopping: false,
+        renewed: 0,
     }
 }

@@ -153,7 +153,8 @@ fn arrancar(
     // Nothing of the tester's own settings reaches the program.
     let ajenas = env::vars_os().map(|(nombre, _)| nombre).filter(|nombre| {
         let nombre = nombre.to_string_lossy();
-        nombre.starts_with("TASKQ_") || nombre.starts_with("LOGISTICA_")
+        let ajenas = ["TASKQ_", "LOGISTICA_", "MONITOR_", "SERVICIOS"];
+        ajenas.iter().any(|ajena| nombre.starts_with(ajena))
     });
     for nombre in ajenas {
         orden.env_remove(nombre);
@@ -161,6 +162,7 @@ fn arrancar(
     let hijo = orden
         .args(argumentos)
         .env("LOGISTICA_DB", almacen(carpeta))
+        .env("MONITOR_DB", carpeta.join("monitor.db"))
         .env("LOGISTICA_FAULT_RATE", "0.2")
         .env("LOGISTICA_LATENCY_MS", latencia_ms)
         .stdout(Stdio::null())

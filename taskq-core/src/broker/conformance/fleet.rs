@@ -27,6 +27,7 @@ pub(super) fn card(bench: &Bench, id: &str, node: &str, tasks: &[&str]) -> Worke
         active: 0,
         processed: 0,
         stopping: false,
+        renewed: 0,
     }
 }
 

@@ -335,6 +335,7 @@ mod tests {
             active: 0,
             processed: 0,
             stopping: false,
+            renewed: 0,
         };
         let ttl = Duration::from_secs(10);
         broker.register(&card, &[], ttl).await.unwrap();

@@ -230,6 +230,7 @@ mod tests {
             active: 0,
             processed: 0,
             stopping: false,
+            renewed: 0,
         }
     }
 

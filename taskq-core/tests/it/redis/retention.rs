@@ -347,6 +347,7 @@ async fn a_broken_connection_hinders_no_leave() {
         active: 0,
         processed: 0,
         stopping: false,
+        renewed: 0,
     };
     broker.register(&card, &[], 60 * SECOND).await.unwrap();
     drop(server.command("CLIENT KILL TYPE normal SKIPME yes"));

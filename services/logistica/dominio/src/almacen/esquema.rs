@@ -1,16 +1,8 @@
 //! The tables, their version, the way from an earlier one, and the first content.
 
-use std::path::Path;
-
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use crate::catalogo;
-use crate::error::AlmacenError;
-
-use super::Fallo;
-
-/// The schema this program writes, kept in the file as `user_version`.
-const VERSION: i64 = 2;
 
 const EXISTENCIAS: &str = "
 CREATE TABLE existencias (
@@ -59,48 +51,12 @@ FROM reservas_1;
 DROP TABLE reservas_1;
 ";
 
-/// Refuses a file this program must not write: a newer schema, or another program's tables.
-pub(super) fn comprobar(conexion: &Connection, ruta: &Path) -> Result<(), Fallo> {
-    let version = version(conexion)?;
-    if version > VERSION {
-        let error = AlmacenError::EsquemaNuevo {
-            ruta: ruta.to_owned(),
-            encontrada: version,
-            conocida: VERSION,
-        };
-        return Err(error.into());
+/// Creates and fills the tables, or brings those of an earlier version to this one.
+pub(super) fn preparar(tx: &Transaction<'_>, version: i64) -> Result<(), rusqlite::Error> {
+    match version {
+        1 => desde_1(tx),
+        _ => crear(tx),
     }
-    if (1..=VERSION).contains(&version) {
-        return Ok(());
-    }
-    // One statement reads version and tables together: another process may create them meanwhile.
-    let ajeno: bool = conexion.query_row(
-        "SELECT user_version NOT BETWEEN 1 AND ?1 AND EXISTS (SELECT 1 FROM sqlite_schema)
-         FROM pragma_user_version",
-        [VERSION],
-        |fila| fila.get(0),
-    )?;
-    if ajeno {
-        let error = AlmacenError::Inservible {
-            ruta: ruta.to_owned(),
-            motivo: "it is another program's database".to_owned(),
-        };
-        return Err(error.into());
-    }
-    Ok(())
-}
-
-/// Creates and fills the tables, or brings those of an earlier version to this one, unless another
-/// process has; `tx` holds the write lock.
-pub(super) fn crear_si_falta(tx: &Transaction<'_>, ruta: &Path) -> Result<(), Fallo> {
-    comprobar(tx, ruta)?;
-    match version(tx)? {
-        VERSION => return Ok(()),
-        1 => desde_1(tx)?,
-        _ => crear(tx)?,
-    }
-    tx.pragma_update(None, "user_version", VERSION)?;
-    Ok(())
 }
 
 fn desde_1(tx: &Transaction<'_>) -> Result<(), rusqlite::Error> {
@@ -131,8 +87,4 @@ fn crear(tx: &Transaction<'_>) -> Result<(), rusqlite::Error> {
         ])?;
     }
     Ok(())
-}
-
-fn version(conexion: &Connection) -> Result<i64, rusqlite::Error> {
-    conexion.query_row("PRAGMA user_version", [], |fila| fila.get(0))
 }

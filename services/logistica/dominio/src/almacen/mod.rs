@@ -1,6 +1,5 @@
 //! The stock in a `SQLite` file.
 
-mod abrir;
 mod esquema;
 mod informe;
 mod inventario;
@@ -11,41 +10,68 @@ pub use informe::{Hallazgo, Informe};
 pub use inventario::{BodegaInventario, Inventario};
 pub use reporte::{BodegaReporte, Kilometros, Reporte};
 
-use std::fmt;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use archivo::{Archivo, Clase, RutaDesconocida};
+use rusqlite::Transaction;
 
 use crate::error::AlmacenError;
+
+/// The stock file: its tables are those of schema 2.
+const CLASE: Clase = Clase {
+    que: "stock file",
+    variable: "LOGISTICA_DB",
+    nombre: "logistica.db",
+    // The first stock files were made without one.
+    marca: 0,
+    version: 2,
+};
+
+/// The stock file's path: `LOGISTICA_DB`, else `taskq/logistica.db` in the user's data folder.
+///
+/// `valor` reads a variable, of `LOGISTICA_DB`, `XDG_DATA_HOME` and `HOME`; the program's main gives
+/// [`std::env::var_os`]. An empty value counts as unset.
+///
+/// # Errors
+/// [`RutaDesconocida`] if all three are unset.
+pub fn ruta(valor: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, RutaDesconocida> {
+    CLASE.ruta(valor)
+}
 
 /// The stock, in a file that several processes share.
 ///
 /// Clones share one connection; its calls block, and wait up to 5 s for other writers.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Almacen {
-    interior: Arc<Interior>,
-}
-
-struct Interior {
-    ruta: PathBuf,
-    conexion: Mutex<Connection>,
+    archivo: Archivo,
 }
 
 impl Almacen {
+    /// Opens the stock file, creating it, its folder and its content if it is new.
+    ///
+    /// Any number of processes may open the same new file at once: one of them fills it.
+    ///
+    /// # Errors
+    /// [`AlmacenError::Archivo`]: its folder can not be made, it is no stock file, or one of a newer program, and the
+    /// database's failures.
+    pub fn abrir(ruta: impl Into<PathBuf>) -> Result<Self, AlmacenError> {
+        let archivo = Archivo::abrir(CLASE, ruta, esquema::preparar)?;
+        Ok(Self { archivo })
+    }
+
     /// The file this stock lives in.
     #[must_use]
     pub fn ruta(&self) -> &Path {
-        &self.interior.ruta
+        self.archivo.ruta()
     }
 
-    /// Runs `trabajo` in one transaction that takes the write lock at once: a transaction that
-    /// reads first and then writes could not wait for another writer, only fail.
+    /// Runs `trabajo` in one transaction that writes.
     fn escribir<T>(
         &self,
         trabajo: impl FnOnce(&Transaction<'_>) -> Result<T, Fallo>,
     ) -> Result<T, AlmacenError> {
-        self.transaccion(TransactionBehavior::Immediate, trabajo)
+        self.archivo.escribir(trabajo)
     }
 
     /// Runs `trabajo` on one consistent snapshot, without holding up writers.
@@ -53,58 +79,12 @@ impl Almacen {
         &self,
         trabajo: impl FnOnce(&Transaction<'_>) -> Result<T, Fallo>,
     ) -> Result<T, AlmacenError> {
-        self.transaccion(TransactionBehavior::Deferred, trabajo)
-    }
-
-    fn transaccion<T>(
-        &self,
-        modo: TransactionBehavior,
-        trabajo: impl FnOnce(&Transaction<'_>) -> Result<T, Fallo>,
-    ) -> Result<T, AlmacenError> {
-        // A panic under the lock has rolled its transaction back, so the connection is sound.
-        let mut conexion = self
-            .interior
-            .conexion
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let hecho = (|| {
-            let tx = conexion.transaction_with_behavior(modo)?;
-            let valor = trabajo(&tx)?;
-            tx.commit()?;
-            Ok(valor)
-        })();
-        hecho.map_err(|fallo: Fallo| fallo.en(&self.interior.ruta))
-    }
-}
-
-impl fmt::Debug for Almacen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Almacen")
-            .field("ruta", &self.interior.ruta)
-            .finish_non_exhaustive()
+        self.archivo.leer(trabajo)
     }
 }
 
 /// Why a transaction was rolled back: the database failed, or the domain refused.
-enum Fallo {
-    Sqlite(rusqlite::Error),
-    Dominio(AlmacenError),
-}
-
-impl Fallo {
-    fn en(self, ruta: &Path) -> AlmacenError {
-        match self {
-            Self::Sqlite(error) => AlmacenError::de_sqlite(ruta.to_owned(), error),
-            Self::Dominio(error) => error,
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Fallo {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
+type Fallo = archivo::Fallo<AlmacenError>;
 
 impl From<AlmacenError> for Fallo {
     fn from(error: AlmacenError) -> Self {

@@ -21,10 +21,7 @@ impl Almacen {
     /// [`AlmacenError::SinExistencias`] if too little is left, and the database's failures;
     /// [`AlmacenError::is_transient`] tells those worth a retry.
     pub fn reservar(&self, entrega: &Entrega, hoy: Date) -> Result<Resultado, AlmacenError> {
-        let contenido = serde_json::to_string(entrega).map_err(|error| AlmacenError::Base {
-            ruta: self.ruta().to_owned(),
-            fuente: Box::new(error),
-        })?;
+        let contenido = serde_json::to_string(entrega).map_err(AlmacenError::Contenido)?;
         self.escribir(|tx| {
             if let Some((guardado, resultado)) = buscar(tx, entrega.entrega_id())? {
                 if guardado == contenido {

@@ -1,0 +1,153 @@
+//! Opening a file, which may be new, or being created by another process right now.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::clase::Clase;
+use crate::error::{Causa, ErrorArchivo};
+use crate::transaccion::Fallo;
+
+/// How long a call waits for other processes' locks.
+const ESPERA: Duration = Duration::from_secs(5);
+
+/// A SQLite file that several processes share.
+///
+/// Clones share one connection; its calls block, and wait up to 5 s for other writers.
+#[derive(Clone)]
+pub struct Archivo {
+    pub(crate) interior: Arc<Interior>,
+}
+
+pub(crate) struct Interior {
+    pub(crate) clase: Clase,
+    pub(crate) ruta: PathBuf,
+    pub(crate) conexion: Mutex<Connection>,
+}
+
+impl Archivo {
+    /// Opens the file, creating it, its folder and its tables if it is new.
+    ///
+    /// `preparar` makes the tables, in a transaction that holds the write lock; it is given the version that the file
+    /// has: 0 for a new one, else an earlier one than `clase`'s, whose tables it brings to this one. Any number of
+    /// processes may open the same new file at once: one of them fills it.
+    ///
+    /// # Errors
+    /// [`Causa::Carpeta`], [`Causa::Inservible`] for a file of another kind, [`Causa::EsquemaNuevo`] for one of a newer
+    /// program, and the database's failures.
+    pub fn abrir(
+        clase: Clase,
+        ruta: impl Into<PathBuf>,
+        preparar: impl FnOnce(&Transaction<'_>, i64) -> Result<(), rusqlite::Error>,
+    ) -> Result<Self, ErrorArchivo> {
+        let ruta = ruta.into();
+        let conexion = crear_carpeta(&ruta)
+            .map_err(|fuente| Fallo::Archivo(Causa::Carpeta(fuente)))
+            .and_then(|()| conectar(clase, &ruta, preparar))
+            .map_err(|fallo| fallo.en(clase, &ruta))?;
+        Ok(Self {
+            interior: Arc::new(Interior {
+                clase,
+                ruta,
+                conexion: Mutex::new(conexion),
+            }),
+        })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn ruta(&self) -> &Path {
+        &self.interior.ruta
+    }
+}
+
+impl fmt::Debug for Archivo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archivo")
+            .field("ruta", &self.interior.ruta)
+            .finish_non_exhaustive()
+    }
+}
+
+fn crear_carpeta(ruta: &Path) -> Result<(), std::io::Error> {
+    match ruta.parent().filter(|c| !c.as_os_str().is_empty()) {
+        Some(carpeta) => fs::create_dir_all(carpeta),
+        None => Ok(()),
+    }
+}
+
+fn conectar(
+    clase: Clase,
+    ruta: &Path,
+    preparar: impl FnOnce(&Transaction<'_>, i64) -> Result<(), rusqlite::Error>,
+) -> Result<Connection, Fallo<ErrorArchivo>> {
+    // Not SQLITE_OPEN_URI, which would give a path that starts with `file:` another meaning.
+    let modo = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conexion = Connection::open_with_flags(ruta, modo)?;
+    conexion.busy_timeout(ESPERA)?;
+    // Before anything is written: a foreign or newer file stays as it is.
+    comprobar(&conexion, clase)?;
+    activar_wal(&conexion)?;
+    // FULL: what was answered must survive a power cut, not only a crash.
+    conexion.pragma_update(None, "synchronous", "FULL")?;
+    conexion.pragma_update(None, "foreign_keys", true)?;
+    let tx = conexion.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have made the tables meanwhile.
+    let version = comprobar(&tx, clase)?;
+    if version != clase.version {
+        preparar(&tx, version)?;
+        tx.pragma_update(None, "application_id", clase.marca)?;
+        tx.pragma_update(None, "user_version", clase.version)?;
+    }
+    tx.commit()?;
+    Ok(conexion)
+}
+
+/// The version of the file's tables, 0 when it has none. Refuses a file that this program must not write: a newer one,
+/// or another program's.
+fn comprobar(conexion: &Connection, clase: Clase) -> Result<i64, Fallo<ErrorArchivo>> {
+    // One statement reads all three: another process may create the tables meanwhile.
+    let (version, marca, vacia): (i64, i32, bool) = conexion.query_row(
+        "SELECT user_version, application_id, NOT EXISTS (SELECT 1 FROM sqlite_schema)
+         FROM pragma_user_version, pragma_application_id",
+        [],
+        |fila| Ok((fila.get(0)?, fila.get(1)?, fila.get(2)?)),
+    )?;
+    let ajena = || Causa::Inservible("it is another program's database".to_owned());
+    match version {
+        _ if !vacia && marca != clase.marca => Err(Fallo::Archivo(ajena())),
+        v if v > clase.version => Err(Fallo::Archivo(Causa::EsquemaNuevo(v))),
+        v if v >= 1 => Ok(v),
+        _ if vacia => Ok(0),
+        _ => Err(Fallo::Archivo(ajena())),
+    }
+}
+
+/// Switches the file to write-ahead logging, in which readers and the writer don't block each other.
+///
+/// The switch needs the file for itself and `SQLite` doesn't wait for that, so this does.
+fn activar_wal(conexion: &Connection) -> Result<(), rusqlite::Error> {
+    let hasta = Instant::now() + ESPERA;
+    loop {
+        match conexion.pragma_update(None, "journal_mode", "WAL") {
+            Err(e) if ocupada(&e) && Instant::now() < hasta => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            hecho => return hecho,
+        }
+    }
+}
+
+fn ocupada(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}

@@ -1,0 +1,105 @@
+//! What can go wrong with a file, said so that the reader knows what to change.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use crate::clase::Clase;
+
+/// A file that can not be opened, read or written.
+#[derive(Debug)]
+pub struct ErrorArchivo {
+    /// Which kind of file.
+    pub clase: Clase,
+    /// The file.
+    pub ruta: PathBuf,
+    /// What went wrong.
+    pub causa: Causa,
+}
+
+/// What went wrong with a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Causa {
+    /// Other processes held its write lock for longer than the wait.
+    Ocupado,
+    /// The disk refused a read or write, for instance because it is full.
+    Disco(rusqlite::Error),
+    /// Its folder could not be created.
+    Carpeta(io::Error),
+    /// It is corrupt, or another program's; the text says which.
+    Inservible(String),
+    /// A newer program wrote it: the version it carries.
+    EsquemaNuevo(i64),
+    /// Any other failure of the database.
+    Base(rusqlite::Error),
+}
+
+impl ErrorArchivo {
+    /// Whether the same call may succeed later with nothing changed in it.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.causa, Causa::Ocupado | Causa::Disco(_))
+    }
+
+    /// Sorts a driver error by what the caller can do about it.
+    pub(crate) fn de_sqlite(clase: Clase, ruta: PathBuf, error: rusqlite::Error) -> Self {
+        let causa = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Causa::Ocupado,
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Causa::Disco(error),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Causa::Inservible(error.to_string())
+            }
+            _ => Causa::Base(error),
+        };
+        Self { clase, ruta, causa }
+    }
+}
+
+impl fmt::Display for ErrorArchivo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Clase {
+            que,
+            variable,
+            version,
+            ..
+        } = self.clase;
+        let ruta = self.ruta.display();
+        match &self.causa {
+            Causa::Ocupado => write!(f, "the {que} {ruta} is busy: try again shortly"),
+            Causa::Disco(fuente) => write!(
+                f,
+                "the disk failed under the {que} {ruta}: {fuente}; free space or mend it, then try again"
+            ),
+            Causa::Carpeta(fuente) => {
+                let carpeta = self.ruta.parent().unwrap_or(&self.ruta).display();
+                write!(
+                    f,
+                    "cannot create the folder {carpeta}: {fuente}; create it or set {variable} to another path"
+                )
+            }
+            Causa::Inservible(motivo) => write!(
+                f,
+                "{ruta} is not a usable {que} ({motivo}): restore it from a backup or set {variable} to another path"
+            ),
+            Causa::EsquemaNuevo(encontrada) => write!(
+                f,
+                "the {que} {ruta} has schema version {encontrada}, this program knows up to {version}: upgrade the program"
+            ),
+            Causa::Base(fuente) => write!(f, "the {que} {ruta} failed: {fuente}"),
+        }
+    }
+}
+
+impl Error for ErrorArchivo {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.causa {
+            Causa::Disco(fuente) | Causa::Base(fuente) => Some(fuente),
+            Causa::Carpeta(fuente) => Some(fuente),
+            Causa::Ocupado | Causa::Inservible(_) | Causa::EsquemaNuevo(_) => None,
+        }
+    }
+}

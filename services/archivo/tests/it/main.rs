@@ -1,0 +1,73 @@
+//! Files of one kind among files of others.
+
+#![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
+
+use archivo::{Archivo, Causa, Clase, ErrorArchivo};
+use tempfile::TempDir;
+
+const UNA: Clase = Clase {
+    que: "first file",
+    variable: "UNA_DB",
+    nombre: "una.db",
+    marca: 1_001,
+    version: 1,
+};
+
+fn abrir(carpeta: &TempDir, clase: Clase) -> Result<Archivo, ErrorArchivo> {
+    Archivo::abrir(clase, carpeta.path().join("x.db"), |tx, desde| {
+        assert_eq!(desde, 0, "an existing file is not prepared again");
+        tx.execute_batch("CREATE TABLE t (n INTEGER) STRICT")
+    })
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused_whatever_its_version() {
+    let carpeta = tempfile::tempdir().unwrap();
+    abrir(&carpeta, UNA).unwrap();
+    for (marca, version) in [(2_002, 1), (2_002, 9), (0, 1)] {
+        let otra = Clase {
+            que: "other file",
+            variable: "OTRA_DB",
+            marca,
+            version,
+            ..UNA
+        };
+        let error = abrir(&carpeta, otra).unwrap_err();
+        assert!(matches!(error.causa, Causa::Inservible(_)), "{error}");
+        let texto = error.to_string();
+        assert!(
+            texto.contains("other file") && texto.contains("OTRA_DB"),
+            "{texto}"
+        );
+    }
+    abrir(&carpeta, UNA).unwrap();
+}
+
+#[test]
+fn an_earlier_version_is_brought_to_this_one_and_a_later_one_is_left_alone() {
+    let carpeta = tempfile::tempdir().unwrap();
+    abrir(&carpeta, UNA).unwrap();
+    let dos = Clase { version: 2, ..UNA };
+    let ruta = carpeta.path().join("x.db");
+    let archivo = Archivo::abrir(dos, &ruta, |tx, desde| {
+        assert_eq!(desde, 1);
+        tx.execute_batch("ALTER TABLE t ADD COLUMN m INTEGER")
+    });
+    let escrito = archivo.unwrap().escribir::<_, ErrorArchivo>(|tx| {
+        Ok(tx.execute("INSERT INTO t (n, m) VALUES (1, 2)", [])?)
+    });
+    assert_eq!(escrito.unwrap(), 1);
+    let error = abrir(&carpeta, UNA).unwrap_err();
+    assert!(matches!(error.causa, Causa::EsquemaNuevo(2)), "{error}");
+}
+
+#[test]
+fn tables_that_can_not_be_made_leave_the_file_empty() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let ruta = carpeta.path().join("x.db");
+    let error = Archivo::abrir(UNA, &ruta, |tx, _| {
+        tx.execute_batch("CREATE TABLE t (n INTEGER) STRICT; no sql")
+    });
+    assert!(matches!(error.unwrap_err().causa, Causa::Base(_)));
+    abrir(&carpeta, UNA).unwrap();
+}

@@ -1,0 +1,132 @@
+//! The program at its start: what it refuses, and what it only warns of.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::procesos::{Proceso, construido, esperar, get};
+
+/// The program in `carpeta`, with nothing of the tester's own settings.
+fn monitor(carpeta: &TempDir, argumentos: &[&str]) -> Command {
+    en(
+        carpeta,
+        Command::new(env!("CARGO_BIN_EXE_monitor")),
+        argumentos,
+    )
+}
+
+fn en(carpeta: &TempDir, mut orden: Command, argumentos: &[&str]) -> Command {
+    orden
+        .args(argumentos)
+        .env_clear()
+        .env("XDG_DATA_HOME", carpeta.path())
+        .stdout(Stdio::null());
+    orden
+}
+
+/// It ends with 2, says why, and never listened.
+fn se_niega(salida: &Output, motivos: &[&str]) {
+    let error = String::from_utf8_lossy(&salida.stderr);
+    assert_eq!(salida.status.code(), Some(2), "{error}");
+    assert!(
+        motivos.iter().all(|motivo| error.contains(motivo)) && !error.contains("listening"),
+        "{motivos:?}: {error}"
+    );
+}
+
+#[test]
+fn a_broker_or_a_flag_it_can_not_use_is_refused() {
+    let carpeta = tempfile::tempdir().unwrap();
+    for (argumentos, motivo) in [
+        (["-b", "memory://"], "redis://"),
+        (["-b", "amqp://h"], "not built yet"),
+        (["--puerto", "1"], "--puerto"),
+        (["--cors-origin", "localhost"], "no origin"),
+    ] {
+        let salida = monitor(&carpeta, &argumentos).output().unwrap();
+        se_niega(&salida, &[motivo]);
+    }
+}
+
+#[test]
+fn a_service_it_can_not_ask_is_refused_by_its_entry_and_so_does_the_worker() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let worker = || Command::new(construido("worker"));
+    for (servicios, motivo) in [
+        ("logistica=http://127.0.0.1:5002,otro", "\"otro\""),
+        ("otro=https://127.0.0.1:5002", "https is not built"),
+    ] {
+        let salida = monitor(&carpeta, &["--servicios", servicios])
+            .output()
+            .unwrap();
+        se_niega(&salida, &[motivo, "name=http://host:port"]);
+        for mut orden in [monitor(&carpeta, &[]), en(&carpeta, worker(), &[])] {
+            let salida = orden.env("SERVICIOS", servicios).output().unwrap();
+            se_niega(&salida, &[motivo, "name=http://host:port"]);
+        }
+    }
+    assert!(
+        !carpeta.path().join("taskq/monitor.db").exists(),
+        "a wrong setting leaves a file behind"
+    );
+}
+
+#[test]
+fn a_monitor_file_it_can_not_open_is_refused() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let salida = monitor(&carpeta, &["--port", "0"])
+        .env("MONITOR_DB", carpeta.path())
+        .output()
+        .unwrap();
+    se_niega(&salida, &[&carpeta.path().display().to_string()]);
+}
+
+#[test]
+fn a_port_in_use_ends_it_with_the_remedy() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let otro = TcpListener::bind("127.0.0.1:0").unwrap();
+    let puerto = otro.local_addr().unwrap().port().to_string();
+    let salida = monitor(&carpeta, &["--host", "127.0.0.1", "--port", &puerto])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&salida.stderr);
+    assert_eq!(salida.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains(&puerto) && error.contains("--port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn it_starts_without_its_broker_and_warns_and_empty_variables_are_unset() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let registro = carpeta.path().join("registro");
+    let broker = format!("redis://:s3cret@127.0.0.1:{}/0", private_redis::free_port());
+    let puerto = private_redis::free_port().to_string();
+    let hijo = monitor(&carpeta, &["--broker", &broker, "--port", &puerto])
+        .env("PORT", "")
+        .env("HOST", "")
+        .env("CORS_ORIGIN", "")
+        .env("LOGLEVEL", "")
+        .env("SERVICIOS", "")
+        .env("MONITOR_DB", "")
+        .stderr(File::create(&registro).unwrap())
+        .spawn()
+        .unwrap();
+    let _hijo = Proceso(hijo);
+    let texto = esperar("it warns and listens", || {
+        let texto = fs::read_to_string(&registro).unwrap();
+        (texto.contains("the broker cannot be reached") && texto.contains("listening on"))
+            .then_some(texto)
+    });
+    assert_eq!(texto.matches("WARN").count(), 1, "{texto}");
+    let aqui = format!("127.0.0.1:{puerto}");
+    assert_eq!(get(&aqui, "/health").0, 200);
+    let (estado, cuerpo) = get(&aqui, "/monitor/status");
+    assert_eq!((estado, &cuerpo["broker"]["ok"]), (200, &false.into()));
+    let dicho = format!("{cuerpo}{}", fs::read_to_string(&registro).unwrap());
+    assert!(!dicho.contains("s3cret"), "{dicho}");
+    assert!(carpeta.path().join("taskq/monitor.db").exists());
+}
