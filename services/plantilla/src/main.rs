@@ -3,7 +3,6 @@
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,10 +12,10 @@ use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use servicio::{
-    Argumentos, CuerpoJson, ErrorHttp, Parada, aplicacion, escuchar, iniciar_registro, leer_linea,
-    servir,
+    Argumentos, CuerpoJson, ErrorHttp, Parada, abrir_corredor, aplicacion, en_plazo, escuchar,
+    iniciar_registro, leer_linea, servir,
 };
-use taskq_client::{ChosenBroker, Client, SendOptions, TaskId};
+use taskq_client::{Client, SendOptions, TaskId};
 
 /// Greets people in the background
 #[derive(Debug, Parser)]
@@ -39,11 +38,8 @@ async fn main() -> ExitCode {
 
 async fn atender(Linea { comunes }: Linea) -> Result<(), Box<dyn Error>> {
     iniciar_registro(comunes.loglevel);
-    let elegido = ChosenBroker::from(comunes.broker.clone(), |nombre| env::var_os(nombre))?;
-    let cliente = Client::builder()
-        .send_deadline(Duration::from_secs(3))
-        .connect(&elegido.url)
-        .await?;
+    let broker = comunes.broker.clone();
+    let cliente = abrir_corredor(broker, |nombre| env::var_os(nombre)).await?;
     let parada = Parada::por_senales()?;
     let app = aplicacion("plantilla", rutas(cliente), &comunes.cors_origin);
     servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await?;
@@ -68,28 +64,20 @@ async fn pedir(
     CuerpoJson(saludo): CuerpoJson<Saludo>,
 ) -> Result<(StatusCode, Json<Value>), ErrorHttp> {
     let cola = SendOptions::default().queue("plantilla");
-    let enviada = cliente
-        .send_by_name("plantilla.saludar", (), saludo, cola)
-        .await
-        .map_err(|error| ErrorHttp::no_disponible(error.to_string()))?;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(json!({ "task_id": enviada.id() })),
-    ))
+    let enviar = cliente.send_by_name("plantilla.saludar", (), saludo, cola);
+    let enviada = en_plazo(async { Ok(enviar.await?) }).await?;
+    let cuerpo = json!({ "task_id": enviada.id() });
+    Ok((StatusCode::ACCEPTED, Json(cuerpo)))
 }
 
 async fn consultar(
     State(cliente): State<Client>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ErrorHttp> {
-    let id: TaskId = id
-        .parse()
-        .map_err(|_| ErrorHttp::peticion_invalida(format!("{id:?} is no task id")))?;
-    let registro = cliente
-        .handle::<Value>(id)
-        .record()
-        .await
-        .map_err(|error| ErrorHttp::no_disponible(error.to_string()))?
+    let id: TaskId = id.parse()?;
+    let llamada = cliente.handle::<Value>(id);
+    let registro = en_plazo(async { Ok(llamada.record().await?) }).await?;
+    let registro = registro
         .ok_or_else(|| ErrorHttp::no_encontrado(format!("unknown or expired task id {id}")))?;
     let error = registro.error.map(|error| error.message);
     Ok(Json(
