@@ -25,7 +25,7 @@ pub struct Archivo {
 }
 
 pub(crate) struct Interior {
-    pub(crate) clase: Clase,
+    pub(crate) clase: &'static Clase,
     pub(crate) ruta: PathBuf,
     pub(crate) conexion: Mutex<Connection>,
 }
@@ -41,7 +41,7 @@ impl Archivo {
     /// [`Causa::Carpeta`], [`Causa::Inservible`] for a file of another kind, [`Causa::EsquemaNuevo`] for one of a newer
     /// program, and the database's failures.
     pub fn abrir(
-        clase: Clase,
+        clase: &'static Clase,
         ruta: impl Into<PathBuf>,
         preparar: impl FnOnce(&Transaction<'_>, i64) -> Result<(), rusqlite::Error>,
     ) -> Result<Self, ErrorArchivo> {
@@ -82,7 +82,7 @@ fn crear_carpeta(ruta: &Path) -> Result<(), std::io::Error> {
 }
 
 fn conectar(
-    clase: Clase,
+    clase: &'static Clase,
     ruta: &Path,
     preparar: impl FnOnce(&Transaction<'_>, i64) -> Result<(), rusqlite::Error>,
 ) -> Result<Connection, Fallo<ErrorArchivo>> {
@@ -112,7 +112,7 @@ fn conectar(
 
 /// The version of the file's tables, 0 when it has none. Refuses a file that this program must not write: a newer one,
 /// or another program's.
-fn comprobar(conexion: &Connection, clase: Clase) -> Result<i64, Fallo<ErrorArchivo>> {
+fn comprobar(conexion: &Connection, clase: &Clase) -> Result<i64, Fallo<ErrorArchivo>> {
     // One statement reads all three: another process may create the tables meanwhile.
     let (version, marca, vacia): (i64, i32, bool) = conexion.query_row(
         "SELECT user_version, application_id, NOT EXISTS (SELECT 1 FROM sqlite_schema)

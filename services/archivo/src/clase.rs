@@ -29,7 +29,7 @@ impl Clase {
     /// # Errors
     /// [`RutaDesconocida`] if all three are unset.
     pub fn ruta(
-        &self,
+        &'static self,
         valor: impl Fn(&str) -> Option<OsString>,
     ) -> Result<PathBuf, RutaDesconocida> {
         let puesta = |nombre| {
@@ -42,7 +42,7 @@ impl Clase {
         let datos = puesta("XDG_DATA_HOME")
             .filter(|p| p.is_absolute())
             .or_else(|| Some(puesta("HOME")?.join(".local/share")))
-            .ok_or(RutaDesconocida { clase: *self })?;
+            .ok_or(RutaDesconocida { clase: self })?;
         Ok(datos.join("taskq").join(self.nombre))
     }
 }
@@ -51,7 +51,7 @@ impl Clase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RutaDesconocida {
     /// Which kind of file.
-    pub clase: Clase,
+    pub clase: &'static Clase,
 }
 
 impl fmt::Display for RutaDesconocida {
@@ -72,7 +72,7 @@ mod tests {
 
     use super::{Clase, RutaDesconocida};
 
-    const CLASE: Clase = Clase {
+    static CLASE: Clase = Clase {
         que: "test file",
         variable: "PRUEBA_DB",
         nombre: "prueba.db",

@@ -13,7 +13,7 @@ use crate::clase::Clase;
 #[derive(Debug)]
 pub struct ErrorArchivo {
     /// Which kind of file.
-    pub clase: Clase,
+    pub clase: &'static Clase,
     /// The file.
     pub ruta: PathBuf,
     /// What went wrong.
@@ -27,7 +27,7 @@ pub enum Causa {
     /// Other processes held its write lock for longer than the wait.
     Ocupado,
     /// The disk refused a read or write, for instance because it is full.
-    Disco(rusqlite::Error),
+    Disco(Box<rusqlite::Error>),
     /// Its folder could not be created.
     Carpeta(io::Error),
     /// It is corrupt, or another program's; the text says which.
@@ -35,7 +35,7 @@ pub enum Causa {
     /// A newer program wrote it: the version it carries.
     EsquemaNuevo(i64),
     /// Any other failure of the database.
-    Base(rusqlite::Error),
+    Base(Box<rusqlite::Error>),
 }
 
 impl ErrorArchivo {
@@ -46,14 +46,14 @@ impl ErrorArchivo {
     }
 
     /// Sorts a driver error by what the caller can do about it.
-    pub(crate) fn de_sqlite(clase: Clase, ruta: PathBuf, error: rusqlite::Error) -> Self {
+    pub(crate) fn de_sqlite(clase: &'static Clase, ruta: PathBuf, error: rusqlite::Error) -> Self {
         let causa = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Causa::Ocupado,
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Causa::Disco(error),
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Causa::Disco(error.into()),
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 Causa::Inservible(error.to_string())
             }
-            _ => Causa::Base(error),
+            _ => Causa::Base(error.into()),
         };
         Self { clase, ruta, causa }
     }
@@ -97,7 +97,7 @@ impl fmt::Display for ErrorArchivo {
 impl Error for ErrorArchivo {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.causa {
-            Causa::Disco(fuente) | Causa::Base(fuente) => Some(fuente),
+            Causa::Disco(fuente) | Causa::Base(fuente) => Some(&**fuente),
             Causa::Carpeta(fuente) => Some(fuente),
             Causa::Ocupado | Causa::Inservible(_) | Causa::EsquemaNuevo(_) => None,
         }

@@ -6,7 +6,7 @@
 //! ```
 //! use archivo::{Archivo, Clase, ErrorArchivo};
 //!
-//! const CUADERNO: Clase = Clase {
+//! static CUADERNO: Clase = Clase {
 //!     que: "notebook",
 //!     variable: "NOTAS_DB",
 //!     nombre: "notas.db",
@@ -17,7 +17,7 @@
 //! let carpeta = tempfile::tempdir()?;
 //! let ruta = CUADERNO.ruta(|nombre| (nombre == "XDG_DATA_HOME").then(|| carpeta.path().into()))?;
 //! assert!(ruta.ends_with("taskq/notas.db"));
-//! let archivo = Archivo::abrir(CUADERNO, ruta, |tx, _desde| tx.execute_batch("CREATE TABLE nota (texto TEXT) STRICT"))?;
+//! let archivo = Archivo::abrir(&CUADERNO, ruta, |tx, _desde| tx.execute_batch("CREATE TABLE nota (texto TEXT) STRICT"))?;
 //! archivo.escribir::<_, ErrorArchivo>(|tx| Ok(tx.execute("INSERT INTO nota VALUES ('hola')", [])?))?;
 //! let notas: i64 = archivo.leer::<_, ErrorArchivo>(|tx| Ok(tx.query_row("SELECT count(*) FROM nota", [], |f| f.get(0))?))?;
 //! assert_eq!(notas, 1);

@@ -66,7 +66,7 @@ impl Archivo {
 }
 
 impl<E: From<ErrorArchivo>> Fallo<E> {
-    pub(crate) fn en(self, clase: Clase, ruta: &Path) -> E {
+    pub(crate) fn en(self, clase: &'static Clase, ruta: &Path) -> E {
         let ruta = ruta.to_owned();
         match self {
             Self::Sqlite(error) => ErrorArchivo::de_sqlite(clase, ruta, error).into(),

@@ -1,11 +1,9 @@
 //! Files of one kind among files of others.
 
-#![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
-
 use archivo::{Archivo, Causa, Clase, ErrorArchivo};
 use tempfile::TempDir;
 
-const UNA: Clase = Clase {
+static UNA: Clase = Clase {
     que: "first file",
     variable: "UNA_DB",
     nombre: "una.db",
@@ -13,7 +11,7 @@ const UNA: Clase = Clase {
     version: 1,
 };
 
-fn abrir(carpeta: &TempDir, clase: Clase) -> Result<Archivo, ErrorArchivo> {
+fn abrir(carpeta: &TempDir, clase: &'static Clase) -> Result<Archivo, ErrorArchivo> {
     Archivo::abrir(clase, carpeta.path().join("x.db"), |tx, desde| {
         assert_eq!(desde, 0, "an existing file is not prepared again");
         tx.execute_batch("CREATE TABLE t (n INTEGER) STRICT")
@@ -23,15 +21,15 @@ fn abrir(carpeta: &TempDir, clase: Clase) -> Result<Archivo, ErrorArchivo> {
 #[test]
 fn a_file_of_another_kind_is_refused_whatever_its_version() {
     let carpeta = tempfile::tempdir().unwrap();
-    abrir(&carpeta, UNA).unwrap();
+    abrir(&carpeta, &UNA).unwrap();
     for (marca, version) in [(2_002, 1), (2_002, 9), (0, 1)] {
-        let otra = Clase {
+        let otra = Box::leak(Box::new(Clase {
             que: "other file",
             variable: "OTRA_DB",
             marca,
             version,
             ..UNA
-        };
+        }));
         let error = abrir(&carpeta, otra).unwrap_err();
         assert!(matches!(error.causa, Causa::Inservible(_)), "{error}");
         let texto = error.to_string();
@@ -40,16 +38,22 @@ fn a_file_of_another_kind_is_refused_whatever_its_version() {
             "{texto}"
         );
     }
-    abrir(&carpeta, UNA).unwrap();
+    abrir(&carpeta, &UNA).unwrap();
 }
 
 #[test]
 fn an_earlier_version_is_brought_to_this_one_and_a_later_one_is_left_alone() {
     let carpeta = tempfile::tempdir().unwrap();
-    abrir(&carpeta, UNA).unwrap();
-    let dos = Clase { version: 2, ..UNA };
+    abrir(&carpeta, &UNA).unwrap();
+    static DOS: Clase = Clase {
+        version: 2,
+        que: "first file",
+        variable: "UNA_DB",
+        nombre: "una.db",
+        marca: 1_001,
+    };
     let ruta = carpeta.path().join("x.db");
-    let archivo = Archivo::abrir(dos, &ruta, |tx, desde| {
+    let archivo = Archivo::abrir(&DOS, &ruta, |tx, desde| {
         assert_eq!(desde, 1);
         tx.execute_batch("ALTER TABLE t ADD COLUMN m INTEGER")
     });
@@ -57,7 +61,7 @@ fn an_earlier_version_is_brought_to_this_one_and_a_later_one_is_left_alone() {
         Ok(tx.execute("INSERT INTO t (n, m) VALUES (1, 2)", [])?)
     });
     assert_eq!(escrito.unwrap(), 1);
-    let error = abrir(&carpeta, UNA).unwrap_err();
+    let error = abrir(&carpeta, &UNA).unwrap_err();
     assert!(matches!(error.causa, Causa::EsquemaNuevo(2)), "{error}");
 }
 
@@ -65,9 +69,9 @@ fn an_earlier_version_is_brought_to_this_one_and_a_later_one_is_left_alone() {
 fn tables_that_can_not_be_made_leave_the_file_empty() {
     let carpeta = tempfile::tempdir().unwrap();
     let ruta = carpeta.path().join("x.db");
-    let error = Archivo::abrir(UNA, &ruta, |tx, _| {
+    let error = Archivo::abrir(&UNA, &ruta, |tx, _| {
         tx.execute_batch("CREATE TABLE t (n INTEGER) STRICT; no sql")
     });
     assert!(matches!(error.unwrap_err().causa, Causa::Base(_)));
-    abrir(&carpeta, UNA).unwrap();
+    abrir(&carpeta, &UNA).unwrap();
 }

@@ -31,7 +31,7 @@ async fn what_was_noted_is_told_newest_first_and_page_by_page() {
         .leer(&format!("/monitor/actividad?antes={ultima}"))
         .await;
     let esperada = json!({"actividad": [{
-        "id": 1, "cuando": "2026-11-18T13:46:40.000Z", "evento": "uno", "detalle": {"n": 1},
+        "id": 1, "cuando": "2026-11-18T11:06:40.000Z", "evento": "uno", "detalle": {"n": 1},
         "task_id": "t0", "worker": "w1@prueba"
     }]});
     assert_eq!(cuerpo, esperada);

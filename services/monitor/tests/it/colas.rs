@@ -31,10 +31,11 @@ async fn each_queue_is_told_with_what_lies_in_it() {
         .await
         .unwrap();
     // It listens at a queue that nobody has sent to.
-    let vive = broker
-        .backend()
-        .register(&tarjeta("w1@prueba"), &[], Duration::from_secs(60));
-    vive.await.unwrap();
+    let (backend, vive) = (broker.backend(), tarjeta("w1@prueba"));
+    backend
+        .register(&vive, &[], Duration::from_secs(60))
+        .await
+        .unwrap();
 
     let cuerpo = Escenario::sobre(&broker).leer("/monitor/queue").await;
     assert_eq!(cuerpo["omitidas"], 0);
@@ -85,8 +86,8 @@ async fn a_queue_that_can_not_be_read_hides_no_other() {
         .iter()
         .find(|clave| clave.contains("{mala}:ready"))
         .unwrap();
-    redis.command(&format!("DEL {clave}"));
-    redis.command(&format!("SET {clave} x"));
+    assert_eq!(redis.command(&format!("DEL {clave}")), ":1");
+    assert_eq!(redis.command(&format!("SET {clave} x")), "+OK");
     let cuerpo = Escenario::con(cliente, "").leer("/monitor/queue").await;
     assert_eq!(cuerpo["colas"]["buena"]["waiting"], 1, "{cuerpo}");
     let error = cuerpo["colas"]["mala"]["error"].as_str().unwrap();

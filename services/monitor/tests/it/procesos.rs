@@ -22,8 +22,6 @@ pub(crate) const PACIENCIA: Duration = Duration::from_secs(120);
 pub(crate) struct Planta {
     /// `host:port` of the monitor.
     pub(crate) monitor: String,
-    /// `host:port` of the service of logistics.
-    pub(crate) logistica: String,
     pub(crate) corredor: String,
     pub(crate) servicios: String,
     redis: Option<RedisServer>,
@@ -60,7 +58,6 @@ impl Planta {
         let proceso = arrancar(programa, &argumentos, carpeta.path(), "monitor", &servicios);
         Self {
             monitor: direccion(carpeta.path(), "monitor"),
-            logistica,
             corredor,
             servicios,
             redis,

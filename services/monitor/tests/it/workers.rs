@@ -37,8 +37,8 @@ async fn of_a_worker_that_does_not_answer_its_registration_is_told() {
     let esperado = |node: &str| {
         json!({
             "node": node, "host": "prueba", "pid": 7, "queues": ["celery", "monitor"], "slots": 3,
-            "running": 2, "processed": 40, "failed": null, "since": "2026-11-18T13:46:40.000Z",
-            "last_beat": "2026-11-18T13:47:40.000Z", "answers": false, "stopping": false
+            "running": 2, "processed": 40, "failed": null, "since": "2026-11-18T11:06:40.000Z",
+            "last_beat": "2026-11-18T11:07:40.000Z", "answers": false, "stopping": false
         })
     };
     let esperados = [esperado("w1@prueba"), esperado("w2@prueba")];

@@ -19,7 +19,7 @@ use rusqlite::Transaction;
 use crate::error::AlmacenError;
 
 /// The stock file: its tables are those of schema 2.
-const CLASE: Clase = Clase {
+static CLASE: Clase = Clase {
     que: "stock file",
     variable: "LOGISTICA_DB",
     nombre: "logistica.db",
@@ -56,7 +56,7 @@ impl Almacen {
     /// [`AlmacenError::Archivo`]: its folder can not be made, it is no stock file, or one of a newer program, and the
     /// database's failures.
     pub fn abrir(ruta: impl Into<PathBuf>) -> Result<Self, AlmacenError> {
-        let archivo = Archivo::abrir(CLASE, ruta, esquema::preparar)?;
+        let archivo = Archivo::abrir(&CLASE, ruta, esquema::preparar)?;
         Ok(Self { archivo })
     }
 

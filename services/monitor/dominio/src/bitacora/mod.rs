@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use archivo::{Archivo, Clase, ErrorArchivo, RutaDesconocida};
 
-const CLASE: Clase = Clase {
+static CLASE: Clase = Clase {
     que: "monitor file",
     variable: "MONITOR_DB",
     nombre: "monitor.db",
@@ -59,7 +59,7 @@ impl Bitacora {
     /// # Errors
     /// Its folder can not be made, it is no monitor file or one of a newer program, and the database's failures.
     pub fn abrir(ruta: impl Into<PathBuf>) -> Result<Self, ErrorArchivo> {
-        let archivo = Archivo::abrir(CLASE, ruta, |tx, _| tx.execute_batch(esquema::TABLAS))?;
+        let archivo = Archivo::abrir(&CLASE, ruta, |tx, _| tx.execute_batch(esquema::TABLAS))?;
         Ok(Self { archivo })
     }
 

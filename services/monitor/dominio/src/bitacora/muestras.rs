@@ -46,13 +46,16 @@ impl Bitacora {
     pub fn muestra_antes(&self, tarea: &str, inicio: Instante) -> Result<Muestra, ErrorArchivo> {
         self.archivo.leer::<_, ErrorArchivo>(|tx| {
             let antes = params![tarea, columna(inicio.0)];
-            // Of the rows of a group SQLite takes the one with the maximum.
+            // Runs may have ended in the same millisecond: the later one counts.
             let colas = tx
                 .prepare_cached(
                     "SELECT cola, sent, succeeded, failed, retried, dead, revoked, crashed,
-                            returned, max(fin)
-                     FROM muestra JOIN corrida ON corrida.id = corrida
-                     WHERE tarea <> ?1 AND fin <= ?2 GROUP BY cola",
+                            returned, fin
+                     FROM (SELECT muestra.*, fin, row_number() OVER
+                               (PARTITION BY cola ORDER BY fin DESC, corrida DESC) AS lugar
+                           FROM muestra JOIN corrida ON corrida.id = corrida
+                           WHERE tarea <> ?1 AND fin <= ?2)
+                     WHERE lugar = 1",
                 )?
                 .query_map(antes, leer_muestra)?
                 .collect::<Result<_, _>>()?;

@@ -48,6 +48,11 @@ fn each_queue_is_compared_with_its_newest_earlier_sample() {
     assert_eq!(antes.colas["a"], (Instante(4), totales(20)));
     assert_eq!(antes.colas["b"], (Instante(2), totales(1)));
     assert_eq!(antes.eventos, Some(("hasta t2".to_owned(), Instante(4))));
+    // One that ended in the same millisecond.
+    guardar(&bitacora, &corrida("t3", 4, 4), &[("a", 15)]);
+    let antes = bitacora.muestra_antes("t9", Instante(99)).unwrap();
+    assert_eq!(antes.colas["a"], (Instante(4), totales(15)));
+    assert_eq!(antes.eventos, Some(("hasta t3".to_owned(), Instante(4))));
 }
 
 /// It may have been told to run twice: the second run is about the same span as the first.
