@@ -1,7 +1,6 @@
 //! The service `plantilla`: takes names over HTTP and has them greeted by the workers.
 
 use std::env;
-use std::error::Error;
 use std::process::ExitCode;
 
 use axum::extract::{Path, State};
@@ -12,8 +11,8 @@ use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use servicio::{
-    Argumentos, CuerpoJson, ErrorHttp, Parada, abrir_corredor, aplicacion, en_plazo, escuchar,
-    iniciar_registro, leer_linea, servir,
+    Argumentos, CuerpoJson, ErrorHttp, ErrorServicio, Parada, abrir_corredor, aplicacion, en_plazo,
+    escuchar, iniciar_registro, leer_linea, servir,
 };
 use taskq_client::{Client, SendOptions, TaskId};
 
@@ -27,7 +26,18 @@ struct Linea {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match atender(leer_linea()).await {
+    let Linea { comunes } = leer_linea();
+    iniciar_registro(comunes.loglevel);
+    let broker = comunes.broker.clone();
+    let cliente = match abrir_corredor(broker, |nombre| env::var_os(nombre)).await {
+        Ok(cliente) => cliente,
+        Err(error) => {
+            eprintln!("error: {error}");
+            // It was started the wrong way, as of a worker.
+            return ExitCode::from(2);
+        }
+    };
+    match atender(&comunes, rutas(cliente)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -36,14 +46,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn atender(Linea { comunes }: Linea) -> Result<(), Box<dyn Error>> {
-    iniciar_registro(comunes.loglevel);
-    let broker = comunes.broker.clone();
-    let cliente = abrir_corredor(broker, |nombre| env::var_os(nombre)).await?;
+async fn atender(comunes: &Argumentos<5004>, rutas: Router) -> Result<(), ErrorServicio> {
     let parada = Parada::por_senales()?;
-    let app = aplicacion("plantilla", rutas(cliente), &comunes.cors_origin);
-    servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await?;
-    Ok(())
+    let app = aplicacion("plantilla", rutas, &comunes.cors_origin);
+    servir(escuchar(&comunes.host, comunes.port).await?, app, &parada).await
 }
 
 fn rutas(cliente: Client) -> Router {

@@ -24,6 +24,12 @@ pub struct Enferma(String);
 ///
 /// # Errors
 /// [`Enferma`] if nothing listens there, what listens does not answer in time, or its answer is not 200.
+///
+/// # Example
+/// ```
+/// let enferma = servicio::revisar("127.0.0.1", 0).unwrap_err();
+/// assert!(enferma.to_string().starts_with("unhealthy: port 0 is no address"));
+/// ```
 pub fn revisar(host: &str, puerto: u16) -> Result<String, Enferma> {
     revisar_en(host, puerto, REVISION_MAX)
 }

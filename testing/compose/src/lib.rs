@@ -5,6 +5,17 @@
 //! - [`Fleet`]: the services as plain processes: their commands, with their environments, on free ports; their health checks
 //!   as they stand there; stopped as an engine stops them.
 //!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! let file = |name| std::fs::read_to_string(compose::repository().join(name));
+//! let (text, settings) = (file("docker-compose.yml")?, file(".env.example")?);
+//! assert!(compose::faults(&text, &settings).is_empty());
+//!
+//! let open = text.replace("127.0.0.1:${REDIS_PORT", "0.0.0.0:${REDIS_PORT");
+//! assert_eq!(compose::faults(&open, &settings), ["redis: a port is published beyond 127.0.0.1"]);
+//! # Ok(()) }
+//! ```
+//!
 //! What only an engine can show is not shown here: that the image builds, and that its programs do with the rights that they have
 //! in it.
 

@@ -139,3 +139,15 @@ async fn who_sends_a_name_is_greeted_by_a_worker() {
     parada.cancel();
     worker.await.unwrap().unwrap();
 }
+
+#[test]
+fn a_broker_it_cannot_use_is_refused() {
+    let salida = Command::new(env!("CARGO_BIN_EXE_plantilla"))
+        .args(["--port", "0", "--broker", "memory://"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&salida.stderr);
+    assert_eq!(salida.status.code(), Some(2), "{error}");
+    assert!(error.contains("redis://"), "{error}");
+}
