@@ -4,6 +4,7 @@
 //! - [`aplicacion`]: a service's routes with health check, CORS, limits and JSON errors.
 //! - [`abrir_corredor`] and [`en_plazo`]: the broker, and how long a request waits for it.
 //! - [`CuerpoJson`] and [`ErrorHttp`]: JSON in, JSON errors out.
+//! - [`revisar`]: is the service well that listens here? `--check` of every service.
 //! - [`escuchar`], [`servir`] and [`Parada`]: from the port to the end of the process.
 //!
 //! ```no_run
@@ -38,6 +39,7 @@ mod error_servicio;
 mod parada;
 mod registro;
 mod repetida;
+mod salud;
 mod servir;
 
 pub use aplicacion::{CUERPO_MAX, ESPERA_MAX, aplicacion};
@@ -49,4 +51,5 @@ pub use error_http::ErrorHttp;
 pub use error_servicio::ErrorServicio;
 pub use parada::Parada;
 pub use registro::{Nivel, iniciar_registro};
+pub use salud::{Enferma, REVISION_MAX, revisar};
 pub use servir::{DRENAJE_MAX, escuchar, servir};

@@ -81,7 +81,16 @@ fn a_stock_file_it_cannot_open_is_refused() {
     se_niega(&salida, &carpeta.path().display().to_string());
 }
 
-struct Hijo(Child);
+/// The program, which is killed when it is let go.
+pub(crate) struct Hijo(pub(crate) Child);
+
+impl Hijo {
+    pub(crate) fn senal(&self, nombre: &str) {
+        let pid = self.0.id().to_string();
+        let hecho = Command::new("kill").args([nombre, &pid]).status().unwrap();
+        assert!(hecho.success());
+    }
+}
 
 impl Drop for Hijo {
     fn drop(&mut self) {

@@ -15,3 +15,4 @@ mod conexion;
 mod datos;
 mod procesos;
 mod prueba;
+mod revision;
