@@ -116,7 +116,8 @@ async fn child() {
             let (_broker, consumer) = consume_for(database, LONG).await;
             if role != "hold" {
                 let mut start = Command::new("sleep");
-                start.arg(NEVER.as_secs().to_string());
+                // It outlives whoever waits for what its parent held.
+                start.arg((2 * NEVER).as_secs().to_string());
                 let quiet = start.stdout(Stdio::null()).stderr(Stdio::null());
                 drop(quiet.spawn().unwrap());
             }
