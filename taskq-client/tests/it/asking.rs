@@ -34,7 +34,7 @@ async fn only_the_named_are_asked_and_waited_for() {
     assert!(answers.silent.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_does_not_answer_in_time_is_named() {
     let (stage, client) = Stage::new();
     stage.worker("w1@bar", true).await;

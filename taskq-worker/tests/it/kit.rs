@@ -1,10 +1,11 @@
 //! The bench for what is decided about a delivery: the test kit. Nothing runs by itself, and no wait takes time.
 
 use taskq_worker::task::{Registry, TaskDef};
-use taskq_worker::testing::TestBroker;
+use taskq_worker::testing::{Drained, TestBroker};
 use taskq_worker::{Builder, Message, Record, TaskId};
+use tokio::task::JoinHandle;
 
-use crate::bench::send;
+use crate::bench::{send, until};
 
 pub(crate) struct Kit {
     pub(crate) broker: TestBroker,
@@ -44,6 +45,17 @@ impl Kit {
         let id = self.send(message).await;
         self.broker.drain_all().await;
         self.record(id).await
+    }
+
+    /// The record of `id` once it is as asked, while a drain runs beside.
+    pub(crate) async fn record_when(&self, id: TaskId, is: impl Fn(&Record) -> bool) -> Record {
+        until(async || self.broker.record(id).await.filter(&is)).await
+    }
+
+    /// Runs what is due beside the test.
+    pub(crate) fn drains(&self) -> JoinHandle<Drained> {
+        let broker = self.broker.clone();
+        tokio::spawn(async move { broker.drain().await })
     }
 
     async fn record(&self, id: TaskId) -> Record {

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use taskq_worker::broker::Inspect;
 use taskq_worker::broker::memory::MemoryBroker;
 use taskq_worker::control::Command;
 use taskq_worker::event::{EventPosition, Fact, TaskEventKind};
@@ -15,6 +14,7 @@ use crate::bench::{Bench, json, until};
 use crate::control::ask;
 use crate::flaky::Flaky;
 use crate::gate::Gate;
+use crate::kit::Kit;
 
 /// Tells that it is at each of three steps, and takes the next one when it is let go.
 static CLIMBS: TaskDef = TaskDef::new("climbs", &[], |context, _| {
@@ -69,19 +69,27 @@ fn told(record: &Record) -> Option<(u64, u64)> {
     record.progress.as_ref().map(|p| (p.done, p.total))
 }
 
+const TASKS: &[&TaskDef] = &[&CLIMBS, &RUSHES, &SLIPS, &FALLS];
+
 fn scene() -> (Bench, Gate) {
     let gate = Gate::default();
-    let tasks = [&CLIMBS, &RUSHES, &SLIPS, &FALLS];
-    let bench = Bench::with(MemoryBroker::new(), &tasks, |b| b.state(gate.clone()));
+    let bench = Bench::with(MemoryBroker::new(), TASKS, |b| b.state(gate.clone()));
     (bench, gate)
 }
 
-#[tokio::test]
+fn kit() -> (Kit, Gate) {
+    let gate = Gate::default();
+    let state = gate.clone();
+    (Kit::with(TASKS, |b| b.state(state)), gate)
+}
+
+#[tokio::test(start_paused = true)]
 async fn progress_is_seen_while_it_grows_and_stays_in_the_final_record() {
-    let (bench, gate) = scene();
-    let id = bench.send(Message::new("climbs")).await;
+    let (kit, gate) = kit();
+    let id = kit.send(Message::new("climbs")).await;
+    let drain = kit.drains();
     for step in 1..=3 {
-        let record = bench.record_when(id, |r| told(r) == Some((step, 3))).await;
+        let record = kit.record_when(id, |r| told(r) == Some((step, 3))).await;
         assert_eq!((record.state, record.attempts), (State::Started, 1));
         assert_eq!(record.worker.as_deref(), Some("w1@test"));
         let progress = record.progress.unwrap();
@@ -89,28 +97,27 @@ async fn progress_is_seen_while_it_grows_and_stays_in_the_final_record() {
         assert!(progress.at >= record.started.unwrap());
         gate.let_go(1);
     }
-    let end = bench.end_of(id).await;
+    assert_eq!(drain.await.unwrap().done, 1);
+    let end = kit.broker.record(id).await.unwrap();
     assert_eq!((end.state, told(&end)), (State::Success, Some((3, 3))));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_start_is_told_once_however_much_progress_follows() {
-    let (mut bench, gate) = scene();
-    let id = bench.send(Message::new("climbs")).await;
+    let (kit, gate) = kit();
+    let id = kit.send(Message::new("climbs")).await;
+    let drain = kit.drains();
     for step in 1..=3 {
-        bench.record_when(id, |r| told(r) == Some((step, 3))).await;
+        kit.record_when(id, |r| told(r) == Some((step, 3))).await;
         gate.let_go(1);
     }
-    bench.end_of(id).await;
-    bench.stop().await.unwrap();
+    assert_eq!(drain.await.unwrap().done, 1);
+    kit.broker.stop().await;
+    let backend = kit.broker.backend();
     let mut position = EventPosition::oldest();
     let mut kinds = Vec::new();
     loop {
-        let page = bench
-            .broker
-            .events(&position, Duration::ZERO)
-            .await
-            .unwrap();
+        let page = backend.events(&position, Duration::ZERO).await.unwrap();
         if page.events.is_empty() {
             break;
         }

@@ -63,7 +63,9 @@ async fn a_drain_goes_on_behind_what_is_terminated(broker: TestBroker) {
 /// It can not be stopped. Its call has ended all the same.
 #[task(name = "kit.stubborn", track_started)]
 fn stubborn(context: taskq_worker::Context) -> bool {
-    while context.cancelled_by().is_none() {
+    // A bound, so that a test that fails ends nevertheless.
+    let began = std::time::Instant::now();
+    while context.cancelled_by().is_none() && began.elapsed().as_secs() < 20 {
         std::thread::sleep(Duration::from_millis(1));
     }
     true
