@@ -1,9 +1,18 @@
 //! Where on this machine lies what a container names: `redis:6379`, `/datos`, its own name.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::document::{Compose, Service};
+
+/// Below the ports that systems give to outgoing connections: none of those takes one while its service is stopped.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// How many ports were looked at.
+static LOOKED: AtomicU32 = AtomicU32::new(0);
 
 /// A port of this machine for each port of a service, and a folder for each volume.
 #[derive(Debug)]
@@ -18,7 +27,7 @@ impl Addresses {
         let services = compose.services.iter();
         let ports = services.flat_map(|(name, service)| {
             let ports = service.container_ports().into_iter();
-            ports.map(move |port| ((name.clone(), port), private_redis::free_port()))
+            ports.map(move |port| ((name.clone(), port), free_port()))
         });
         Self {
             ports: ports.collect(),
@@ -47,6 +56,20 @@ impl Addresses {
             text = text.replace(&format!("{path}/"), &format!("{folder}/"));
         }
         text
+    }
+}
+
+/// A port that nobody listens at. Each process begins elsewhere, so that two rarely choose the same.
+fn free_port() -> u16 {
+    let many = u32::from(PORTS.end - PORTS.start);
+    loop {
+        let looked = LOOKED.fetch_add(1, Ordering::Relaxed);
+        assert!(looked < many, "no port is free from {PORTS:?}");
+        let at = process::id().wrapping_mul(97).wrapping_add(looked) % many;
+        let port = PORTS.start + u16::try_from(at).expect("a port of the range");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

@@ -47,6 +47,26 @@ fn without_redis_all_say_so_and_with_it_they_go_on() {
 }
 
 #[test]
+fn redis_may_come_last() {
+    let mut fleet = fleet();
+    // Without it they serve, and say what is missing.
+    fleet.start_only(&["logistica", "monitor"]);
+    let line = deliveries(1)[0];
+    let body = format!(r#"{{"tarea":"{DELIVERY}","parametros":{line}}}"#);
+    let refused = post(&fleet.address("logistica", 5002), "/tareas", &body).unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.took < IN_TIME, "{:?}", refused.took);
+    let status = get(&fleet.address("monitor", 5001), "/monitor/status").unwrap();
+    assert_eq!(status.status, 200, "{}", status.body);
+    assert!(status.took < IN_TIME, "{:?}", status.took);
+    assert_eq!(status.body["broker"]["ok"], false, "{}", status.body);
+    assert_eq!(status.body["servicios"]["logistica"]["ok"], true);
+
+    fleet.start_only(&["redis", "worker"]);
+    all_succeed(&fleet, &send(&fleet, &[line]));
+}
+
+#[test]
 fn without_a_worker_deliveries_wait_for_one() {
     let mut fleet = fleet();
     fleet.start();
