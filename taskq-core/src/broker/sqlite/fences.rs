@@ -17,7 +17,7 @@ use super::session::Key;
 use super::sweep::give_next;
 use super::tx::Tx;
 use crate::broker::conformance::{Bench, done, ids, return_};
-use crate::broker::{Broker, Due, Finished, Served, Swept};
+use crate::broker::{Broker, Due, Finished, Inspect, Served, Swept};
 use crate::error::{Error, ErrorKind};
 use crate::id::QueueName;
 use crate::state::State;
@@ -275,6 +275,58 @@ async fn a_batch_that_was_given_up_is_not_put_in_later() -> Result<(), Error> {
     assert!(late.await.is_err_and(|e| e.is_transient()));
     drop(busy);
     assert_eq!(bench.depth().await?.waiting, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_committed_while_another_file_comes_is_not_said_to_be_kept() -> Result<(), Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("q.db"), folder.path().join("copy.db"));
+    let broker = SqliteBroker::open(&path)?;
+    let back_up = Connection::open(&path).unwrap();
+    let sql = "VACUUM INTO ?1";
+    back_up.execute(sql, [copy.to_str().unwrap()]).unwrap();
+    drop(back_up);
+    let moved = broker.link.write(move |tx| {
+        tx.queue(&QueueName::new("late")?)?;
+        std::fs::rename(&copy, &path).unwrap();
+        Ok(())
+    });
+    let error = moved.await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains("just now"), "{error}");
+    assert!(broker.queues().await?.is_empty());
+    Ok(())
+}
+
+/// What a beat is asked for behind: a transaction under way, and more than the next ones take.
+#[tokio::test]
+async fn a_beat_goes_before_all_that_waits() -> Result<(), Error> {
+    let (broker, bench) = bench().await;
+    let consumer = bench.consumer().await?;
+    bench.advance(Duration::from_millis(500)).await?;
+    let deadline = "SELECT deadline FROM session WHERE id > 0";
+    let read = move |tx: &mut Tx<'_>| tx.one(deadline, (), |row| row.get::<_, i64>(0));
+    let before = broker.link.write(read).await?;
+    let ((begin, begun), (free, busy)) = (tokio::sync::oneshot::channel(), channel::<()>());
+    let hold = broker.link.begin(move |_| {
+        begin.send(()).unwrap_or_default();
+        busy.recv().unwrap_or_default();
+        Ok(())
+    });
+    drop(hold.await?);
+    begun.await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..600 {
+        waiting.push(broker.link.begin(read).await?);
+    }
+    let mut beat = pin!(consumer.beat());
+    assert!(looked_at(beat.as_mut()).await.is_none());
+    drop(free);
+    beat.await?;
+    for seen in waiting {
+        assert!(seen.await.unwrap()? > before, "it came before the beat");
+    }
     Ok(())
 }
 

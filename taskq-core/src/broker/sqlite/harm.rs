@@ -1,5 +1,7 @@
-//! How far harm reaches: one row that can not be read, one verdict that can not be written, or a clock that was set back.
+//! How far harm reaches: one row that can not be read, one verdict that can not be written, a full disk, or a clock that was
+//! set back.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use super::tx::{Tx, View};
 use super::{SqliteBroker, moves, session};
 use crate::broker::conformance::{Bench, done, ids, return_};
 use crate::broker::marked::Marked;
-use crate::broker::{Broker, Finished, Inspect, Swept};
+use crate::broker::{Broker, Delivery, Finished, Inspect, Swept, Verdict};
 use crate::error::Error;
 use crate::event::{EventPosition, Told};
 use crate::id::QueueName;
@@ -133,6 +135,82 @@ async fn a_verdict_that_can_not_be_written_takes_no_other_with_it() -> Result<()
     Ok(())
 }
 
+/// The file may have so many pages: 0 are as many as it has. Its writer alone goes by it.
+async fn most_pages(broker: &SqliteBroker, most: u32) {
+    let step = move |tx: &mut Tx<'_>| {
+        let now: u32 = tx.one("PRAGMA page_count", (), |row| row.get(0))?;
+        let most = if most == 0 { now } else { most };
+        let sql = format!("PRAGMA max_page_count = {most}");
+        tx.one(&sql, (), |_| Ok(()))
+    };
+    broker.link.write(step).await.unwrap();
+}
+
+/// A verdict that makes the file grow.
+fn large(delivery: &Delivery) -> Result<Verdict, Error> {
+    let mut verdict = done(delivery);
+    let record = verdict.record.as_mut().expect("it is tracked");
+    let result = format!("\"{}\"", "x".repeat(MAX_BYTES / 2));
+    record.result = Some(serde_json::value::RawValue::from_string(result).unwrap());
+    Ok(verdict)
+}
+
+/// As an outage is: nothing is dropped for it, and what was done by the worker is not done again.
+#[tokio::test]
+async fn verdicts_wait_for_room_on_a_full_disk_for_as_long_as_their_session_lives()
+-> Result<(), Error> {
+    for is_lost in [false, true] {
+        let (broker, bench) = bench().await;
+        let sent = bench.send(2).await?;
+        let consumer = bench.consumer().await?;
+        let got = bench.deliver(&consumer, 2).await?;
+        most_pages(&broker, 0).await;
+        let verdicts = vec![large(&got[0])?, done(&got[1])];
+        let mut finish = pin!(bench.finish(&consumer, verdicts));
+        for _ in 0..4 {
+            let some_tries = Duration::from_millis(100);
+            let waits = tokio::time::timeout(some_tries, finish.as_mut()).await;
+            assert!(waits.is_err(), "{waits:?}");
+            // Which costs the session nothing: a beat needs no room.
+            consumer.beat().await?;
+        }
+        assert_eq!(bench.state(sent[0]).await?, Some(State::Queued));
+        let (mut applied, mut lost) = (2, 0);
+        if is_lost {
+            meddle(&broker, "UPDATE session SET owner = x'00'").await;
+            (applied, lost) = (0, 2);
+        } else {
+            most_pages(&broker, 100_000).await;
+        }
+        assert_eq!(finish.await?, Finished { applied, lost });
+        assert_eq!(got[0].lost.is_cancelled(), is_lost);
+    }
+    Ok(())
+}
+
+/// What no rule names is tried a few times, and then the session is given up: what it held runs again, charged to nobody.
+#[tokio::test]
+async fn an_error_that_no_rule_names_ends_a_finish() -> Result<(), Error> {
+    let (broker, bench) = bench().await;
+    let sent = bench.send(2).await?;
+    let heir = bench.consumer().await?;
+    let consumer = bench.consumer().await?;
+    let got = bench.deliver(&consumer, 2).await?;
+    run(&broker, "ALTER TABLE record RENAME TO elsewhere").await;
+    let verdicts = got.iter().map(done).collect();
+    let error = bench.finish(&consumer, verdicts).await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    assert!(got.iter().all(|d| d.lost.is_cancelled()));
+    run(&broker, "ALTER TABLE elsewhere RENAME TO record").await;
+    consumer.beat().await?;
+    let (returned, dead) = (2, 0);
+    assert_eq!(bench.reclaim(&heir).await?, Swept { returned, dead });
+    let again = bench.deliver(&heir, 2).await?;
+    assert_eq!(ids(&again), sent);
+    assert!(again.iter().all(|d| d.crashes == 0));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_clock_that_is_set_back_holds_up_no_sweep() -> Result<(), Error> {
     let (broker, bench) = bench().await;
@@ -223,6 +301,24 @@ async fn who_had_a_session_number_before_has_no_say_over_its_next_holder() -> Re
     bench.settle(&next, vec![done(&new[0])]).await?;
     assert_eq!(bench.state(sent[1]).await?, Some(State::Success));
     Ok(())
+}
+
+#[tokio::test]
+async fn who_had_a_session_number_before_claims_nothing_under_it() -> Result<(), Error> {
+    let (broker, bench) = bench().await;
+    bench.send(3).await?;
+    let before = bench.consumer().await?;
+    let old = bench.deliver(&before, 1).await?;
+    meddle(&broker, "DELETE FROM session").await;
+    meddle(&broker, "DELETE FROM held").await;
+    let next = bench.consumer().await?;
+    let new = bench.deliver(&next, 1).await?;
+    assert_eq!(old[0].receipt.tag, new[0].receipt.tag);
+    let third = bench.deliver(&before, 1).await?;
+    assert!(old[0].lost.is_cancelled() && !third[0].lost.is_cancelled());
+    assert_eq!(count(&broker, "SELECT count(*) FROM session").await, 2);
+    bench.settle(&next, vec![done(&new[0])]).await?;
+    bench.settle(&before, vec![done(&third[0])]).await
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Somebody who revokes, purges and replays through the same wire, beside all that goes wrong; and what must hold of it.
+//! Somebody who revokes, purges, replays and pauses beside all that goes wrong, over the same wire; and what must hold of it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use taskq_core::broker::redis::RedisBroker;
-use taskq_core::broker::{Control, Delivery, Inspect};
+use taskq_core::broker::Backend;
 use taskq_core::clock::now_ms;
 use taskq_core::revocation::Revocation;
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
 use tokio::time::{sleep, timeout};
 
-use super::world::Shared;
+use super::books::Books;
+use super::site::Site;
 
 /// Of those accepted last, so many may be meant.
 const RECENT: usize = 24;
@@ -29,8 +29,8 @@ struct Book {
     tried: HashSet<TaskId>,
     /// When the answer was there that they are revoked, ms by the clock of this machine, which is Redis' too.
     revoked: HashMap<TaskId, u64>,
-    /// Their replay was asked for: from then on they may run again, revoked or not.
-    replayed: HashSet<TaskId>,
+    /// Their replay was asked for, so often: from then on they may run again, revoked or not.
+    replayed: HashMap<TaskId, u64>,
     /// A purge was asked for there.
     purged: HashSet<QueueName>,
     came: Came,
@@ -45,6 +45,8 @@ pub(crate) struct Came {
     pub(crate) purged: u64,
     /// Messages that a replay put back.
     pub(crate) replayed: u64,
+    /// Pauses of a queue, all of them ended.
+    pub(crate) pauses: u64,
 }
 
 impl Orders {
@@ -60,21 +62,20 @@ impl Orders {
         }
     }
 
-    /// Whether a delivery shall not run; or what is wrong: what was claimed after its revocation had been answered must be
-    /// known as revoked by who claimed it.
-    pub(super) fn claimed(&self, message: &Message, delivery: &Delivery) -> Result<bool, String> {
-        let covered = delivery.revoked.covers(message);
+    /// What is wrong with a delivery of which its worker knew or did not know that it is revoked: what was claimed after its
+    /// revocation had been answered must be known.
+    pub(super) fn claimed(&self, id: TaskId, at: u64, covered: bool) -> Option<String> {
         let mut book = self.book();
         book.came.heard += u64::from(covered);
-        let since = book.revoked.get(&message.id);
-        let since = since.and_then(|at| delivery.claimed_at.checked_sub(*at));
-        match since {
-            Some(ms) if ms > 0 && !covered && !book.replayed.contains(&message.id) => Err(format!(
-                "{} runs, {ms} ms after it was answered that it is revoked",
-                message.id
-            )),
-            _ => Ok(covered),
-        }
+        let since = book.revoked.get(&id);
+        let ms = since.and_then(|revoked| at.checked_sub(*revoked))?;
+        (ms > 0 && !covered && !book.replayed.contains_key(&id))
+            .then(|| format!("{id} runs, {ms} ms after it was answered that it is revoked"))
+    }
+
+    /// How often a message may have begun anew because somebody replayed it.
+    pub(super) fn replays(&self, id: TaskId) -> u64 {
+        self.book().replayed.get(&id).copied().unwrap_or(0)
     }
 
     pub(crate) fn came(&self) -> Came {
@@ -116,33 +117,63 @@ impl Orders {
     }
 }
 
-/// Meddles until the run is quiet.
-pub(super) async fn meddle(shared: Arc<Shared>, seed: u64) {
-    let broker = RedisBroker::new(&shared.url).unwrap();
+/// Meddles until the run is quiet. No queue is left paused.
+pub(super) async fn meddle(
+    site: Arc<Site>,
+    books: Arc<Books>,
+    broker: Arc<dyn Backend>,
+    seed: u64,
+) {
+    let orders = &books.orders;
     let mut rng = StdRng::seed_from_u64(seed + 200);
-    while !shared.is_quiet() {
+    while !site.is_quiet() {
         sleep(Duration::from_millis(rng.random_range(0..40))).await;
-        let queue = &shared.queues[rng.random_range(0..shared.queues.len())];
+        let queue = &site.queues[rng.random_range(0..site.queues.len())];
+        if rng.random_bool(0.05) {
+            let span = Duration::from_millis(rng.random_range(0..200));
+            pause(orders, &*broker, queue, span).await;
+            continue;
+        }
         // Given up half way now and then: it may come through all the same.
         let patience = Duration::from_millis(match rng.random_bool(0.1) {
             true => rng.random_range(0..3),
-            false if shared.mix.mute => 200,
+            false if site.mix.mute => 200,
             false => 1_000,
         });
         let order = async {
             match rng.random_range(0..10) {
-                0..4 => revoke(&shared.orders, &broker, queue, &mut rng).await,
-                4..7 => purge(&shared.orders, &broker, queue, &mut rng).await,
-                _ => replay(&shared.orders, &broker, queue, &mut rng).await,
+                0..4 => revoke(orders, &*broker, queue, &mut rng).await,
+                4..7 => purge(orders, &*broker, queue, &mut rng).await,
+                _ => replay(orders, &*broker, queue, &mut rng).await,
             }
         };
         drop(timeout(patience, order).await);
     }
 }
 
+async fn pause(orders: &Orders, broker: &dyn Backend, queue: &QueueName, span: Duration) {
+    // Whatever the answer is: it may have come through, and late.
+    drop(broker.pause(queue, "operator", "in the way").await);
+    sleep(span).await;
+    loop {
+        let goes_on = broker.resume(queue).await.is_ok();
+        let paused = async {
+            broker
+                .depth(queue)
+                .await
+                .map(|depth| depth.paused.is_some())
+        };
+        if goes_on && matches!(paused.await, Ok(false)) {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    orders.book().came.pauses += 1;
+}
+
 async fn revoke(
     orders: &Orders,
-    broker: &RedisBroker,
+    broker: &dyn Backend,
     queue: &QueueName,
     rng: &mut StdRng,
 ) -> Result<(), Error> {
@@ -171,7 +202,7 @@ async fn revoke(
 
 async fn purge(
     orders: &Orders,
-    broker: &RedisBroker,
+    broker: &dyn Backend,
     queue: &QueueName,
     rng: &mut StdRng,
 ) -> Result<(), Error> {
@@ -183,14 +214,16 @@ async fn purge(
 
 async fn replay(
     orders: &Orders,
-    broker: &RedisBroker,
+    broker: &dyn Backend,
     queue: &QueueName,
     rng: &mut StdRng,
 ) -> Result<(), Error> {
     let dead = broker.dead(queue, 0, 50).await?;
     let some: Vec<_> = dead.into_iter().filter(|_| rng.random_bool(0.1)).collect();
     let ids = some.iter().filter_map(|d| Message::decode(&d.body).ok());
-    orders.book().replayed.extend(ids.map(|m| m.id));
+    for message in ids {
+        *orders.book().replayed.entry(message.id).or_default() += 1;
+    }
     let handles: Vec<_> = some.into_iter().map(|d| d.handle).collect();
     let n = broker.replay(queue, &handles).await?;
     orders.book().came.replayed += n as u64;

@@ -8,17 +8,19 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
-use taskq_core::broker::redis::RedisBroker;
 use taskq_core::broker::{
-    Broker, Consumer, ConsumerOptions, Delivery, End, Finished, Order, RevokeCause, Served, Verdict,
+    Consumer, ConsumerOptions, Delivery, End, Finished, Order, RevokeCause, Served, Verdict,
+    connect,
 };
+use taskq_core::clock::now_ms;
 use taskq_core::{Error, Failure, Message, QueueName, Record, State, TaskId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::life::Signals;
-use super::world::{Heard, LEASE, Shared};
+use super::site::{Heard, Site, Told};
+use super::world::LEASE;
 
 /// Where connections fall silent, calls are given up after this long: before the broker's own deadline of half a lease.
 const PATIENCE: Duration = LEASE.checked_div(5).unwrap().checked_mul(2).unwrap();
@@ -26,9 +28,12 @@ const PATIENCE: Duration = LEASE.checked_div(5).unwrap().checked_mul(2).unwrap()
 /// How long a process that stops waits for what it holds.
 const GRACE: Duration = LEASE.checked_mul(2).unwrap();
 
+/// So many verdicts at most wait for a queue's next finish.
+pub(super) const UNTOLD: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Process {
-    pub(super) shared: Arc<Shared>,
+    pub(super) site: Arc<Site>,
     pub(super) signals: Arc<Signals>,
     pub(super) number: usize,
     pub(super) queues: Vec<QueueName>,
@@ -36,10 +41,13 @@ pub(super) struct Process {
     pub(super) seed: AtomicU64,
     pub(super) suspects: Semaphore,
     pub(super) stopping: AtomicBool,
+    /// When a beat was answered last.
+    pub(super) beaten: AtomicU64,
 }
 
 /// A verdict on its way to the broker, and the id and run of a message that it ends as SUCCESS.
 struct Judged {
+    id: TaskId,
     verdict: Verdict,
     done: Option<(TaskId, u64)>,
 }
@@ -47,7 +55,7 @@ struct Judged {
 impl Process {
     /// Returns after a warm stop; any other end is a death, by dropping this.
     pub(super) async fn live(self: Arc<Self>) {
-        let broker = RedisBroker::new(&self.shared.url).unwrap();
+        let broker = connect(&self.site.url).await.unwrap();
         let options = ConsumerOptions {
             queues: self.queues.iter().cloned().map(Served::from).collect(),
             order: Order::default(),
@@ -66,7 +74,7 @@ impl Process {
         upkeep.spawn(self.clone().leave(consumer.clone()));
         let mut verdicts = Vec::new();
         for queue in &self.queues {
-            let (verdict, judged) = mpsc::channel(64);
+            let (verdict, judged) = mpsc::channel(UNTOLD);
             verdicts.push((queue.clone(), verdict));
             work.spawn(self.clone().finish(consumer.clone(), queue.clone(), judged));
         }
@@ -76,8 +84,9 @@ impl Process {
             Some(ended) = work.join_next() => self.must_not_end(ended),
             Some(ended) = upkeep.join_next() => self.must_not_end(ended),
         }
-        let paused = Instant::now() < *self.signals.paused_until.lock().unwrap();
+        let paused = self.signals.is_paused() || self.signals.at_once.load(Ordering::Relaxed);
         self.awake().await;
+        self.tell_if_late();
         if paused && self.rng().random_bool(0.8) {
             // At once, before a beat tells it what became of its session: the others may have it in hand.
             drop(consumer.close().await);
@@ -87,14 +96,18 @@ impl Process {
     }
 
     fn must_not_end(&self, ended: Result<(), tokio::task::JoinError>) {
-        self.shared.acks.broken(format!("a part ended: {ended:?}"));
+        self.site.broken(format!("a part ended: {ended:?}"));
     }
 
     /// Retires, finishes or returns what is held, closes; now and then it ends half way.
     async fn stop(&self, consumer: Arc<dyn Consumer>, mut work: JoinSet<()>) {
         let mut rng = self.rng();
         self.stopping.store(true, Ordering::Relaxed);
-        drop(consumer.retire().await);
+        if consumer.retire().await.is_ok() && rng.random_bool(0.3) {
+            // Killed after all: nobody is charged for that.
+            self.signals.die.notify_one();
+            std::future::pending::<()>().await;
+        }
         let settled = async { while work.join_next().await.is_some() {} };
         drop(timeout(GRACE, settled).await);
         if rng.random_bool(0.25) {
@@ -110,6 +123,15 @@ impl Process {
         }
     }
 
+    /// Tells that no beat was answered for half a lease. Until now, when it ends as well.
+    fn tell_if_late(&self) {
+        let now = now_ms();
+        let last = self.beaten.swap(now, Ordering::Relaxed);
+        if u128::from(now.saturating_sub(last)) > LEASE.as_millis() / 2 {
+            self.site.tell(Told::Late(last, now));
+        }
+    }
+
     fn rng(&self) -> StdRng {
         StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed))
     }
@@ -120,15 +142,14 @@ impl Process {
 
     /// A paused process does nothing.
     async fn awake(&self) {
-        while !self.shared.is_quiet() && Instant::now() < *self.signals.paused_until.lock().unwrap()
-        {
+        while !self.site.is_quiet() && self.signals.is_paused() {
             sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// The answer to a call, unless it is given up from outside.
     async fn patiently<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Option<T> {
-        if self.shared.mix.mute {
+        if self.site.mix.mute {
             timeout(PATIENCE, call).await.ok()?.ok()
         } else {
             call.await.ok()
@@ -139,7 +160,8 @@ impl Process {
         loop {
             self.awake().await;
             if self.patiently(consumer.beat()).await.is_some() {
-                self.shared.heard(self.number, Heard::Beat);
+                self.site.heard(self.number, Heard::Beat);
+                self.tell_if_late();
             }
             sleep(LEASE / 5).await;
         }
@@ -147,13 +169,19 @@ impl Process {
 
     async fn sweep(self: Arc<Self>, consumer: Arc<dyn Consumer>) {
         // A stop that meets a store in hand needs a sweeper that left it so.
-        let mix = self.shared.mix;
+        let mix = self.site.mix;
         let deadly = if mix.warm && mix.pause { 0.5 } else { 0.3 };
-        let mut rng = self.rng();
+        let (mut rng, born) = (self.rng(), Instant::now());
         loop {
             sleep(LEASE / 4 + Duration::from_millis(rng.random_range(0..100))).await;
             self.awake().await;
-            if !self.shared.is_quiet() && rng.random_bool(deadly) {
+            // One that lives for less than a lease gives nothing back.
+            let is_old = born.elapsed() > LEASE * 5 / 4;
+            if mix.sweeper && is_old && !self.site.is_quiet() && rng.random_bool(0.5) {
+                let most = [1_000, 5_000, 30_000][rng.random_range(0..3)];
+                let soon = Duration::from_micros(rng.random_range(0..most));
+                self.die_sweeping(&*consumer, soon).await;
+            } else if !self.site.is_quiet() && rng.random_bool(deadly) {
                 // The sweeper dies half way: between any two of its calls, which are closer than a timer's grain.
                 let (since, soon) = (Instant::now(), rng.random_range(0..5000));
                 let dies = async {
@@ -163,7 +191,19 @@ impl Process {
                 };
                 tokio::select! { _ = consumer.sweep() => {}, () = dies => {} }
             } else if self.patiently(consumer.sweep()).await.is_some() {
-                self.shared.heard(self.number, Heard::Sweep);
+                self.site.heard(self.number, Heard::Sweep);
+            }
+        }
+    }
+
+    /// The whole process dies that much after a sweep began, if the sweep is not over by then.
+    async fn die_sweeping(&self, consumer: &dyn Consumer, soon: Duration) {
+        tokio::select! {
+            _ = consumer.sweep() => {}
+            () = sleep(soon) => {
+                self.site.tell(Told::DiesSweeping);
+                self.signals.die.notify_one();
+                std::future::pending::<()>().await;
             }
         }
     }
@@ -172,14 +212,14 @@ impl Process {
     async fn leave(self: Arc<Self>, consumer: Arc<dyn Consumer>) {
         let mut rng = self.rng();
         let mut ms = move |most: u64| Duration::from_millis(rng.random_range(0..most));
-        while self.shared.mix.leave && !self.stops() {
+        while self.site.mix.leave && !self.stops() {
             sleep(ms(150)).await;
             self.awake().await;
             let queue = &self.queues[self.rng().random_range(0..self.queues.len())];
-            if !self.shared.is_quiet() {
+            if !self.site.is_quiet() {
                 let detach = timeout(ms(20) * 20, consumer.detach(queue)).await;
                 if let Ok(Ok(true)) = detach {
-                    self.shared.leaves.fetch_add(1, Ordering::Relaxed);
+                    self.site.tell(Told::Left);
                 }
                 sleep(ms(100)).await;
             }
@@ -204,17 +244,18 @@ impl Process {
         let mut batch = Vec::new();
         while judged.recv_many(&mut batch, 20).await > 0 {
             self.awake().await;
+            let ids = batch.iter().map(|j| j.id).collect();
             let done: Vec<_> = batch.iter().filter_map(|j| j.done).collect();
             let verdicts: Vec<_> = batch.drain(..).map(|j| j.verdict).collect();
-            let (n, epoch) = (verdicts.len(), self.shared.acks.epoch());
+            let (n, since) = (verdicts.len(), now_ms());
             let mut answer = self.patiently(consumer.finish(&queue, verdicts)).await;
-            if answer
-                == Some(Finished {
-                    applied: n,
-                    lost: 0,
-                })
-            {
-                self.shared.acks.applied(epoch, &done);
+            match answer {
+                Some(Finished { applied, lost: 0 }) if applied == n => self.site.tell(Told::Done {
+                    since,
+                    at: now_ms(),
+                    ended: done,
+                }),
+                _ => self.site.tell(Told::Lost(ids)),
             }
             // A finish given up half way is settled by the next, though it has nothing of its own to say.
             while answer.is_none() {
@@ -240,7 +281,7 @@ impl Process {
             // After it retired a consumer answers only what it had claimed before.
             let last = self.stops();
             let claim = consumer.claim(slots.available_permits(), Duration::from_millis(200));
-            let claimed = if !self.shared.is_quiet() && rng.random_bool(0.05) {
+            let claimed = if !self.site.is_quiet() && rng.random_bool(0.05) {
                 // The claim is given up half way; the next one must answer the same.
                 let soon = Duration::from_millis(rng.random_range(0..3));
                 timeout(soon, claim).await.ok().and_then(Result::ok)
@@ -254,11 +295,11 @@ impl Process {
                 sleep(Duration::from_millis(30)).await;
                 continue;
             };
-            self.shared.heard(self.number, Heard::Claim);
+            self.site.heard(self.number, Heard::Claim);
             for delivery in deliveries {
                 let Ok(slot) = slots.clone().try_acquire_owned() else {
                     let what = "a claim answered more than it was asked for";
-                    self.shared.acks.broken(what.into());
+                    self.site.broken(what.into());
                     return;
                 };
                 let to = verdicts.iter().find(|(queue, _)| *queue == delivery.queue);
@@ -276,37 +317,35 @@ impl Process {
 
     fn must_be_fine(&self, ended: Result<(), tokio::task::JoinError>) {
         if ended.is_err() {
-            self.shared.acks.broken(format!("a run ended: {ended:?}"));
+            self.site.broken(format!("a run ended: {ended:?}"));
         }
     }
 
     async fn run(&self, delivery: Delivery, verdicts: mpsc::Sender<Judged>) {
         let mut rng = self.rng();
         let message = Message::decode(&delivery.body).expect("only messages that decode were sent");
-        self.shared.acks.claimed(message.id, &delivery);
-        if delivery.crashes > 0 && self.shared.mix.is_chargeless() {
-            let what = format!("{} was charged with a crash", message.id);
-            self.shared.acks.broken(what);
-        }
+        let covered = delivery.revoked.covers(&message);
+        self.site.tell(Told::Claimed {
+            id: message.id,
+            at: delivery.claimed_at,
+            crashes: delivery.crashes,
+            covered,
+        });
         let _alone = if delivery.suspect {
             self.suspects.acquire().await.ok()
         } else {
             None
         };
-        match self.shared.orders.claimed(&message, &delivery) {
-            Err(what) => self.shared.acks.broken(what),
-            Ok(false) => {}
-            Ok(true) => {
-                let judged = revoked(&delivery, &message);
-                return drop(verdicts.send(judged).await);
-            }
+        if covered {
+            let judged = revoked(&delivery, &message);
+            return drop(verdicts.send(judged).await);
         }
-        let run = self.shared.runs.fetch_add(1, Ordering::Relaxed);
+        let run = self.site.next_run();
         if message.task == "poison" {
             self.signals.die.notify_one();
             std::future::pending::<()>().await;
         }
-        sleep(Duration::from_millis(rng.random_range(0..20))).await;
+        sleep(rng.random_range(Duration::ZERO..self.site.longest_run)).await;
         self.awake().await;
         let judged = self.judge(&delivery, message, run, &mut rng);
         // Only a process that is dying has no finisher.
@@ -355,7 +394,8 @@ impl Process {
             record,
             event: None,
         };
-        Judged { verdict, done }
+        let id = message.id;
+        Judged { id, verdict, done }
     }
 }
 
@@ -369,6 +409,7 @@ fn revoked(delivery: &Delivery, message: &Message) -> Judged {
         event: None,
     };
     Judged {
+        id: message.id,
         verdict,
         done: None,
     }

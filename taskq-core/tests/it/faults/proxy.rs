@@ -54,7 +54,7 @@ struct State {
 }
 
 /// What the wire did so far.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 #[expect(dead_code, reason = "read by its Debug form")]
 pub(crate) struct Lies {
     pub(crate) lost_requests: u64,

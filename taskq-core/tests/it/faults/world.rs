@@ -1,102 +1,59 @@
-//! The run: a server, a wire, producers and workers, the faults, and the reckoning.
+//! The run: a broker, producers and workers, the faults, and the wait for the end of it all.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use private_redis::RedisServer;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use taskq_core::broker::redis::RedisBroker;
-use taskq_core::broker::{Broker, Due, Inspect, Outgoing, Results};
+use taskq_core::broker::{Backend, connect};
 use taskq_core::clock::now_ms;
-use taskq_core::{Message, QueueName, Record, State, TaskId};
 use tokio::task::JoinHandle;
 
 use super::Mix;
-use super::acks::{Acks, Done};
-use super::life::Worker;
-use super::operator::{self, Came, Orders};
-use super::proxy::{Lies, Proxy};
+use super::books::{Added, Books, CALLS};
+use super::child::Spawned;
+use super::life::{Task, Worker};
+use super::operator::{self, Came};
+use super::place::{Copy, Kind, Place};
+use super::produce::Producer;
+use super::proxy::Lies;
+use super::site::{Ear, Site};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const WORKERS: usize = 3;
-/// Bounded by what one reading of a dead set shows.
-const MESSAGES: usize = 900;
-const SETTLE: Duration = Duration::from_secs(20);
 
-/// Lists what no queue may hold at the end: orphans, and deliveries in sessions. Asked of the keys themselves, because
-/// the broker's own view goes by the leases and does not see what has none.
-const HELD: &str = "local out = {} \
-    for _, key in ipairs(redis.call('KEYS', 'taskq:{*}:orphan:*')) do out[#out + 1] = key end \
-    for _, key in ipairs(redis.call('KEYS', 'taskq:{*}:session:*')) do \
-        for _, field in ipairs(redis.call('HKEYS', key)) do \
-            if tonumber(field) then out[#out + 1] = key .. '/' .. field end \
-        end \
-    end \
-    return redis.status_reply(#out .. ' ' .. table.concat(out, ' ', 1, math.min(#out, 20)))";
+/// Of processes that stood still together the last one wakes at most this much behind the first one.
+const LATE: Duration = Duration::from_millis(200);
 
-/// What all parts of a run share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) mix: Mix,
-    pub(crate) queues: [QueueName; 3],
-    pub(crate) url: String,
-    /// No more faults, no more messages.
-    quiet: AtomicBool,
-    pub(crate) acks: Acks,
-    pub(crate) orders: Orders,
-    pub(crate) runs: AtomicU64,
-    pub(crate) deaths: AtomicU64,
-    pub(crate) warm_stops: AtomicU64,
-    /// How often a process left a queue.
-    pub(crate) leaves: AtomicU64,
-    /// Which worker's calls were answered since the run is quiet: a bit for each.
-    heard: AtomicU64,
-    accepted: Mutex<HashMap<TaskId, Sent>>,
-    poison: Mutex<HashSet<TaskId>>,
-}
+/// A copy that is put back lacks at least what came within this, ms.
+const OLD: u64 = 100;
 
-/// What was sent where.
-#[derive(Debug, Clone)]
-struct Sent {
-    queue: QueueName,
-    succeeds: bool,
-}
-
-/// The calls of a worker that must be answered again once the faults are over.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Heard {
-    Claim,
-    Beat,
-    Sweep,
-}
-
-impl Shared {
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn heard(&self, worker: usize, what: Heard) {
-        if self.is_quiet() {
-            let bit = 1 << (3 * worker + what as usize);
-            self.heard.fetch_or(bit, Ordering::Relaxed);
-        }
-    }
-}
+/// Not a measure: what has not ended by then never ends.
+const SETTLE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
+    pub(super) kind: Kind,
     rng: StdRng,
-    server: RedisServer,
-    proxy: Proxy,
-    shared: Arc<Shared>,
-    workers: Vec<Worker>,
-    producer: JoinHandle<()>,
+    pub(super) place: Place,
+    /// Straight to the broker, past all that is in the way.
+    pub(super) broker: Arc<dyn Backend>,
+    pub(super) site: Arc<Site>,
+    pub(super) books: Arc<Books>,
+    workers: Vec<Box<dyn Worker>>,
+    pub(super) producer: Arc<Producer>,
+    sending: JoinHandle<()>,
     operator: Option<JoinHandle<()>>,
-    /// Accepted, then forgotten by the server: not ours to finish.
-    rolled_back: HashSet<TaskId>,
+    counts: Counts,
+}
+
+/// What befell the broker.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    kills: u64,
+    pauses: u64,
+    outages: u64,
     rollbacks: u64,
 }
 
@@ -110,88 +67,96 @@ pub(crate) struct Tally {
     pub(crate) warm_stops: u64,
     pub(crate) leaves: u64,
     pub(crate) came: Came,
-    runs: u64,
-    deaths: u64,
-    rolled_back: usize,
-    rollbacks: u64,
+    pub(crate) deaths: u64,
+    pub(crate) pauses: u64,
+    pub(crate) sweepers: u64,
+    pub(crate) outages: u64,
+    pub(crate) rollbacks: u64,
+    pub(crate) told: Added,
+    forgotten: usize,
     settled_ms: u128,
 }
 
 impl World {
-    pub(crate) async fn start(mix: Mix, seed: u64, span: Duration) -> Self {
-        let server = RedisServer::start();
-        let proxy = Proxy::start(server.port(), seed, LEASE * 3 / 2).await;
-        let shared = Arc::new(Shared {
-            mix,
-            queues: ["a", "b", "c"].map(|name| QueueName::new(name).unwrap()),
-            url: proxy.url(),
-            quiet: AtomicBool::new(false),
-            acks: Acks::default(),
-            orders: Orders::default(),
-            runs: AtomicU64::new(0),
-            deaths: AtomicU64::new(0),
-            warm_stops: AtomicU64::new(0),
-            leaves: AtomicU64::new(0),
-            heard: AtomicU64::new(0),
-            accepted: Mutex::default(),
-            poison: Mutex::default(),
-        });
-        let workers = (0..WORKERS)
-            .map(|n| Worker::start(shared.clone(), n, seed % 1_000_000_007))
-            .collect();
-        let producer = tokio::spawn(produce(shared.clone(), seed, span));
-        let operator = mix
-            .meddle
-            .then(|| tokio::spawn(operator::meddle(shared.clone(), seed)));
+    pub(crate) async fn start(kind: Kind, mix: Mix, seed: u64, span: Duration) -> Self {
+        let place = Place::start(kind, seed).await;
+        let books = Arc::new(Books::new());
+        let ear = Ear::Books(books.clone());
+        let site = Arc::new(Site::new(mix, place.url(), 0, ear));
+        let worker = |n| -> Box<dyn Worker> {
+            let (books, seed) = (books.clone(), seed % 1_000_000_007);
+            match kind {
+                Kind::Server => Box::new(Task::start(site.clone(), books, n, seed)),
+                Kind::File => Box::new(Spawned::start(&site, books, n, seed)),
+            }
+        };
+        let workers = (0..WORKERS).map(worker).collect();
+        let broker = connect(&place.direct_url()).await.unwrap();
+        let through = connect(&place.url()).await.unwrap();
+        let producer = Producer::new(site.clone(), books.clone(), through);
+        let sending = tokio::spawn(producer.clone().produce(seed, span));
+        let mut operator = None;
+        if mix.meddle {
+            let through = connect(&place.url()).await.unwrap();
+            let (site, books) = (site.clone(), books.clone());
+            operator = Some(tokio::spawn(operator::meddle(site, books, through, seed)));
+        }
         Self {
+            kind,
             rng: StdRng::seed_from_u64(seed),
-            server,
-            proxy,
-            shared,
+            place,
+            broker,
+            site,
+            books,
             workers,
             producer,
+            sending,
             operator,
-            rolled_back: HashSet::new(),
-            rollbacks: 0,
+            counts: Counts::default(),
         }
     }
 
-    /// Lets the faults happen for so long.
+    /// Lets the faults happen for so long. What has not happened by the middle happens then.
     pub(crate) async fn suffer(&mut self, span: Duration) {
-        let mix = self.shared.mix;
-        self.proxy.faulty(
-            if mix.reply { 80 } else { 0 },
-            if mix.mute { 15 } else { 0 },
-        );
-        let (until, mut dump) = (Instant::now() + span, None);
-        let mut outage_ends: Option<Instant> = None;
-        let mut outage_over = Instant::now();
+        let mix = self.site.mix;
+        let permille = if mix.reply { 80 } else { 0 };
+        self.place.faulty(permille, if mix.mute { 15 } else { 0 });
+        let (began, mut copy) = (Instant::now(), None);
+        let mut outage = Outage::default();
         // Where no crash may be charged, each process gets a beat through between two outages.
         let apart = if mix.is_chargeless() {
             LEASE / 2
         } else {
             Duration::ZERO
         };
-        while Instant::now() < until {
+        // A file is locked or its processes stand still; it is replaced or written over: each of them happens.
+        let kinds = if self.kind == Kind::File { 2 } else { 1 };
+        while began.elapsed() < span || self.has_yet_to_suffer(kinds) {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            if outage_ends.is_some_and(|end| Instant::now() >= end) {
-                self.proxy.outage(false);
-                (outage_ends, outage_over) = (None, Instant::now());
-            }
-            let may = outage_ends.is_none() && outage_over.elapsed() >= apart;
-            if mix.outage && may && self.rng.random_bool(0.015) {
+            let is_late = began.elapsed() > span / 2;
+            outage.end_if_due(&mut self.place, &self.books);
+            let may = outage.may_begin(apart);
+            if mix.outage && may && self.strikes(0.015, self.counts.outages / kinds, is_late) {
                 let share = [30, 60, 70, 80, 90, 100, 150][self.rng.random_range(0..7)];
-                self.proxy.outage(true);
-                outage_ends = Some(Instant::now() + LEASE * share / 100);
+                // One of each kind is for longer than a lease.
+                let is_first = self.counts.outages < kinds;
+                let share = if is_first { 150 } else { share };
+                self.counts.outages += 1;
+                self.begin(&mut outage, LEASE * share / 100);
             }
             let one = self.rng.random_range(0..WORKERS);
             // Stops after a pause are of interest while the others sweep: alone with them, only the first worker pauses.
             let others_sweep = mix.pause && mix.warm && !mix.kill;
-            if mix.pause && !others_sweep && self.rng.random_bool(0.03) {
-                let share = if self.rng.random_bool(0.5) { 50 } else { 220 };
+            if mix.pause && !others_sweep && self.strikes(0.03, self.counts.pauses, is_late) {
+                let is_short = self.rng.random_bool(0.5) && self.counts.pauses > 0;
+                let share = if is_short { 50 } else { 220 };
+                self.counts.pauses += 1;
                 self.workers[one].pause(LEASE * share / 100);
             }
-            if mix.kill && self.rng.random_bool(0.02) {
+            // A sweeper lives for more than a lease.
+            let chance = if mix.flood > 0 { 0.01 } else { 0.02 };
+            if mix.kill && self.strikes(chance, self.counts.kills, is_late) {
+                self.counts.kills += 1;
                 self.workers[one].kill();
             }
             if mix.warm && self.rng.random_bool(if others_sweep { 0.2 } else { 0.08 }) {
@@ -206,64 +171,99 @@ impl World {
                 }
                 self.workers[one].stop_warm();
             }
-            if mix.rollback {
-                if self.rng.random_bool(0.05) {
-                    let (accepted, at) = (self.accepted(), now_ms());
-                    dump = Some((self.server.dump(), accepted, at));
+            // A file that somebody else holds is not one that a copy is written into.
+            if mix.rollback && (self.kind == Kind::Server || outage.is_over()) {
+                if copy.is_none() && is_late || self.rng.random_bool(0.05) {
+                    copy = Some(self.place.copy());
                 }
-                if self.rng.random_bool(0.02)
-                    && let Some((file, accepted, at)) = dump.take()
+                if self.strikes(0.03, self.counts.rollbacks / kinds, is_late)
+                    && let Some(older) = copy.take_if(|copy| copy.at + OLD <= now_ms())
                 {
-                    self.shared.acks.rollback_begins(at);
-                    self.server.restart_from(&file);
-                    self.shared.acks.rollback_is_over();
-                    self.rollbacks += 1;
-                    // What is accepted while the server comes back may be of the new time, or of the old: not counted.
-                    let now = self.accepted();
-                    let forgotten = now.keys().filter(|id| !accepted.contains_key(id));
-                    self.rolled_back.extend(forgotten);
+                    self.go_back_to(&older).await;
                 }
             }
         }
-        self.proxy.outage(false);
+        outage.end(&mut self.place, &self.books);
+    }
+
+    /// Whether something of the mix has not happened at all: a busy machine may have passed the time by itself.
+    fn has_yet_to_suffer(&self, kinds: u64) -> bool {
+        let (mix, counts) = (self.site.mix, self.counts);
+        mix.kill && self.books.deaths.load(Ordering::Relaxed) == 0
+            || mix.outage && counts.outages < kinds
+            || mix.rollback && counts.rollbacks < kinds
+            || mix.flood > 0 && self.books.sweepers.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a fault happens now, of which there were so many.
+    fn strikes(&mut self, chance: f64, so_far: u64, is_late: bool) -> bool {
+        self.rng.random_bool(chance) || so_far == 0 && is_late
+    }
+
+    /// Nobody reaches the broker for so long: it is away or locked, or all processes stand still at once.
+    fn begin(&mut self, outage: &mut Outage, span: Duration) {
+        *outage = Outage::of(span + LATE);
+        if self.kind == Kind::File && self.counts.outages.is_multiple_of(2) {
+            for worker in &self.workers {
+                // They wake one after the other: the first finds the others past their leases.
+                worker.pause(span + self.rng.random_range(Duration::ZERO..LATE));
+            }
+        } else {
+            self.place.outage(true);
+            outage.is_at_the_broker = true;
+        }
+    }
+
+    async fn go_back_to(&mut self, copy: &Copy) {
+        self.books.acks.rollback_begins(copy.at);
+        self.place.go_back_to(copy);
+        self.books.acks.rollback_is_over();
+        self.counts.rollbacks += 1;
+        // From here on it is known which file lies at the path.
+        while self.kind == Kind::File && self.broker.depth(&self.site.queues[0]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// No more faults: everything accepted must end, once, and nothing must be left.
     pub(crate) async fn settle(&mut self) -> Tally {
-        self.shared.quiet.store(true, Ordering::Relaxed);
-        self.proxy.faulty(0, 0);
+        self.site.be_quiet();
+        self.workers.iter().for_each(|worker| worker.be_quiet());
+        self.place.faulty(0, 0);
         let since = Instant::now();
-        (&mut self.producer).await.expect("the producer ends");
+        (&mut self.sending).await.expect("the producer ends");
         if let Some(operator) = &mut self.operator {
             operator.await.expect("the operator ends");
         }
-        let broker = RedisBroker::new(&self.server.url()).unwrap();
-        let mut owed = self.accepted();
-        owed.retain(|id, _| !self.rolled_back.contains(id));
+        let owed = self.producer.owed();
         let mut ended = HashMap::new();
         loop {
-            self.look_for_ends(&broker, &owed, &mut ended).await;
+            self.look_for_ends(&owed, &mut ended).await;
             let missing = owed.keys().filter(|id| !ended.contains_key(id)).count();
             let mut left = Vec::new();
-            for queue in &self.shared.queues {
-                let depth = broker.depth(queue).await.unwrap();
+            for queue in &self.site.queues {
+                if self.site.mix.meddle {
+                    // An order to pause may have come through after the one that ended the pause.
+                    self.broker.resume(queue).await.unwrap();
+                }
+                let depth = self.broker.depth(queue).await.unwrap();
                 if depth.waiting + depth.suspects + depth.delayed + depth.in_flight > 0 {
                     left.push(format!("{queue}: {depth:?}"));
                 }
             }
-            let held = self.server.command(&format!("EVAL \"{HELD}\" 0"));
-            assert!(held.starts_with('+'), "{held}");
-            let heard = self.shared.heard.load(Ordering::Relaxed);
-            let deaf = (0..3 * WORKERS).filter(|n| heard & (1 << n) == 0).count();
-            let late = self.proxy.holds_requests();
-            let nothing_held = held == "+0";
-            if missing == 0 && left.is_empty() && nothing_held && deaf == 0 && !late {
+            let held = self.place.held();
+            let heard = self.books.heard.load(Ordering::Relaxed);
+            let deaf = (0..CALLS * WORKERS)
+                .filter(|n| heard & (1 << n) == 0)
+                .count();
+            let late = self.place.holds_requests();
+            if missing == 0 && left.is_empty() && held.is_none() && deaf == 0 && !late {
                 break;
             }
-            let (_, broken) = self.shared.acks.told();
+            let (_, broken) = self.books.acks.told();
             assert!(
                 since.elapsed() < SETTLE && broken.is_empty(),
-                "{missing} accepted messages have not ended; left: {left:?}; held: {held}; \
+                "{missing} accepted messages have not ended; left: {left:?}; held: {held:?}; \
                  {deaf} kinds of calls of all workers ({heard:b}) are not answered any more; broken: {broken:#?}"
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -272,255 +272,66 @@ impl World {
         for worker in &mut self.workers {
             worker.end().await;
         }
-        let acknowledged = self.reckon(&broker, &owed).await;
+        let acknowledged = self.reckon(&owed).await;
+        let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
         Tally {
-            accepted: self.accepted().len(),
+            accepted: self.producer.accepted(),
             acknowledged,
-            lies: self.proxy.lies(),
-            warm_stops: self.shared.warm_stops.load(Ordering::Relaxed),
-            leaves: self.shared.leaves.load(Ordering::Relaxed),
-            came: self.shared.orders.came(),
-            runs: self.shared.runs.load(Ordering::Relaxed),
-            deaths: self.shared.deaths.load(Ordering::Relaxed),
-            rolled_back: self.rolled_back.len(),
-            rollbacks: self.rollbacks,
+            lies: self.place.lies(),
+            warm_stops: read(&self.books.warm_stops),
+            leaves: read(&self.books.leaves),
+            came: self.books.orders.came(),
+            deaths: read(&self.books.deaths),
+            pauses: read(&self.books.pauses),
+            sweepers: read(&self.books.sweepers),
+            outages: self.counts.outages,
+            rollbacks: self.counts.rollbacks,
+            told: self.books.added(),
+            forgotten: self.producer.accepted() - owed.len(),
             settled_ms,
         }
     }
-
-    async fn reckon(&self, broker: &RedisBroker, owed: &HashMap<TaskId, Sent>) -> usize {
-        let mix = self.shared.mix;
-        let (done, broken) = self.shared.acks.told();
-        assert!(broken.is_empty(), "{broken:#?}");
-        let mut ended = HashMap::new();
-        self.look_for_ends(broker, owed, &mut ended).await;
-        if mix.meddle {
-            self.reckon_meddled(broker, owed, &done).await;
-            return done.len();
-        }
-        let poison = self.shared.poison.lock().unwrap().clone();
-        let charged = mix.kill || mix.pause || mix.rollback || mix.mute;
-        for (id, ends) in &ended {
-            assert_eq!(
-                ends.len(),
-                1,
-                "{id} was finished {} times: {ends:?}",
-                ends.len()
-            );
-            if poison.contains(id) {
-                assert_eq!(ends[0], State::Dead, "the poison {id} must be DEAD");
-            } else if !charged {
-                assert_ne!(ends[0], State::Dead, "the innocent {id} must not be DEAD");
-            }
-        }
-        for (id, sent) in owed {
-            let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
-            let record = record.unwrap_or_else(|| panic!("{id} has no record"));
-            assert_eq!(
-                record.state, ended[id][0],
-                "{id}: the record and the dead set disagree"
-            );
-            let kind = if sent.succeeds {
-                State::Success
-            } else {
-                State::Failure
-            };
-            assert!(
-                [kind, State::Dead].contains(&record.state),
-                "{id} ended as {}, which it can not",
-                record.state
-            );
-            if let Some(done) = done.get(id) {
-                let result = record.result.map(|r| r.get().to_owned());
-                assert_eq!(
-                    result,
-                    Some(done.run.to_string()),
-                    "{id}: its record is not of the run whose finish counted"
-                );
-            }
-        }
-        self.count(broker, &ended).await;
-        done.len()
-    }
-
-    /// Somebody meddled: a message may be REVOKED, and dead more than once in its time, but lies there once.
-    async fn reckon_meddled(
-        &self,
-        broker: &RedisBroker,
-        owed: &HashMap<TaskId, Sent>,
-        done: &HashMap<TaskId, Done>,
-    ) {
-        let (orders, mut entries) = (&self.shared.orders, HashMap::new());
-        let mut replayed = 0;
-        for queue in &self.shared.queues {
-            for dead in broker.dead(queue, 0, 1000).await.unwrap() {
-                let id = Message::decode(&dead.body).unwrap().id;
-                *entries.entry(id).or_insert(0) += 1;
-            }
-            let totals = broker.totals(queue).await.unwrap();
-            let lies = broker.depth(queue).await.unwrap().dead;
-            // Each time it was put in, it came to one end.
-            let over = totals.succeeded + totals.failed + totals.dead + totals.revoked;
-            assert_eq!(totals.sent, over, "{queue}: {totals:?}");
-            replayed += (totals.failed + totals.dead).checked_sub(lies).unwrap();
-        }
-        let came = orders.came();
-        assert!(replayed >= came.replayed, "{replayed} of {came:?}");
-        let mut wrong = Vec::new();
-        for (id, sent) in owed {
-            let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
-            let record = record.unwrap_or_else(|| panic!("{id} has no record"));
-            let kind = if sent.succeeds {
-                State::Success
-            } else {
-                State::Failure
-            };
-            let entries = entries.get(id).copied().unwrap_or(0);
-            let done = done.get(id).map(|done| done.run);
-            wrong.extend(orders.misjudged(&sent.queue, kind, &record, entries, done));
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    }
-
-    /// The totals tell of each message that was ever put in: how it ended, or it still lies there.
-    async fn count(&self, broker: &RedisBroker, ended: &HashMap<TaskId, Vec<State>>) {
-        let (mut failed, mut dead, mut succeeded) = (0, 0, 0);
-        for queue in &self.shared.queues {
-            let (totals, depth) = (
-                broker.totals(queue).await.unwrap(),
-                broker.depth(queue).await.unwrap(),
-            );
-            let over = totals.succeeded + totals.failed + totals.dead;
-            let left = depth.waiting + depth.suspects + depth.delayed + depth.in_flight;
-            assert_eq!(totals.sent, over + left, "{queue}: {totals:?}, {depth:?}");
-            assert_eq!(
-                totals.failed + totals.dead,
-                depth.dead,
-                "{queue}: {totals:?}"
-            );
-            assert!(totals.returned >= totals.crashed.saturating_sub(totals.dead));
-            failed += totals.failed;
-            dead += totals.dead;
-            succeeded += totals.succeeded;
-        }
-        let ends = |state| ended.values().filter(|e| e[0] == state).count() as u64;
-        assert_eq!((failed, dead), (ends(State::Failure), ends(State::Dead)));
-        // What was put in without our knowing it (its answer was lost) has ended as well.
-        assert!(succeeded >= ends(State::Success), "{succeeded}");
-    }
-
-    /// How each message ended, once for each finish that shows: the dead set keeps one entry for each, a SUCCESS its record.
-    async fn look_for_ends(
-        &self,
-        broker: &RedisBroker,
-        owed: &HashMap<TaskId, Sent>,
-        ended: &mut HashMap<TaskId, Vec<State>>,
-    ) {
-        ended.retain(|_, ends| ends.as_slice() == [State::Success]);
-        for queue in &self.shared.queues {
-            for dead in broker.dead(queue, 0, 1000).await.unwrap() {
-                let message =
-                    Message::decode(&dead.body).expect("only messages that decode were sent");
-                ended.entry(message.id).or_default().push(dead.state);
-            }
-        }
-        let meddled = self.shared.mix.meddle;
-        for (id, sent) in owed {
-            if (sent.succeeds || meddled) && !ended.contains_key(id) {
-                let record = broker.record(*id, Some(&sent.queue)).await.unwrap();
-                let state = record.map(|r| r.state);
-                if let Some(state @ (State::Success | State::Revoked)) = state {
-                    ended.insert(*id, vec![state]);
-                }
-            }
-        }
-    }
-
-    fn accepted(&self) -> HashMap<TaskId, Sent> {
-        self.shared.accepted.lock().unwrap().clone()
-    }
 }
 
-/// Sends batches through the wire until the run is quiet; what `enqueue` answered Ok to is accepted.
-async fn produce(shared: Arc<Shared>, seed: u64, span: Duration) {
-    let broker = RedisBroker::new(&shared.url).unwrap();
-    let mut rng = StdRng::seed_from_u64(seed + 100);
-    // Where connections fall silent, a batch is given up before the broker's own deadline for one try.
-    let patience = Duration::from_secs(if shared.mix.mute { 1 } else { 3 });
-    let mut sent = 0;
-    // Batches of 4.5 in the mean, so that there is something to send until the faults end.
-    let most_ms = 2 * 9 * span.as_millis() as u64 / (2 * MESSAGES as u64);
-    while !shared.is_quiet() && sent < MESSAGES {
-        let queue = shared.queues[rng.random_range(0..3)].clone();
-        let n = rng.random_range(1..=8);
-        send(&shared, &broker, &queue, sent..sent + n, patience).await;
-        sent += n;
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..=most_ms))).await;
-    }
-    // The last word at each queue: a client whose connection fell silent must have got over it.
-    while !shared.is_quiet() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    for queue in &shared.queues {
-        let mut tries = 0;
-        while !send(&shared, &broker, queue, sent..sent + 1, patience).await {
-            tries += 1;
-            assert!(
-                tries < 3,
-                "the producer is deaf: {queue} takes nothing more"
-            );
-        }
-    }
+/// A time in which nobody reaches the broker, or the one that was the last.
+#[derive(Debug, Default)]
+struct Outage {
+    ends: Option<Instant>,
+    began_at: u64,
+    is_at_the_broker: bool,
+    over: Option<Instant>,
 }
 
-async fn send(
-    shared: &Shared,
-    broker: &RedisBroker,
-    queue: &QueueName,
-    numbers: std::ops::Range<usize>,
-    patience: Duration,
-) -> bool {
-    let batch: Vec<Outgoing> = numbers.map(|n| message(shared, queue, n)).collect();
-    let accepted = broker.enqueue(queue, &batch, patience).await.is_ok();
-    if accepted {
-        let sent = |m: &Outgoing| Sent {
-            queue: queue.clone(),
-            succeeds: m.record.as_ref().is_some_and(|r| r.task == "succeed"),
-        };
-        for message in &batch {
-            shared.orders.accepted(queue, message.id);
+impl Outage {
+    fn of(span: Duration) -> Self {
+        Self {
+            ends: Some(Instant::now() + span),
+            began_at: now_ms(),
+            ..Self::default()
         }
-        let batch = batch.iter().map(|m| (m.id, sent(m)));
-        shared.accepted.lock().unwrap().extend(batch);
     }
-    accepted
-}
 
-fn message(shared: &Shared, queue: &QueueName, n: usize) -> Outgoing {
-    let poison = shared.mix.poison;
-    let poisonous = n > 0 && n <= 7 * poison && n.is_multiple_of(7);
-    let mut message = Message::new(match n % 10 {
-        _ if poisonous => "poison",
-        1 | 4 | 8 => "succeed",
-        _ => "fail",
-    });
-    if poisonous {
-        shared.poison.lock().unwrap().insert(message.id);
-    } else if poison == 0 {
-        // Kills and pauses are real losses of a process; three of them would end an unlucky innocent.
-        message.max_crashes = Some(9);
+    fn is_over(&self) -> bool {
+        self.ends.is_none()
     }
-    Outgoing {
-        id: message.id,
-        body: Bytes::from(message.encode().unwrap()),
-        priority: 0,
-        due: if n.is_multiple_of(if shared.mix.meddle { 3 } else { 11 }) {
-            Due::In(Duration::from_millis(150))
-        } else {
-            Due::Now
-        },
-        record: Some(Record::new(message.id, &message.task, queue, State::Queued)),
-        once: None,
-        event: None,
+
+    fn may_begin(&self, apart: Duration) -> bool {
+        self.is_over() && self.over.is_none_or(|over| over.elapsed() >= apart)
+    }
+
+    fn end_if_due(&mut self, place: &mut Place, books: &Books) {
+        if self.ends.is_some_and(|end| Instant::now() >= end) {
+            self.end(place, books);
+        }
+    }
+
+    fn end(&mut self, place: &mut Place, books: &Books) {
+        if self.ends.take().is_some() {
+            if self.is_at_the_broker {
+                place.outage(false);
+            }
+            books.was_out(self.began_at);
+            self.over = Some(Instant::now());
+        }
     }
 }

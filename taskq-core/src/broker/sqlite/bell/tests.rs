@@ -92,15 +92,20 @@ async fn what_is_rung_beside_rings_of_our_own_is_heard() {
 #[tokio::test]
 async fn nobody_is_woken_for_what_he_does_not_wait_for() {
     let place = Place::new();
-    let (a, b) = (place.bell(), place.bell());
+    let (a, b) = (attended_by_us(&place), place.bell());
     let work = a.heard(Topic::Work);
-    assert!(others(&a).desk().watches[Topic::News as usize].is_none());
-    let mut news = pin!(a.tower.waiting[Topic::News as usize].notified());
-    news.as_mut().enable();
+    // The kernel tells nothing of the others: the process sleeps on.
+    for topic in [Topic::News, Topic::Talk] {
+        b.ring(rings(topic));
+        assert!(listened(&a, Duration::ZERO).is_empty(), "{topic:?}");
+    }
+    // And who looks, as is done now and then, wakes nobody for them either.
+    assert_eq!(others(&a).hear(&Sounds::default(), true), Rings::default());
     b.ring(rings(Topic::News));
     b.ring(rings(Topic::Work));
-    rung(work).await;
-    assert!(!news.as_mut().enable(), "woken for the other topic");
+    let sounds = listened(&a, NEVER);
+    assert_eq!(others(&a).hear(&sounds, true), rings(Topic::Work));
+    drop(work);
 }
 
 #[tokio::test]
@@ -127,42 +132,46 @@ async fn a_bell_that_nobody_waits_for_any_more_is_not_watched() {
 #[tokio::test]
 async fn our_own_ring_is_no_news_to_us() {
     let place = Place::new();
-    let (a, b) = (place.bell(), place.bell());
-    let _waiting = a.heard(Topic::Work);
-    // The thread must not see the sounds first: this test plays its part.
-    let struck = |bell: &Bell| Sounds {
-        struck: others(bell)
-            .desk()
-            .watches
-            .iter()
-            .flatten()
-            .copied()
-            .collect(),
-        ..Sounds::default()
-    };
-    let quiet = deaf(&place);
-    let _waits = quiet.heard(Topic::Work);
-    quiet.ring(rings(Topic::Work));
-    assert_eq!(others(&quiet).hear(&struck(&quiet), true), Rings::default());
-    b.ring(rings(Topic::Work));
-    assert_eq!(
-        others(&quiet).hear(&struck(&quiet), true),
-        rings(Topic::Work)
-    );
+    let (a, b) = (attended_by_us(&place), place.bell());
+    let work = a.heard(Topic::Work);
+    let mut waits = pin!(a.tower.waiting[Topic::Work as usize].notified());
+    waits.as_mut().enable();
+    a.ring(rings(Topic::Work));
+    assert!(waits.as_mut().enable(), "who waits here was rung directly");
+    // The kernel tells of it as of any other; it wakes nobody a second time, by a sound or by a look.
+    let sounds = listened(&a, NEVER);
+    assert!(!sounds.struck.is_empty());
+    assert_eq!(others(&a).hear(&sounds, true), Rings::default());
+    assert_eq!(others(&a).hear(&Sounds::default(), true), Rings::default());
+    // Another's is told apart, also right behind one of ours.
+    for _ in 0..3 {
+        a.ring(rings(Topic::Work));
+        b.ring(rings(Topic::Work));
+        let sounds = listened(&a, NEVER);
+        assert_eq!(others(&a).hear(&sounds, true), rings(Topic::Work));
+    }
+    drop(work);
 }
 
-/// A bell whose thread runs not, and whose ears hear nothing.
-fn deaf(place: &Place) -> Bell {
+/// A bell whose thread runs not: the test plays its part, with its ears.
+fn attended_by_us(place: &Place) -> Bell {
     let others = Others::beside(&place.database());
     others.desk().attended = true;
     others.desk().ears = Some(Ears::open().unwrap().into());
     Bell::with(others)
 }
 
+/// What the kernel tells of the bells that are watched, within `most`.
+fn listened(bell: &Bell, most: Duration) -> Sounds {
+    let ears = others(bell).desk().ears.clone().unwrap();
+    ears.wait(most).unwrap()
+}
+
 #[tokio::test]
 async fn without_notifications_the_bells_are_looked_at() {
     let place = Place::new();
-    let (a, b) = (deaf(&place), place.bell());
+    // Nobody asks its ears.
+    let (a, b) = (attended_by_us(&place), place.bell());
     let _waits = a.heard(Topic::Work);
     for missed in 1..=3 {
         assert!(others(&a).desk().ears.is_some(), "given up after {missed}");

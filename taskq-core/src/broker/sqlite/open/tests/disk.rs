@@ -7,10 +7,10 @@ use super::*;
 /// Names the disk to the process below.
 const DISK: &str = "TASKQ_TEST_DISK";
 
-/// On a disk of its own, in a mount namespace of its own. Where the system allows no such thing, the test below this one
-/// (a file that may not grow) is what stands.
+/// A real one, in a mount namespace of its own, where the system allows such a thing: also of the log beside the file, and of
+/// a file that can not even be made.
 #[test]
-fn a_full_disk_is_named_and_costs_nothing() {
+fn a_small_disk_is_filled_where_one_can_be_mounted() {
     let folder = folder();
     let program = std::env::current_exe().unwrap();
     let test = "broker::sqlite::open::tests::disk::fills_its_disk";
@@ -39,7 +39,7 @@ fn a_full_disk_is_named_and_costs_nothing() {
 
 /// Not a test by itself: the process that the test above starts on a small disk.
 #[tokio::test]
-#[ignore = "run by a_full_disk_is_named_and_costs_nothing"]
+#[ignore = "run by a_small_disk_is_filled_where_one_can_be_mounted"]
 async fn fills_its_disk() {
     let disk = PathBuf::from(std::env::var_os(DISK).expect("the test above starts it"));
     let path = disk.join("taskq.db");
@@ -72,9 +72,10 @@ async fn fills_its_disk() {
     assert_eq!(waiting(&again).await.unwrap(), accepted + 1);
 }
 
-/// The same by a file that may not grow. SQLite gives up the transaction then: all that share it are told why.
+/// By a file that may not grow, which SQLite tells in the same words. It gives up the transaction then: all that share it are
+/// told why.
 #[tokio::test]
-async fn a_file_that_may_not_grow_is_named_and_costs_nothing() {
+async fn a_full_disk_is_named_and_costs_nothing() {
     let folder = folder();
     let path = folder.path().join("taskq.db");
     let broker = opened(&path).unwrap();
@@ -91,10 +92,22 @@ async fn a_file_that_may_not_grow_is_named_and_costs_nothing() {
     let accepted = 3 + answers.iter().filter(|answer| answer.is_ok()).count() as u64;
     for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         names(error, &path, "is full: make room");
+        assert!(error.is_transient());
     }
     assert!(accepted < 23);
+    // What is there can be read, here and by who opens it now; and nothing of what was refused is there.
+    assert_eq!(waiting(&broker).await.unwrap(), accepted);
+    assert_eq!(waiting(&opened(&path).unwrap()).await.unwrap(), accepted);
+    // Whoever shares a transaction with what finds no room is told that it does not count: it is not there later.
+    let (small, large) = tokio::join!(send(&broker, 10), send(&broker, 500_000));
+    names(&large.unwrap_err(), &path, "is full: make room");
+    let accepted = accepted + u64::from(small.is_ok());
     assert_eq!(waiting(&broker).await.unwrap(), accepted);
     limit("PRAGMA max_page_count = 100000").await;
     send(&broker, 50_000).await.unwrap();
     assert_eq!(waiting(&broker).await.unwrap(), accepted + 1);
+    assert_eq!(
+        waiting(&opened(&path).unwrap()).await.unwrap(),
+        accepted + 1
+    );
 }
