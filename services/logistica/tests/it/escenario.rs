@@ -130,19 +130,8 @@ fn registro() -> Registry {
 fn tarjeta() -> WorkerCard {
     WorkerCard {
         id: "w0".into(),
-        node: "w0@prueba".into(),
-        host: "prueba".into(),
-        pid_space: String::new(),
-        pid: 7,
         queues: vec![QueueName::new("logistica").unwrap()],
-        slots: 1,
         tasks: registro().iter().map(|def| def.name.to_owned()).collect(),
-        lease_ms: 10_000,
-        started: 0,
-        version: "0".into(),
-        active: 0,
-        processed: 0,
-        stopping: false,
-        renewed: 0,
+        ..WorkerCard::double("w0@prueba")
     }
 }
