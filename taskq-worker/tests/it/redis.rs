@@ -226,8 +226,13 @@ async fn an_at_most_once_run_whose_process_is_killed_is_dead_and_its_neighbour_r
 #[tokio::test]
 async fn a_warm_stop_gives_back_what_may_run_again_and_ends_what_may_not() {
     let stage = Stage::new().await;
-    let once = stage.send_with(nap(60_000, OnCrash::Dead)).await;
-    let again = stage.send_with(nap(60_000, OnCrash::Requeue)).await;
+    let tracked = |on_crash| {
+        let mut message = nap(60_000, on_crash);
+        message.track_started = true;
+        message
+    };
+    let once = stage.send_with(tracked(OnCrash::Dead)).await;
+    let again = stage.send_with(tracked(OnCrash::Requeue)).await;
     let worker = stage.worker(&["-c", "2", "--grace", "0"]);
     stage.until_started(&[once, again]).await;
     worker.signal("TERM");
