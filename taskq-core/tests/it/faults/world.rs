@@ -30,6 +30,9 @@ const LATE: Duration = Duration::from_millis(200);
 /// A copy that is put back lacks at least what came within this, ms.
 const OLD: u64 = 100;
 
+/// Only where the kernel tells machines apart a process has a lifeline.
+pub(super) const HAS_LIFELINES: bool = cfg!(target_os = "linux");
+
 /// Not a measure: what has not ended by then never ends, and what has not happened never happens.
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -55,6 +58,7 @@ struct Counts {
     pauses: u64,
     outages: u64,
     rollbacks: u64,
+    cut: u64,
 }
 
 /// What happened.
@@ -72,6 +76,8 @@ pub(crate) struct Tally {
     pub(crate) sweepers: u64,
     pub(crate) outages: u64,
     pub(crate) rollbacks: u64,
+    /// Lifelines that were taken away.
+    pub(crate) cut: u64,
     pub(crate) told: Added,
     forgotten: usize,
     settled_ms: u128,
@@ -152,6 +158,11 @@ impl World {
                 self.counts.outages += 1;
                 self.begin(&mut outage, LEASE * share / 100);
             }
+            if self.kind == Kind::File
+                && (mix.lease || self.strikes(0.02, self.counts.cut, is_late))
+            {
+                self.counts.cut += self.place.cut();
+            }
             let one = self.rng.random_range(0..WORKERS);
             // Stops after a pause are of interest while the others sweep: alone with them, only the first worker pauses.
             let others_sweep = mix.pause && mix.warm && !mix.kill;
@@ -199,6 +210,7 @@ impl World {
         let (mix, counts, books) = (self.site.mix, self.counts, &self.books);
         let has_died = books.deaths.load(Ordering::Relaxed) > 0;
         let was_cut_off = books.sweepers.load(Ordering::Relaxed) > 0;
+        let cuts = self.kind == Kind::File && HAS_LIFELINES;
         let faults = [
             (mix.kill && !has_died, "a death"),
             (mix.outage && counts.outages < kinds, "outages of each kind"),
@@ -207,6 +219,7 @@ impl World {
                 "rollbacks of each kind",
             ),
             (mix.flood > 0 && !was_cut_off, "a sweep that was cut off"),
+            (cuts && counts.cut == 0, "a lifeline taken away"),
         ];
         let missing = faults.into_iter().filter(|(missing, _)| *missing);
         missing.map(|(_, what)| what).collect()
@@ -310,6 +323,7 @@ impl World {
             sweepers: read(&self.books.sweepers),
             outages: self.counts.outages,
             rollbacks: self.counts.rollbacks,
+            cut: self.counts.cut,
             told: self.books.added(),
             forgotten: self.producer.accepted() - owed.len(),
             settled_ms,
