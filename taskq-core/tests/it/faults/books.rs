@@ -33,10 +33,9 @@ pub(crate) struct Books {
 
 #[derive(Debug, Default)]
 struct Sums {
-    runs: HashMap<TaskId, u64>,
+    /// When each was claimed, and with how many crashes: a line of another process may be read later.
+    claims: HashMap<TaskId, Vec<(u64, u8)>>,
     lost: HashMap<TaskId, u64>,
-    /// Deliveries that came with a crash.
-    charged: Vec<TaskId>,
     /// What kept all processes alike from the broker.
     outages: Vec<(u64, u64)>,
     late: Vec<(u64, u64)>,
@@ -49,11 +48,14 @@ pub(crate) struct Added {
     /// Verdicts that did not count.
     #[expect(dead_code, reason = "read by its Debug form")]
     pub(crate) lost: u64,
-    /// Deliveries with a crash.
+    /// Deliveries with a crash more than the one before.
     pub(crate) charged: usize,
+    /// Those of them about which no process was away by itself.
+    pub(crate) unexplained: usize,
     /// How often a process was away for half a lease, …
     pub(crate) late: usize,
     /// … and how often by itself.
+    #[expect(dead_code, reason = "read by its Debug form")]
     pub(crate) starved: usize,
 }
 
@@ -90,10 +92,7 @@ impl Books {
                     self.acks.broken(wrong);
                 }
                 let mut sums = self.sums();
-                *sums.runs.entry(id).or_default() += 1;
-                if crashes > 0 {
-                    sums.charged.push(id);
-                }
+                sums.claims.entry(id).or_default().push((at, crashes));
             }
             Told::Done { since, at, ended } => self.acks.applied(since, at, &ended),
             Told::Lost(ids) => {
@@ -122,12 +121,21 @@ impl Books {
             let excused: u64 = sums.outages.iter().map(shared).sum();
             u128::from(to.saturating_sub(from).saturating_sub(excused)) > LEASE.as_millis() / 2
         };
+        let starved: Vec<_> = sums.late.iter().filter(|late| alone(late)).collect();
+        let charged = sums.charged();
+        // What it held is given back until about a lease after it is back, and claimed at once.
+        let margin = 2 * LEASE.as_millis() as u64;
+        let is_explained = |at: u64| {
+            let mut about = starved.iter();
+            about.any(|&&(from, to)| (from..=to + margin).contains(&at))
+        };
         Added {
-            runs: sums.runs.values().sum(),
+            runs: sums.claims.values().map(|claims| claims.len() as u64).sum(),
             lost: sums.lost.values().sum(),
-            charged: sums.charged.len(),
+            charged: charged.len(),
+            unexplained: charged.iter().filter(|&&at| !is_explained(at)).count(),
             late: sums.late.len(),
-            starved: sums.late.iter().filter(|late| alone(late)).count(),
+            starved: starved.len(),
         }
     }
 
@@ -144,7 +152,9 @@ impl Books {
             let rounds = rounds + self.orders.replays(*id);
             rounds * RUNS_WITHOUT_FAULTS + ends + sums.lost.get(id).copied().unwrap_or(0)
         };
-        let over = sums.runs.iter().filter(|(id, runs)| **runs > most(id));
+        let runs = sums.claims.iter();
+        let runs = runs.map(|(id, claims)| (id, claims.len() as u64));
+        let over = runs.filter(|(id, runs)| *runs > most(id));
         over.map(|(id, runs)| format!("{id} ran {runs} times, {} are explained", most(id)))
             .collect()
     }
@@ -154,9 +164,53 @@ impl Books {
     }
 }
 
+impl Sums {
+    /// When crashes were charged: a message that was charged carries its crash to later claims, too.
+    fn charged(&self) -> Vec<u64> {
+        let mut charged = Vec::new();
+        for claims in self.claims.values() {
+            let (mut claims, mut so_far) = (claims.clone(), 0);
+            claims.sort_unstable();
+            for (at, crashes) in claims {
+                if crashes > so_far {
+                    charged.push(at);
+                }
+                so_far = crashes;
+            }
+        }
+        charged
+    }
+}
+
 fn count(n: &AtomicU64) {
     n.fetch_add(1, Ordering::Relaxed);
 }
 
 /// As many calls as [`Heard`] knows.
 pub(crate) const CALLS: usize = Heard::Sweep as usize + 1;
+
+#[test]
+fn who_was_away_alone_explains_what_is_charged_about_then() {
+    let books = Books::new();
+    let claimed = |id, at, crashes| {
+        books.take(Told::Claimed {
+            id,
+            at,
+            crashes,
+            covered: false,
+        });
+    };
+    let unexplained = || books.added().unexplained;
+    books.take(Told::Late(10_000, 10_600));
+    let (early, about, late) = (TaskId::random(), TaskId::random(), TaskId::random());
+    // It carries the crash on.
+    claimed(about, 20_000, 1);
+    claimed(about, 12_600, 1);
+    assert_eq!((books.added().charged, unexplained()), (1, 0));
+    claimed(late, 12_601, 1);
+    assert_eq!(unexplained(), 1);
+    claimed(early, 9_999, 1);
+    assert_eq!(unexplained(), 2);
+    claimed(about, 21_000, 2);
+    assert_eq!((books.added().charged, unexplained()), (4, 3));
+}

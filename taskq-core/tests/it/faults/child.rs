@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::Mix;
 use super::books::Books;
 use super::life::{Signals, Worker, process};
+use super::place::Halves;
 use super::site::{Ear, Site, Told};
 
 const ORDER: &str = "TASKQ_FAULT_PROCESS";
@@ -92,19 +93,27 @@ fn supervise(now: &Mutex<Now>, books: &Books) {
             now.child = Some(child);
             BufReader::new(told).lines()
         };
-        let mut stopped = false;
+        let (mut stopped, mut sweeping) = (false, false);
         while let Some(Ok(line)) = told.next() {
             // What else stands there is of the test program, or was cut by a kill.
             let Ok(told) = serde_json::from_str::<Told>(&line) else {
                 continue;
             };
             stopped |= matches!(told, Told::Stopped);
+            if matches!(told, Told::DiesSweeping) {
+                sweeping = true;
+                continue;
+            }
             books.take(told);
         }
         let mut now = now.lock().unwrap();
         let status = now.child.take().expect("it was started").wait().unwrap();
         if now.over {
             return;
+        }
+        // Its last step may have been carried out all the same, or another has done the rest.
+        if sweeping && !Halves::of(&now.order.url).now().is_empty() {
+            books.take(Told::DiesSweeping);
         }
         if let Some(wrong) = judge(status, stopped, books) {
             books.take(Told::Broken(wrong));

@@ -45,6 +45,9 @@ pub(crate) struct Mix {
     pub(crate) rollback: bool,
     /// Processes die in the middle of a sweep.
     pub(crate) sweeper: bool,
+    /// Over a file: lifelines are taken away as soon as they are made, so that the lease alone decides. Elsewhere that
+    /// happens now and then.
+    pub(crate) lease: bool,
     /// Processes leave their queues and take from them again.
     pub(crate) leave: bool,
     /// Somebody revokes, purges and replays.
@@ -106,6 +109,8 @@ async fn run(kind: Kind, mix: Mix, salt: u64) {
     seen(mix.kill || mix.poison > 0, tally.deaths, "nobody died");
     seen(mix.flood > 0, tally.sweepers, "no sweep was cut off");
     seen(mix.outage, tally.outages, "it was always there");
+    let cut = kind == Kind::File && world::HAS_LIFELINES;
+    seen(cut, tally.cut, "every process had its lifeline");
     seen(mix.rollback, tally.rollbacks, "it never went back");
     // Over a server those that pause are tasks, which nobody counts.
     let pauses = mix.pause && kind == Kind::File;
@@ -163,10 +168,10 @@ mod file {
         Kind::File;
         no_faults_at_a_file: ;
         kills_at_a_file: kill = true;
-        pauses_at_a_file: pause = true;
-        sweepers_that_die_at_a_file: kill = true, sweeper = true, flood = 3_000;
+        pauses_at_a_file: pause = true, lease = true;
+        sweepers_that_die_at_a_file: kill = true, sweeper = true, flood = 3_000, lease = true;
         warm_stops_at_a_file: warm = true;
-        warm_stops_after_pauses_at_a_file: warm = true, pause = true;
+        warm_stops_after_pauses_at_a_file: warm = true, pause = true, lease = true;
         outages_of_a_file: outage = true;
         older_copies_of_a_file: rollback = true;
         older_copies_of_a_file_and_kills_and_pauses: rollback = true, kill = true, pause = true;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::life::Signals;
+use super::place::Halves;
 use super::site::{Heard, Site, Told};
 use super::world::LEASE;
 
@@ -196,15 +197,37 @@ impl Process {
         }
     }
 
-    /// The whole process dies that much after a sweep began, if the sweep is not over by then.
+    /// The whole process dies that much after a sweep began, if the sweep is not over by then. Where there is enough to be
+    /// given back in several steps, it dies behind the first of them.
     async fn die_sweeping(&self, consumer: &dyn Consumer, soon: Duration) {
+        let is_flooded = self.site.mix.flood > 0;
+        let dies = async {
+            if is_flooded {
+                self.half_done().await;
+            } else {
+                sleep(soon).await;
+            }
+        };
+        // The look goes first: what was there before the sweep is none of it.
         tokio::select! {
-            _ = consumer.sweep() => {}
-            () = sleep(soon) => {
-                self.site.tell(Told::DiesSweeping);
+            biased;
+            () = dies => {
+                if is_flooded {
+                    self.site.tell(Told::DiesSweeping);
+                }
                 self.signals.die.notify_one();
                 std::future::pending::<()>().await;
             }
+            _ = consumer.sweep() => {}
+        }
+    }
+
+    /// Until of a session a part was given back that had not been when this began.
+    async fn half_done(&self) {
+        let halves = Halves::of(&self.site.url);
+        let before = halves.now();
+        while halves.now().is_subset(&before) {
+            tokio::task::yield_now().await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -69,16 +70,11 @@ impl Producer {
         let (site, mut rng) = (&self.site, StdRng::seed_from_u64(seed + 100));
         // Where connections fall silent, a batch is given up before the broker's own deadline for one try.
         let patience = Duration::from_secs(if site.mix.mute { 1 } else { 3 });
-        for _ in 0..site.mix.flood / 500 {
-            let batch: Vec<Outgoing> = (0..500)
-                .map(|_| self.message(&site.queues[0], "succeed", Due::Now))
-                .collect();
-            self.send(&site.queues[0], batch, patience).await;
-        }
         let mut sent = 0;
         // Batches of 4.5 in the mean, so that there is something to send until the faults end.
         let most_ms = 2 * 9 * span.as_millis() as u64 / (2 * MESSAGES as u64);
         while !site.is_quiet() && sent < MESSAGES {
+            self.flood(patience).await;
             let queue = &site.queues[rng.random_range(0..3)];
             let n = rng.random_range(1..=8);
             self.send(queue, self.batch(queue, sent..sent + n), patience)
@@ -88,6 +84,7 @@ impl Producer {
         }
         // The last word at each queue: a client whose connection fell silent must have got over it.
         while !site.is_quiet() {
+            self.flood(patience).await;
             sleep(Duration::from_millis(20)).await;
         }
         for queue in &site.queues {
@@ -101,6 +98,23 @@ impl Producer {
                     tries < 3,
                     "the producer is deaf: {queue} takes nothing more"
                 );
+            }
+        }
+    }
+
+    /// There is enough for two processes to take, until a sweep of what one of them held was cut off.
+    async fn flood(&self, patience: Duration) {
+        let (flood, queue) = (self.site.mix.flood, &self.site.queues[0]);
+        if flood == 0 || self.books.sweepers.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let depth = self.broker.depth(queue).await;
+        if depth.is_ok_and(|depth| depth.waiting < 500) {
+            for _ in 0..flood / 500 {
+                let batch: Vec<Outgoing> = (0..500)
+                    .map(|_| self.message(queue, "succeed", Due::Now))
+                    .collect();
+                self.send(queue, batch, patience).await;
             }
         }
     }

@@ -75,10 +75,12 @@ impl World {
     async fn reckon_runs(&self) {
         let (mix, added) = (self.site.mix, self.books.added());
         // Over a server it was never seen that a process comes too late for its lease by itself.
-        let excused = self.kind == Kind::File && added.starved > 0;
-        let may_be_charged = !mix.is_chargeless() || excused;
+        let charged = match self.kind {
+            Kind::Server => added.charged,
+            Kind::File => added.unexplained,
+        };
         assert!(
-            added.charged == 0 || may_be_charged,
+            charged == 0 || !mix.is_chargeless(),
             "{added:?}: charged with a crash, and nobody was away alone"
         );
         if self.kind == Kind::Server {

@@ -45,7 +45,7 @@ pub(crate) enum Told {
     Late(u64, u64),
     /// It left a queue.
     Left,
-    /// It dies in the middle of a sweep.
+    /// It dies in the middle of a sweep: a part was given back. It counts if the rest is there once it is dead.
     DiesSweeping,
     /// It ends because it was asked to stop.
     Stopped,

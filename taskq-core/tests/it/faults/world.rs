@@ -30,7 +30,10 @@ const LATE: Duration = Duration::from_millis(200);
 /// A copy that is put back lacks at least what came within this, ms.
 const OLD: u64 = 100;
 
-/// Not a measure: what has not ended by then never ends.
+/// Only where the kernel tells machines apart a process has a lifeline.
+pub(super) const HAS_LIFELINES: bool = cfg!(target_os = "linux");
+
+/// Not a measure: what has not ended by then never ends, and what has not happened never happens.
 const SETTLE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
@@ -55,6 +58,7 @@ struct Counts {
     pauses: u64,
     outages: u64,
     rollbacks: u64,
+    cut: u64,
 }
 
 /// What happened.
@@ -72,6 +76,8 @@ pub(crate) struct Tally {
     pub(crate) sweepers: u64,
     pub(crate) outages: u64,
     pub(crate) rollbacks: u64,
+    /// Lifelines that were taken away.
+    pub(crate) cut: u64,
     pub(crate) told: Added,
     forgotten: usize,
     settled_ms: u128,
@@ -131,7 +137,15 @@ impl World {
         };
         // A file is locked or its processes stand still; it is replaced or written over: each of them happens.
         let kinds = if self.kind == Kind::File { 2 } else { 1 };
-        while began.elapsed() < span || self.has_yet_to_suffer(kinds) {
+        loop {
+            let missing = self.has_yet_to_suffer(kinds);
+            if began.elapsed() >= span && missing.is_empty() {
+                break;
+            }
+            assert!(
+                began.elapsed() < span + SETTLE,
+                "{SETTLE:?} after the faults were to end these have not happened: {missing:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
             let is_late = began.elapsed() > span / 2;
             outage.end_if_due(&mut self.place, &self.books);
@@ -143,6 +157,11 @@ impl World {
                 let share = if is_first { 150 } else { share };
                 self.counts.outages += 1;
                 self.begin(&mut outage, LEASE * share / 100);
+            }
+            if self.kind == Kind::File
+                && (mix.lease || self.strikes(0.02, self.counts.cut, is_late))
+            {
+                self.counts.cut += self.place.cut();
             }
             let one = self.rng.random_range(0..WORKERS);
             // Stops after a pause are of interest while the others sweep: alone with them, only the first worker pauses.
@@ -186,13 +205,24 @@ impl World {
         outage.end(&mut self.place, &self.books);
     }
 
-    /// Whether something of the mix has not happened at all: a busy machine may have passed the time by itself.
-    fn has_yet_to_suffer(&self, kinds: u64) -> bool {
-        let (mix, counts) = (self.site.mix, self.counts);
-        mix.kill && self.books.deaths.load(Ordering::Relaxed) == 0
-            || mix.outage && counts.outages < kinds
-            || mix.rollback && counts.rollbacks < kinds
-            || mix.flood > 0 && self.books.sweepers.load(Ordering::Relaxed) == 0
+    /// What of the mix has not happened at all: a busy machine may have passed the time by itself.
+    fn has_yet_to_suffer(&self, kinds: u64) -> Vec<&'static str> {
+        let (mix, counts, books) = (self.site.mix, self.counts, &self.books);
+        let has_died = books.deaths.load(Ordering::Relaxed) > 0;
+        let was_cut_off = books.sweepers.load(Ordering::Relaxed) > 0;
+        let cuts = self.kind == Kind::File && HAS_LIFELINES;
+        let faults = [
+            (mix.kill && !has_died, "a death"),
+            (mix.outage && counts.outages < kinds, "outages of each kind"),
+            (
+                mix.rollback && counts.rollbacks < kinds,
+                "rollbacks of each kind",
+            ),
+            (mix.flood > 0 && !was_cut_off, "a sweep that was cut off"),
+            (cuts && counts.cut == 0, "a lifeline taken away"),
+        ];
+        let missing = faults.into_iter().filter(|(missing, _)| *missing);
+        missing.map(|(_, what)| what).collect()
     }
 
     /// Whether a fault happens now, of which there were so many.
@@ -220,7 +250,14 @@ impl World {
         self.books.acks.rollback_is_over();
         self.counts.rollbacks += 1;
         // From here on it is known which file lies at the path.
-        while self.kind == Kind::File && self.broker.depth(&self.site.queues[0]).await.is_err() {
+        let since = Instant::now();
+        while self.kind == Kind::File
+            && let Err(error) = self.broker.depth(&self.site.queues[0]).await
+        {
+            assert!(
+                since.elapsed() < SETTLE,
+                "the broker does not take the older copy for its file: {error}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -286,6 +323,7 @@ impl World {
             sweepers: read(&self.books.sweepers),
             outages: self.counts.outages,
             rollbacks: self.counts.rollbacks,
+            cut: self.counts.cut,
             told: self.books.added(),
             forgotten: self.producer.accepted() - owed.len(),
             settled_ms,

@@ -1,5 +1,6 @@
 //! One SQLite file, which other programs lock, and in whose place or into which older copies of it are put.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -123,6 +124,17 @@ impl File {
         tx.commit().unwrap();
     }
 
+    /// Takes away what tells that a process is gone: how many there were.
+    pub(super) fn cut(&self) -> u64 {
+        let lifelines = fs::read_dir(self.folder.path()).unwrap().filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with("taskq.db-life-")
+        });
+        // Its process may just have done it.
+        let cut = lifelines.filter(|entry| fs::remove_file(entry.as_ref().unwrap().path()).is_ok());
+        cut.count() as u64
+    }
+
     pub(super) fn held(&self) -> Option<String> {
         let sql = "SELECT count(*), group_concat(tag >> 40) FROM held";
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get(1)?));
@@ -152,5 +164,29 @@ impl File {
             wrong.push(whole);
         }
         wrong
+    }
+}
+
+/// Looks from any process at what sweeps leave half done in a file, which must not be replaced meanwhile.
+#[derive(Debug)]
+pub(crate) struct Halves {
+    connection: Connection,
+}
+
+impl Halves {
+    pub(crate) fn of(url: &str) -> Self {
+        let path = url.strip_prefix("sqlite://").expect("the URL of a file");
+        let connection = Connection::open(path).unwrap();
+        connection.busy_timeout(NEVER).unwrap();
+        Self { connection }
+    }
+
+    /// Sessions of which a part was given back, and which hold the rest. Those that were given up are none.
+    pub(crate) fn now(&self) -> HashSet<i64> {
+        let sql = "SELECT id FROM session WHERE owner = x'' AND deadline > 0 AND EXISTS \
+                   (SELECT 1 FROM held WHERE tag >= session.id << 40 AND tag < (session.id + 1) << 40)";
+        let mut halves = self.connection.prepare_cached(sql).unwrap();
+        let halves = halves.query_map((), |row| row.get(0)).unwrap();
+        halves.collect::<Result<_, _>>().unwrap()
     }
 }

@@ -6,6 +6,7 @@ mod server;
 use std::path::PathBuf;
 
 use self::file::File;
+pub(crate) use self::file::Halves;
 use self::server::Server;
 use super::proxy::Lies;
 
@@ -82,6 +83,14 @@ impl Place {
         match self {
             Self::Server(server) => server.redis.restart_from(&copy.path),
             Self::File(file) => file.go_back_to(&copy.path),
+        }
+    }
+
+    /// Takes away the lifelines of all processes: how many there were.
+    pub(crate) fn cut(&self) -> u64 {
+        match self {
+            Self::Server(_) => 0,
+            Self::File(file) => file.cut(),
         }
     }
 
