@@ -97,7 +97,12 @@ fn lock(data: &Path) -> Result<File, Fault> {
         format!("{path} can not be locked: {e}; mend that, or name a broker with --broker")
     };
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| refused(&e))?;
+        let mut make = fs::DirBuilder::new();
+        make.recursive(true);
+        // The services' files may follow, and are nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
+        make.create(folder).map_err(|e| refused(&e))?;
     }
     let open = File::options()
         .read(true)

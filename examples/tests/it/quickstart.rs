@@ -195,3 +195,18 @@ fn a_file_of_its_own_is_made_anew() {
     let nowhere = place::Place::made_anew(None).expect_err("no place");
     assert!(nowhere.to_string().contains("HOME"));
 }
+
+/// The broker's and the services' files lie in the same folder, whoever comes first.
+#[cfg(unix)]
+#[test]
+fn the_folder_it_makes_is_this_users_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let made = place::Place::made_anew(Some(&data)).map(|_| ());
+    assert!(made.is_ok());
+    for folder in [data.join("taskq"), data] {
+        let rights = fs::metadata(folder).expect("it is there").permissions();
+        assert_eq!(rights.mode() & 0o777, 0o700);
+    }
+}

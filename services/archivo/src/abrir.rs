@@ -1,7 +1,6 @@
 //! Opening a file, which may be new, or being created by another process right now.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::clase::Clase;
+use crate::derechos::{crear_carpeta, crear_fichero};
 use crate::error::{Causa, ErrorArchivo};
 use crate::fichero::Fichero;
 use crate::transaccion::Fallo;
@@ -48,7 +48,8 @@ impl Archivo {
     ///
     /// `preparar` makes the tables, in a transaction that holds the write lock; it is given the version that the file
     /// has: 0 for a new one, else an earlier one than `clase`'s, whose tables it brings to this one. Any number of
-    /// processes may open the same new file at once: one of them fills it.
+    /// processes may open the same new file at once: one of them fills it. What is new is this user's alone (0600, folders
+    /// 0700); what is there keeps its rights.
     ///
     /// # Errors
     /// [`Causa::Carpeta`], [`Causa::Inservible`] for a file of another kind, [`Causa::EsquemaNuevo`] for one of a newer
@@ -101,6 +102,9 @@ impl Abierto {
     ) -> Result<Self, Fallo<ErrorArchivo>> {
         let hasta = Instant::now() + ESPERA;
         while Instant::now() < hasta {
+            if !crear.is_empty() {
+                crear_fichero(ruta);
+            }
             let antes = Fichero::en(ruta).ok();
             let conexion = match conectar(clase, ruta, preparar, crear) {
                 Err(fallo) if crear.is_empty() => {
@@ -125,13 +129,6 @@ impl fmt::Debug for Archivo {
         f.debug_struct("Archivo")
             .field("ruta", &self.interior.ruta)
             .finish_non_exhaustive()
-    }
-}
-
-fn crear_carpeta(ruta: &Path) -> Result<(), std::io::Error> {
-    match ruta.parent().filter(|c| !c.as_os_str().is_empty()) {
-        Some(carpeta) => fs::create_dir_all(carpeta),
-        None => Ok(()),
     }
 }
 

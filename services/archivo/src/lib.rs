@@ -26,6 +26,7 @@
 
 mod abrir;
 mod clase;
+mod derechos;
 mod error;
 mod fichero;
 mod transaccion;

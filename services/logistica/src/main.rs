@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use logistica::{Logistica, rutas};
-use logistica_dominio::{Almacen, ruta};
+use logistica_dominio::{Almacen, AlmacenError, ruta};
 use servicio::{
     Argumentos, Parada, abrir_corredor, aplicacion, escuchar, iniciar_registro, leer_linea,
     mal_arrancado, servir,
@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
         Ok(preparada) => preparada,
         Err(error) => {
             eprintln!("error: {error}");
-            return mal_arrancado(&*error);
+            return salida(&*error);
         }
     };
     match atender(&comunes, preparada).await {
@@ -44,13 +44,21 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What is to be had before the service can start; without it, it was started the wrong way.
+/// What is to be had before the service can start.
 async fn preparar(comunes: &Argumentos<5002>) -> Result<Logistica, Box<dyn std::error::Error>> {
     let cliente = abrir_corredor(comunes.broker.clone(), |nombre| env::var_os(nombre)).await?;
     // Nothing else runs yet that this could hold up.
     let almacen = Almacen::abrir(ruta(|nombre| env::var_os(nombre))?)?;
     tracing::info!(stock = %almacen.ruta().display(), "the stock is open");
     Ok(Logistica::nueva(cliente, almacen))
+}
+
+/// 1 where the same start may succeed later: the stock file is busy, or the disk full.
+fn salida(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    match error.downcast_ref::<AlmacenError>() {
+        Some(error) if error.is_transient() => ExitCode::FAILURE,
+        _ => mal_arrancado(error),
+    }
 }
 
 async fn atender(

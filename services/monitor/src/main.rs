@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use monitor::{Monitor, rutas};
-use monitor_dominio::{Bitacora, Servicios, ruta};
+use monitor_dominio::{Bitacora, ErrorArchivo, Servicios, ruta};
 use servicio::{
     Argumentos, Parada, abrir_corredor, aplicacion, escuchar, iniciar_registro, leer_linea,
     mal_arrancado, servir,
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
         Ok(preparado) => preparado,
         Err(error) => {
             eprintln!("error: {error}");
-            return mal_arrancado(&*error);
+            return salida(&*error);
         }
     };
     match atender(&linea.comunes, preparado).await {
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What is to be had before the service can start; without it, it was started the wrong way.
+/// What is to be had before the service can start.
 async fn preparar(linea: &Linea) -> Result<Monitor, Box<dyn std::error::Error>> {
     let broker = linea.comunes.broker.clone();
     let cliente = abrir_corredor(broker, |nombre| env::var_os(nombre)).await?;
@@ -61,6 +61,14 @@ async fn preparar(linea: &Linea) -> Result<Monitor, Box<dyn std::error::Error>> 
         "these are asked when somebody looks"
     );
     Ok(Monitor::nuevo(cliente, bitacora, linea.servicios.clone()))
+}
+
+/// 1 where the same start may succeed later: the monitor file is busy, or the disk full.
+fn salida(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    match error.downcast_ref::<ErrorArchivo>() {
+        Some(error) if error.is_transient() => ExitCode::FAILURE,
+        _ => mal_arrancado(error),
+    }
 }
 
 async fn atender(

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use servicio::{
     Argumentos, CuerpoJson, ErrorHttp, ErrorServicio, Parada, abrir_corredor, aplicacion, en_plazo,
-    escuchar, iniciar_registro, leer_linea, servir,
+    escuchar, iniciar_registro, leer_linea, mal_arrancado, servir,
 };
 use taskq_client::{Client, SendOptions, TaskId};
 
@@ -33,8 +33,7 @@ async fn main() -> ExitCode {
         Ok(cliente) => cliente,
         Err(error) => {
             eprintln!("error: {error}");
-            // It was started the wrong way, as of a worker.
-            return ExitCode::from(2);
+            return mal_arrancado(&error);
         }
     };
     match atender(&comunes, rutas(cliente)).await {

@@ -49,7 +49,8 @@ pub async fn abrir_corredor(
 }
 
 /// The exit status of a service that could not start because of this: the broker's as workers and `taskq` have it, else
-/// 2, for it was started the wrong way.
+/// 2, for it was started the wrong way and the same start fails again. What may be gone at the next start, such as a file
+/// that is busy, a main tells apart itself, and ends with 1: only it knows the errors of its domain.
 #[must_use]
 pub fn mal_arrancado(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let del_broker = error.downcast_ref::<Error>();

@@ -75,3 +75,64 @@ fn tables_that_can_not_be_made_leave_the_file_empty() {
     assert!(matches!(error.unwrap_err().causa, Causa::Base(_)));
     abrir(&carpeta, &UNA).unwrap();
 }
+
+#[cfg(unix)]
+mod derechos {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use archivo::{Archivo, ErrorArchivo};
+
+    use super::UNA;
+
+    /// Opens it and writes, so that all that `SQLite` lays beside it is there.
+    fn en_uso(ruta: &Path) -> Archivo {
+        let preparar = |tx: &rusqlite::Transaction<'_>, _| {
+            tx.execute_batch("CREATE TABLE t (n INTEGER) STRICT")
+        };
+        let archivo = Archivo::abrir(&UNA, ruta, preparar).unwrap();
+        let escrito = archivo
+            .escribir::<_, ErrorArchivo>(|tx| Ok(tx.execute("INSERT INTO t (n) VALUES (1)", [])?));
+        assert_eq!(escrito.unwrap(), 1);
+        archivo
+    }
+
+    fn modo(ruta: &Path) -> u32 {
+        fs::metadata(ruta).unwrap().permissions().mode() & 0o777
+    }
+
+    /// The modes of the file and of the two beside it.
+    fn modos(carpeta: &Path) -> [u32; 3] {
+        ["x.db", "x.db-wal", "x.db-shm"].map(|nombre| modo(&carpeta.join(nombre)))
+    }
+
+    #[test]
+    fn what_is_made_is_this_users_alone() {
+        let carpeta = tempfile::tempdir().unwrap();
+        fs::set_permissions(carpeta.path(), Permissions::from_mode(0o777)).unwrap();
+        let dentro = carpeta.path().join("a/b");
+        let _archivo = en_uso(&dentro.join("x.db"));
+        assert_eq!(modos(&dentro), [0o600; 3]);
+        let carpetas = [carpeta.path(), &carpeta.path().join("a"), &dentro].map(modo);
+        assert_eq!(carpetas, [0o777, 0o700, 0o700]);
+    }
+
+    #[test]
+    fn a_link_to_no_file_yet_leads_to_one_that_is_this_users_alone() {
+        let carpeta = tempfile::tempdir().unwrap();
+        symlink("lejos.db", carpeta.path().join("x.db")).unwrap();
+        let _archivo = en_uso(&carpeta.path().join("x.db"));
+        assert_eq!(modo(&carpeta.path().join("lejos.db")), 0o600);
+    }
+
+    #[test]
+    fn a_file_that_was_made_for_several_users_stays_so() {
+        let carpeta = tempfile::tempdir().unwrap();
+        let ruta = carpeta.path().join("x.db");
+        fs::write(&ruta, "").unwrap();
+        fs::set_permissions(&ruta, Permissions::from_mode(0o666)).unwrap();
+        let _archivo = en_uso(&ruta);
+        assert_eq!(modos(carpeta.path()), [0o666; 3]);
+    }
+}

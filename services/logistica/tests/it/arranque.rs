@@ -81,6 +81,20 @@ fn a_stock_file_it_cannot_open_is_refused() {
     se_niega(&salida, &carpeta.path().display().to_string());
 }
 
+/// Another process may let it go before the next start: not the status that keeps a supervisor from trying.
+#[test]
+fn a_stock_file_that_is_busy_may_be_tried_again() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let ruta = carpeta.path().join("logistica.db");
+    let otro = rusqlite::Connection::open(&ruta).unwrap();
+    otro.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
+    let salida = logistica(&carpeta, &["--port", "0", "-b", &broker])
+        .output()
+        .unwrap();
+    termina(&salida, 1, "busy");
+}
+
 /// The program, which is killed when it is let go.
 pub(crate) struct Hijo(pub(crate) Child);
 

@@ -36,8 +36,8 @@ pub struct Metricas {
 /// Cuenta lo que pasó desde la vez anterior: en cada cola por los totales del broker, y de cada tarea por sus eventos, hasta donde alcancen.
 ///
 /// `desde` and `hasta` are the span. Totals that went back are told as `reinicio`, and have no difference. A repeat of a run
-/// compares with the same sample as its first try. Of the events it reads at most 200,000 and for 10 s, and says whether
-/// that was all, and whether some had been dropped before.
+/// is compared with the newest other run that had ended when it began again, never with itself. Of the events it reads at
+/// most 200,000 and for 10 s, and says whether that was all, and whether some had been dropped before.
 #[task(
     name = "monitor.generate_metrics",
     queue = "monitor",

@@ -28,8 +28,12 @@ fn en(carpeta: &TempDir, mut orden: Command, argumentos: &[&str]) -> Command {
 
 /// It ends with 2, says why, and never listened.
 fn se_niega(salida: &Output, motivos: &[&str]) {
+    termina(salida, 2, motivos);
+}
+
+fn termina(salida: &Output, estado: i32, motivos: &[&str]) {
     let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(2), "{error}");
+    assert_eq!(salida.status.code(), Some(estado), "{error}");
     assert!(
         motivos.iter().all(|motivo| error.contains(motivo)) && !error.contains("listening"),
         "{motivos:?}: {error}"
@@ -81,6 +85,20 @@ fn a_monitor_file_it_can_not_open_is_refused() {
         .output()
         .unwrap();
     se_niega(&salida, &[&carpeta.path().display().to_string()]);
+}
+
+/// Another process may let it go before the next start: not the status that keeps a supervisor from trying.
+#[test]
+fn a_monitor_file_that_is_busy_may_be_tried_again() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let ruta = carpeta.path().join("monitor.db");
+    let otro = rusqlite::Connection::open(&ruta).unwrap();
+    otro.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let salida = monitor(&carpeta, &["--port", "0"])
+        .env("MONITOR_DB", &ruta)
+        .output()
+        .unwrap();
+    termina(&salida, 1, &["busy"]);
 }
 
 #[test]

@@ -141,13 +141,19 @@ async fn who_sends_a_name_is_greeted_by_a_worker() {
 }
 
 #[test]
-fn a_broker_it_cannot_use_is_refused() {
-    let salida = Command::new(env!("CARGO_BIN_EXE_plantilla"))
-        .args(["--port", "0", "--broker", "memory://"])
-        .env_clear()
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(2), "{error}");
-    assert!(error.contains("redis://"), "{error}");
+fn a_broker_it_cannot_use_ends_it_with_the_status_of_its_kind() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let notas = carpeta.path().join("notas.txt");
+    fs::write(&notas, "no database\n".repeat(1_000)).unwrap();
+    let notas = format!("sqlite://{}", notas.display());
+    for (broker, estado, motivo) in [("memory://", 2, "redis://"), (&notas, 1, "move it away")] {
+        let salida = Command::new(env!("CARGO_BIN_EXE_plantilla"))
+            .args(["--port", "0", "--broker", broker])
+            .env_clear()
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&salida.stderr);
+        assert_eq!(salida.status.code(), Some(estado), "{error}");
+        assert!(error.contains(motivo), "{error}");
+    }
 }

@@ -8,4 +8,5 @@ mod files;
 mod guide;
 mod said;
 mod trouble;
+mod well;
 mod whole;

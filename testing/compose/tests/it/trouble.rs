@@ -6,6 +6,7 @@ use compose::{get, post};
 
 use crate::deliveries::{all_succeed, deliveries, send, until};
 use crate::files::fleet;
+use crate::well::is_well;
 
 /// What the services give a broker (3 s) or another service (2 s), and a machine that is busy. Without a deadline of their own
 /// there would be no answer at all.
@@ -31,13 +32,14 @@ fn without_redis_all_say_so_and_with_it_they_go_on() {
     assert_eq!(status.status, 200, "{}", status.body);
     assert!(status.took < IN_TIME, "{:?}", status.took);
     assert_eq!(status.body["broker"]["ok"], false, "{}", status.body);
-    assert_eq!(status.body["servicios"]["logistica"]["ok"], true);
+    is_well(&monitor, "/servicios/logistica");
     let queues = get(&monitor, "/monitor/queue").unwrap();
     assert_eq!(queues.status, 503, "{}", queues.body);
     assert!(queues.took < IN_TIME, "{:?}", queues.took);
     // A service that lives and serves is healthy; a worker that reaches nobody is not.
-    fleet.check("logistica").unwrap();
-    fleet.check("monitor").unwrap();
+    for service in ["logistica", "monitor"] {
+        until(service, || fleet.check(service).ok());
+    }
     let why = fleet.check("worker").unwrap_err();
     assert!(why.contains("69"), "{why}");
 
@@ -56,11 +58,12 @@ fn redis_may_come_last() {
     let refused = post(&fleet.address("logistica", 5002), "/tareas", &body).unwrap();
     assert_eq!(refused.status, 503, "{}", refused.body);
     assert!(refused.took < IN_TIME, "{:?}", refused.took);
-    let status = get(&fleet.address("monitor", 5001), "/monitor/status").unwrap();
+    let monitor = fleet.address("monitor", 5001);
+    let status = get(&monitor, "/monitor/status").unwrap();
     assert_eq!(status.status, 200, "{}", status.body);
     assert!(status.took < IN_TIME, "{:?}", status.took);
     assert_eq!(status.body["broker"]["ok"], false, "{}", status.body);
-    assert_eq!(status.body["servicios"]["logistica"]["ok"], true);
+    is_well(&monitor, "/servicios/logistica");
 
     fleet.start_only(&["redis", "worker"]);
     all_succeed(&fleet, &send(&fleet, &[line]));
@@ -103,10 +106,9 @@ fn a_service_that_hangs_is_told_apart_in_time() {
         hangs["error"].as_str().is_some_and(|e| !e.is_empty()),
         "{hangs}"
     );
-    assert_eq!(status.body["broker"]["ok"], true, "{}", status.body);
+    is_well(&monitor, "/broker");
 
     fleet.container("logistica").signal("CONT");
-    fleet.check("logistica").unwrap();
-    let status = get(&monitor, "/monitor/status").unwrap();
-    assert_eq!(status.body["servicios"]["logistica"]["ok"], true);
+    until("it answers again", || fleet.check("logistica").ok());
+    is_well(&monitor, "/servicios/logistica");
 }

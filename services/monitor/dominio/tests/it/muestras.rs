@@ -55,7 +55,8 @@ fn each_queue_is_compared_with_its_newest_earlier_sample() {
     assert_eq!(antes.eventos, Some(("hasta t3".to_owned(), Instante(4))));
 }
 
-/// It may have been told to run twice: the second run is about the same span as the first.
+/// It may have been told to run twice: the second run is about the same span as the first, unless another one ended in
+/// between.
 #[test]
 fn a_repeat_of_a_call_is_not_compared_with_itself_and_takes_its_place() {
     let (_carpeta, bitacora) = nueva();
@@ -67,6 +68,10 @@ fn a_repeat_of_a_call_is_not_compared_with_itself_and_takes_its_place() {
     guardar(&bitacora, &corrida("t2", 5, 6), &[("a", 25)]);
     let antes = bitacora.muestra_antes("t3", Instante(99)).unwrap();
     assert_eq!(antes.colas["a"], (Instante(6), totales(25)));
+    guardar(&bitacora, &corrida("t3", 7, 8), &[("a", 30)]);
+    let antes = bitacora.muestra_antes("t2", Instante(99)).unwrap();
+    assert_eq!(antes.colas["a"], (Instante(8), totales(30)));
+    assert_eq!(antes.eventos.unwrap().0, "hasta t3");
 }
 
 #[test]

@@ -59,7 +59,7 @@ async fn the_first_run_counts_all_and_the_next_what_came_since(broker: TestBroke
     assert_eq!(tareas["perdidos"], false);
 }
 
-/// Its worker dies when it has counted: who counts again counts the same span.
+/// Its worker dies when it has counted: who counts again counts the same span, for no other run ended in between.
 #[taskq_worker::test(worker = taller(""))]
 async fn a_run_that_is_repeated_counts_the_same_span(broker: TestBroker) {
     anotar(&broker, "una").await;
