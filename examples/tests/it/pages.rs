@@ -63,18 +63,37 @@ fn pages() -> Vec<String> {
     pages
 }
 
+/// Pages whose Rust is shown from files that are compiled and run where they lie: parts of them, which are no programs.
+/// Each with the test that finds every Rust block of the page in such a file.
+const SHOWN: [(&str, &str, &str); 1] = [(
+    // The template of a service is a package of its own: it belongs to the containers, not to the lessons.
+    "docs/guides/adding-a-service.md",
+    "testing/compose/tests/it/guide.rs",
+    "every_rust_block_of_the_guide_stands_in_the_template",
+)];
+
 /// Rust on a page is compiled and run: as a doctest of this package, or by a test that reads the page.
 #[test]
 fn rust_on_every_page_is_run() {
     let doctests = page("examples/build.rs");
     let kit = page("taskq-worker/tests/it/testing/guide.rs");
+    for (name, tests, test) in SHOWN {
+        let text = page(tests);
+        let begins = format!("\n#[test]\nfn {test}() {{\n    let page = file(\"{name}\");\n");
+        assert!(
+            text.contains(&begins),
+            "{tests} has no test {test} of {name}"
+        );
+        assert!(page(name).contains("\n```rust"), "{name} has no Rust");
+    }
     let mut seen = 0;
     for name in pages() {
         if !page(&name).contains("\n```rust") {
             continue;
         }
         let runs = doctests.contains(&format!("\"{name}\""))
-            || kit.contains(&format!("include_str!(\"../../../../{name}\")"));
+            || kit.contains(&format!("include_str!(\"../../../../{name}\")"))
+            || SHOWN.iter().any(|(shown, ..)| *shown == name);
         assert!(runs, "nothing runs the Rust of {name}: name it in build.rs");
         seen += 1;
     }

@@ -28,8 +28,7 @@ pub(super) struct Catalog {
     backend: Arc<dyn Backend>,
     trouble: Arc<Trouble>,
     entries: Mutex<HashMap<String, (Instant, Entry)>>,
-    /// Of which tasks was told that no live worker offers them, and when.
-    told: Mutex<HashMap<String, Instant>>,
+    told: Mutex<Told>,
 }
 
 impl Catalog {
@@ -76,21 +75,20 @@ impl Catalog {
                 "no worker has published it within 7 days: is the name right, and does a worker run at this broker?"
             }
         };
-        let now = Instant::now();
-        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < TOLD_AGAIN;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(name).is_some_and(is_recent) {
-            return;
-        }
-        if told.len() >= REMEMBERED {
-            told.retain(|_, at| is_recent(at));
-            if told.len() >= REMEMBERED {
-                told.clear();
-            }
-        }
-        told.insert(name.to_owned(), now);
+        let tell = told.tell(name, Instant::now());
         drop(told);
-        tracing::warn!(task = name, "calls of {name:?} are sent and wait: {why}");
+        match tell {
+            Tell::ItsName => {
+                tracing::warn!(task = name, "calls of {name:?} are sent and wait: {why}");
+            }
+            Tell::ThatThereAreMore => tracing::warn!(
+                "calls of more than {REMEMBERED} tasks that no live worker offers are sent and wait, and for {} min no \
+                 further one is named: do their names come from outside?",
+                TOLD_AGAIN.as_secs() / 60
+            ),
+            Tell::Nothing => {}
+        }
     }
 
     fn entry(&self, name: &str) -> Entry {
@@ -109,5 +107,42 @@ impl Catalog {
         let entry = Entry::default();
         entries.insert(name.to_owned(), (now, entry.clone()));
         entry
+    }
+}
+
+/// Of which tasks was told that no live worker offers them, and when. Names may come from outside: they fill neither the
+/// memory nor the log.
+#[derive(Default)]
+struct Told {
+    names: HashMap<String, Instant>,
+    /// When was told that there are more than that.
+    more: Option<Instant>,
+}
+
+/// What is to be told of a task.
+enum Tell {
+    ItsName,
+    ThatThereAreMore,
+    Nothing,
+}
+
+impl Told {
+    fn tell(&mut self, name: &str, now: Instant) -> Tell {
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < TOLD_AGAIN;
+        if self.names.get(name).is_some_and(is_recent) {
+            return Tell::Nothing;
+        }
+        if self.names.len() >= REMEMBERED {
+            self.names.retain(|_, at| is_recent(at));
+        }
+        if self.names.len() < REMEMBERED {
+            self.names.insert(name.to_owned(), now);
+            return Tell::ItsName;
+        }
+        if self.more.as_ref().is_some_and(is_recent) {
+            return Tell::Nothing;
+        }
+        self.more = Some(now);
+        Tell::ThatThereAreMore
     }
 }

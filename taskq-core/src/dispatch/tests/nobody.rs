@@ -91,3 +91,40 @@ async fn of_a_task_that_no_live_worker_offers_is_told_once_in_ten_minutes() {
     tokio::time::advance(Duration::from_secs(11)).await;
     assert_eq!(sent(&dispatcher, &log).await, [2, 2, 0]);
 }
+
+/// Sends one call each of so many tasks that nobody knows, none of which was sent before; how many of them were named, and
+/// how often was told that there are more.
+async fn of_new_names(
+    dispatcher: &Dispatcher,
+    log: &Log,
+    names: std::ops::Range<usize>,
+) -> [usize; 2] {
+    log.0.lock().unwrap().clear();
+    for n in names {
+        let call: Signature<()> = Signature::by_name(format!("from.outside.{n}"));
+        dispatcher.send(call).await.unwrap();
+    }
+    let lines = log.0.lock().unwrap();
+    let named = lines.iter().filter(|l| l.contains("from.outside")).count();
+    let more = "calls of more than 1024 tasks that no live worker offers are sent";
+    let more = lines.iter().filter(|l| l.starts_with(more)).count();
+    assert_eq!(lines.len(), named + more, "{:?}", lines.last());
+    [named, more]
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_from_outside_do_not_fill_the_log() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let dispatcher = Dispatcher::new(Fake::open(), LONG);
+    assert_eq!(of_new_names(&dispatcher, &log, 0..1_024).await, [1_024, 0]);
+    assert_eq!(of_new_names(&dispatcher, &log, 1_024..1_100).await, [0, 1]);
+    tokio::time::advance(Duration::from_secs(590)).await;
+    // Those that were named are still known to be told.
+    assert_eq!(of_new_names(&dispatcher, &log, 0..1_200).await, [0, 0]);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(
+        of_new_names(&dispatcher, &log, 2_000..3_100).await,
+        [1_024, 1]
+    );
+}
