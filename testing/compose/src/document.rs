@@ -25,6 +25,7 @@ pub struct Compose {
 pub struct Service {
     pub image: String,
     pub build: Option<String>,
+    pub pull_policy: Option<String>,
     pub command: Vec<String>,
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -130,6 +131,12 @@ impl Compose {
 }
 
 impl Service {
+    /// Whether its program is one of this repository: its image is of our own making.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.image.starts_with("taskq-")
+    }
+
     /// The ports that it listens on, by where they are published.
     #[must_use]
     pub fn container_ports(&self) -> Vec<u16> {

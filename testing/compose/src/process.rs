@@ -170,7 +170,7 @@ fn command(
     let programs = programs();
     let own = programs.join(&words[0]);
     assert!(
-        own.is_file() || service.build.is_none() || words[0] == "sh",
+        own.is_file() || !service.is_ours() || words[0] == "sh",
         "there is no {}: run `cargo build --workspace --bins` first, with the profile of this test",
         own.display()
     );

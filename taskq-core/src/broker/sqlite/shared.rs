@@ -52,18 +52,32 @@ impl SqliteBroker {
     /// Whether there is a file for a URL, from behind its `sqlite:`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for what is no such URL, [`ErrorKind::Unreachable`] for a file that is not there.
+    /// [`ErrorKind::Invalid`] for what is no such URL, [`ErrorKind::Unreachable`] for a file that is not there,
+    /// [`ErrorKind::Refused`] where that can not be seen.
     pub(in crate::broker) fn check_it_is_there(rest: &str) -> Result<(), Error> {
         match url::parse(rest)? {
-            Location::File(settings) if !settings.path.exists() => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!(
-                    "there is no broker's file at {}: a worker or a service makes it at its start; is it the file that \
-                     they name?",
-                    settings.path.display()
-                ),
-            )),
-            Location::File(_) | Location::Memory => Ok(()),
+            Location::Memory => Ok(()),
+            Location::File(settings) => {
+                let file = settings.path.display();
+                match std::fs::metadata(&settings.path) {
+                    Ok(_) => Ok(()),
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+                        ErrorKind::Unreachable,
+                        format!(
+                            "there is no broker's file at {file}: a worker or a service makes it at its start; is it the \
+                             file that they name?"
+                        ),
+                    )),
+                    Err(e) => Err(Error::new(
+                        ErrorKind::Refused,
+                        format!(
+                            "whether {file} is there can not be seen ({e}): let this user into its folder, or ask as the \
+                             user that it belongs to"
+                        ),
+                    )
+                    .because(e)),
+                }
+            }
         }
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn faults(document: &Compose) -> Vec<String> {
         let found = own.chain(web).chain(kept);
         faults.extend(found.map(|fault| format!("{name}: {fault}")));
     }
+    faults.extend(image(document));
     faults.extend(volumes(document));
     faults.extend(shared(document));
     faults
@@ -87,9 +88,27 @@ fn own_program(name: &str, service: &Service) -> Vec<String> {
     {
         faults.push(format!("its command is not {name}"));
     }
-    if service.build.as_deref() != Some(".") {
+    if !service.is_ours() {
         faults.push("it is not built from this repository".into());
     }
+    faults
+}
+
+/// Our image is built once: builds of the same name beside each other may take it from one another. Nobody looks for it elsewhere.
+fn image(document: &Compose) -> Vec<String> {
+    let mut faults = Vec::new();
+    let ours = || document.services.iter().filter(|(_, s)| s.is_ours());
+    let images: BTreeSet<&str> = ours().map(|(_, s)| s.image.as_str()).collect();
+    if images.len() > 1 {
+        faults.push(format!("our programs come from several images: {images:?}"));
+    }
+    let built = ours().filter(|(_, s)| s.build.as_deref() == Some("."));
+    if built.count() != 1 {
+        faults.push("not one service builds our image".into());
+    }
+    let pulled =
+        ours().filter(|(_, s)| s.build.is_none() && s.pull_policy.as_deref() != Some("never"));
+    faults.extend(pulled.map(|(name, _)| format!("{name}: our image is looked for in a registry")));
     faults
 }
 

@@ -25,7 +25,7 @@ fn faults(image: &Image) -> Vec<String> {
     let debian = |from: &str| from.contains("bookworm");
     let cached = |at: &str| run.contains(&format!("--mount=type=cache,target={at},sharing=locked"));
     let compose = compose(&example());
-    let own = compose.services.values().filter(|s| s.build.is_some());
+    let own = compose.services.values().filter(|s| s.is_ours());
     let same_user = own.clone().all(|s| s.user.as_deref() == Some(&user));
     let (uid, gid) = user.split_once(':').unwrap_or_default();
     let mut faults: Vec<String> = [
