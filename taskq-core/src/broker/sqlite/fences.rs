@@ -41,18 +41,21 @@ pub(super) async fn meddle(broker: &SqliteBroker, sql: &'static str) {
 }
 
 /// Keeps the thread that writes busy until the answer is dropped: what is asked for meanwhile is under way.
-async fn keep_busy(broker: &SqliteBroker) -> Sender<()> {
+pub(super) async fn keep_busy(broker: &SqliteBroker) -> Sender<()> {
     let (free, busy) = channel::<()>();
+    let (begin, begun) = tokio::sync::oneshot::channel();
     let step = broker.link.begin(move |_| {
+        begin.send(()).unwrap_or_default();
         busy.recv().unwrap_or_default();
         Ok(())
     });
     drop(step.await.unwrap());
+    begun.await.unwrap();
     free
 }
 
 /// What a future comes to if it is looked at now, once.
-async fn looked_at<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+pub(super) async fn looked_at<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {
             Poll::Ready(output) => Some(output),

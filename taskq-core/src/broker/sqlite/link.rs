@@ -31,6 +31,9 @@ const BACKLOG: usize = 1_024;
 /// So many steps share a transaction.
 const MAX_GROUP: usize = 256;
 
+/// After one that was shared has fallen, so many steps have one of their own: what fails again takes no other with it.
+const APART: usize = MAX_GROUP;
+
 /// Who writes without a break gives other processes a turn after this …
 const TURN: Duration = Duration::from_millis(50);
 
@@ -81,6 +84,7 @@ impl Link {
             bell: bell.clone(),
             revoked: Known::default(),
             log: Log::default(),
+            apart: 0,
             _lifelines: lifelines.clone(),
         };
         spawn("taskq-sqlite-w", move || worker.run(steps, first))?;
@@ -297,6 +301,8 @@ struct Writer {
     bell: Arc<Bell>,
     revoked: Known,
     log: Log,
+    /// So many of the next steps share no transaction.
+    apart: usize,
     /// Held until the last step is through: what is under way is not of a process that is gone.
     _lifelines: Arc<Lifelines>,
 }
@@ -330,25 +336,41 @@ impl Writer {
                 waiting.insert(first, next);
                 first += 1;
             }
-            if waiting.is_empty() {
-                continue;
+            // With none of the others: on a full disk one that needs room would undo a beat, and cost a session.
+            while first > 0 {
+                first -= self.settle(&mut waiting, first);
             }
-            let group = waiting.make_contiguous();
-            let done = match self.commit(group) {
-                Ok(done) => done,
-                Err(why) => {
-                    group.iter_mut().for_each(|step| step.undone(why.clone()));
-                    group.len()
-                }
-            };
-            waiting.drain(..done).for_each(Step::tell);
-            self.log.keep_short(&mut self.opened);
+            if !waiting.is_empty() {
+                self.settle(&mut waiting, MAX_GROUP);
+            }
         }
     }
 
-    /// One transaction of the first of these steps, how many of them: others are not kept waiting for longer than a
-    /// turn. An error: none of them counts.
-    fn commit(&mut self, group: &mut [Box<dyn Step>]) -> Result<usize, Error> {
+    /// Commits the next of these steps, `most` of them at most, and tells their callers; how many they were.
+    fn settle(&mut self, waiting: &mut VecDeque<Box<dyn Step>>, most: usize) -> usize {
+        let most = if self.apart > 0 { 1 } else { most };
+        let most = most.min(waiting.len());
+        self.apart = self.apart.saturating_sub(most);
+        let group = &mut waiting.make_contiguous()[..most];
+        let mut done = 0;
+        if let Err(why) = self.commit(group, &mut done) {
+            if done == 0 {
+                // None of them could be begun.
+                done = group.len();
+            } else {
+                self.apart = APART;
+            }
+            let undone = group.iter_mut().take(done);
+            undone.for_each(|step| step.undone(why.clone()));
+        }
+        waiting.drain(..done).for_each(Step::tell);
+        self.log.keep_short(&mut self.opened);
+        done
+    }
+
+    /// One transaction of the first of these steps, `done` of them: others are not kept waiting for longer than a turn. An
+    /// error: none of those counts.
+    fn commit(&mut self, group: &mut [Box<dyn Step>], done: &mut usize) -> Result<(), Error> {
         let path = &self.path;
         let failed = |e| trouble(path, e);
         if self.opened.follow(&self.bell)? {
@@ -366,12 +388,12 @@ impl Writer {
             .map_err(failed)?;
         let since = Instant::now();
         let mut tx = Tx::new(View::new(&begun, path, &self.revoked)?);
-        let mut done = 0;
         for step in group {
-            done += 1;
+            *done += 1;
             if alone {
-                if step.run(&mut tx).is_err() {
-                    return Ok(done);
+                if let Err(why) = step.run(&mut tx) {
+                    let fell = begun.is_autocommit();
+                    return if fell { Err(why) } else { Ok(()) };
                 }
                 break;
             }
@@ -394,7 +416,7 @@ impl Writer {
         // Before anybody is told that it counts.
         self.opened.stands()?;
         self.bell.ring(rings);
-        Ok(done)
+        Ok(())
     }
 }
 
