@@ -202,6 +202,37 @@ impl Link {
         }
     }
 
+    /// Takes the lifeline of this process away if no consumer keeps it: on a thread that may wait for the disk, and
+    /// whatever is the matter with the file.
+    ///
+    /// # Errors
+    /// That thread has ended, or hangs.
+    pub(super) async fn tidy(&self) -> Result<(), Error> {
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
+        let (to, mut answer) = oneshot::channel();
+        match timeout(DEADLINE, reader.send(self.tidying(to))).await {
+            Ok(Ok(())) => self.answered(&mut answer).await,
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => Err(self.hangs()),
+        }
+    }
+
+    /// The same for who can not wait: with too much to do on that thread, the next one that leaves makes up for it.
+    pub(super) fn tidy_later(&self) {
+        if let Some(reader) = &self.reader {
+            drop(reader.try_send(self.tidying(oneshot::channel().0)));
+        }
+    }
+
+    fn tidying(&self, to: oneshot::Sender<Result<(), Error>>) -> Box<dyn Look> {
+        Box::new(Tidy {
+            lifelines: self.lifelines.clone(),
+            to: Some(to),
+        })
+    }
+
     /// What a step that was begun came to. After an error of which none knows, it can be asked for again.
     pub(super) async fn answered<T>(
         &self,
@@ -439,6 +470,21 @@ where
         if let (Some(look), Some(to)) = (self.look.take(), self.to.take()) {
             let answer = view.and_then(|view| caught(|| look(view)));
             drop(to.send(answer));
+        }
+    }
+}
+
+/// Looks at nothing in the file, so it is done whatever is the matter with that.
+struct Tidy {
+    lifelines: Arc<Lifelines>,
+    to: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Look for Tidy {
+    fn run(&mut self, _: Result<&View<'_>, Error>) {
+        self.lifelines.tidy();
+        if let Some(to) = self.to.take() {
+            drop(to.send(Ok(())));
         }
     }
 }

@@ -54,6 +54,14 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
     leads_to(path, file).unwrap_or(false)
 }
 
+/// Whether `path` is known to lead elsewhere, or nowhere. An error of the disk says nothing.
+pub(super) fn is_away(file: &File, path: &Path) -> bool {
+    match leads_to(path, file) {
+        Ok(there) => !there,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 #[cfg(unix)]
 fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
