@@ -132,13 +132,8 @@ impl Shared {
         if !self.joined.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        let lifelines = self.link.lifelines().clone();
-        // On a thread that may wait for the disk.
-        let leave = self.link.read(move |_| {
-            lifelines.leave();
-            Ok(())
-        });
-        leave.await
+        self.link.lifelines().leave();
+        self.link.tidy().await
     }
 
     fn at(&self, queue: &QueueName) -> Option<Arc<Seat>> {
@@ -152,6 +147,30 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A consumer that is on its way keeps the lifeline, and lets go of it if it does not come to be.
+struct Joined<'l>(Option<&'l Link>);
+
+impl<'l> Joined<'l> {
+    fn new(link: &'l Link) -> Self {
+        link.lifelines().join();
+        Self(Some(link))
+    }
+
+    /// From here on the consumer leaves by itself.
+    fn stays(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = self.0 {
+            link.lifelines().leave();
+            link.tidy_later();
+        }
     }
 }
 
@@ -185,8 +204,9 @@ impl SqliteConsumer {
         }
         // First: the lease of one that is gone is not in force any more.
         gone::give_back_to_claim(link, &seats).await;
-        link.lifelines().join();
+        let joined = Joined::new(link);
         shared.open(seats.clone()).await?;
+        joined.stays();
         *shared.lock() = seats;
         Ok(Self {
             shared,

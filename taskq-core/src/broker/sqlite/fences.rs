@@ -41,18 +41,21 @@ pub(super) async fn meddle(broker: &SqliteBroker, sql: &'static str) {
 }
 
 /// Keeps the thread that writes busy until the answer is dropped: what is asked for meanwhile is under way.
-async fn keep_busy(broker: &SqliteBroker) -> Sender<()> {
+pub(super) async fn keep_busy(broker: &SqliteBroker) -> Sender<()> {
     let (free, busy) = channel::<()>();
+    let (begin, begun) = tokio::sync::oneshot::channel();
     let step = broker.link.begin(move |_| {
+        begin.send(()).unwrap_or_default();
         busy.recv().unwrap_or_default();
         Ok(())
     });
     drop(step.await.unwrap());
+    begun.await.unwrap();
     free
 }
 
 /// What a future comes to if it is looked at now, once.
-async fn looked_at<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+pub(super) async fn looked_at<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {
             Poll::Ready(output) => Some(output),
@@ -355,5 +358,29 @@ async fn a_session_that_is_given_back_in_parts_does_not_come_back() -> Result<()
     assert!(got[0].lost.is_cancelled());
     assert_eq!(bench.reclaim(&heir).await?.returned, 801);
     assert_eq!(ids(&bench.deliver(&heir, 1_800).await?), sent);
+    Ok(())
+}
+
+/// Its lifeline would be there for as long as the process is: nobody else ends it.
+#[tokio::test]
+async fn a_consumer_that_does_not_come_to_be_keeps_no_lifeline() -> Result<(), Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = SqliteBroker::open(folder.path().join("q.db"))?;
+    let bench = Bench::new(Only(broker.clone())).await?;
+    let lifelines = || {
+        let all = std::fs::read_dir(folder.path()).unwrap();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("-life-")).count()
+    };
+    let first = bench.consumer().await?;
+    let there = lifelines();
+    let refuse = "CREATE TRIGGER none BEFORE INSERT ON session BEGIN SELECT RAISE(ABORT, 'not one more'); END";
+    let step = move |tx: &mut Tx<'_>| tx.run(refuse, ()).map(drop);
+    broker.link.write(step).await?;
+    let error = bench.consumer().await.unwrap_err();
+    assert!(error.to_string().contains("not one more"), "{error}");
+    assert_eq!(lifelines(), there);
+    first.close().await?;
+    assert_eq!(lifelines(), 0);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::fences::{bench, meddle};
+use super::fences::{bench, keep_busy, looked_at, meddle};
 use super::place::{MAX_SESSIONS, QueueId, held_by};
 use super::tx::{Tx, View};
 use super::{SqliteBroker, moves, session};
@@ -184,6 +184,32 @@ async fn verdicts_wait_for_room_on_a_full_disk_for_as_long_as_their_session_live
         }
         assert_eq!(finish.await?, Finished { applied, lost });
         assert_eq!(got[0].lost.is_cancelled(), is_lost);
+    }
+    Ok(())
+}
+
+/// A neighbour that writes nothing keeps its lease and would judge those that lose every beat.
+#[tokio::test]
+async fn a_beat_beside_steps_that_fill_the_disk_counts() -> Result<(), Error> {
+    let (broker, bench) = bench().await;
+    let consumer = bench.consumer().await?;
+    most_pages(&broker, 0).await;
+    let free = keep_busy(&broker).await;
+    let mut sends = Vec::new();
+    for _ in 0..3 {
+        let fill = |tx: &mut Tx<'_>| {
+            let sql = "INSERT INTO once (queue, key, holder, until) VALUES (1, 'k', zeroblob(1000000), 0)";
+            tx.run(sql, ())
+        };
+        sends.push(broker.link.begin(fill).await?);
+    }
+    let mut beat = pin!(consumer.beat());
+    assert!(looked_at(beat.as_mut()).await.is_none());
+    drop(free);
+    beat.await?;
+    for send in sends {
+        let error = send.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("full"), "{error}");
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::beside::Id;
 use super::rights;
@@ -24,10 +26,19 @@ const MAX_LISTED: usize = 10_000;
 /// … and so many pieces of it are found at a time.
 const MAX_LITTER: usize = 100;
 
+/// Of so many lifelines of ours that somebody moved or removed the locks are kept: then none is made any more.
+const MAX_FORMER: usize = 16;
+
+/// What another machine made is left to it for this long, by when it was made: the lock that is got here may be held there.
+const OLD: Duration = Duration::from_secs(24 * 3_600);
+
 /// The lifelines beside one database: our own, and those of others. Beside none (`default`) nothing is known.
 #[derive(Debug, Default)]
 pub(super) struct Lifelines {
     place: Option<Place>,
+    /// Consumers of this process that have not ended well.
+    consumers: AtomicUsize,
+    /// Not to be locked where the disk must not be waited for.
     own: Mutex<Own>,
 }
 
@@ -45,8 +56,8 @@ struct Place {
 #[derive(Debug, Default)]
 struct Own {
     line: Option<Line>,
-    /// Consumers that have not ended well.
-    consumers: usize,
+    /// Those that were there before, and are not at their names any more. Open sessions say them, and they may come back.
+    former: Vec<Line>,
 }
 
 #[derive(Debug)]
@@ -70,7 +81,7 @@ impl Lifelines {
     pub(super) fn beside(path: &Path) -> Self {
         Self {
             place: Place::beside(path),
-            own: Mutex::default(),
+            ..Self::default()
         }
     }
 
@@ -81,27 +92,50 @@ impl Lifelines {
 
     /// One consumer more has sessions here.
     pub(super) fn join(&self) {
-        self.own().consumers += 1;
+        self.consumers.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// One consumer has ended its sessions: with the last of them the lifeline is taken away.
+    /// One consumer has ended its sessions, or came to none: with the last of them there is something to
+    /// [`tidy`](Self::tidy).
     pub(super) fn leave(&self) {
+        let one_less = |n: usize| Some(n.saturating_sub(1));
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        // With an answer each time, it is never refused.
+        let before = self.consumers.fetch_update(set, fetch, one_less);
+        debug_assert!(before.is_ok());
+    }
+
+    /// Takes our lifeline away if no consumer is left.
+    pub(super) fn tidy(&self) {
         let own = &mut *self.own();
-        own.consumers = own.consumers.saturating_sub(1);
-        if own.consumers == 0
-            && let Some(line) = own.line.take()
-        {
+        if self.is_kept() {
+            return;
+        }
+        if let Some(line) = own.line.take() {
             line.cut();
+        }
+        for line in own.former.drain(..) {
+            if rights::is_at(&line.file, &line.path) {
+                line.cut();
+            }
         }
     }
 
-    /// What our sessions are to say; the lifeline is made if there is none. `None`: nothing will be known of this process.
+    fn is_kept(&self) -> bool {
+        self.consumers.load(Ordering::SeqCst) > 0
+    }
+
+    /// What our sessions are to say; the lifeline is made if there is none. `None`: nothing will be known of this process,
+    /// or the consumer has left that asked.
     pub(super) fn mark(&self) -> Option<String> {
         let place = self.place.as_ref()?;
         let own = &mut *self.own();
-        own.line
-            .take_if(|line| !rights::is_at(&line.file, &line.path));
-        if own.line.is_none() {
+        if !self.is_kept() {
+            return None;
+        }
+        let away = |line: &mut Line| rights::is_away(&line.file, &line.path);
+        own.former.extend(own.line.take_if(away));
+        if own.line.is_none() && own.former.len() < MAX_FORMER {
             own.line = place
                 .make()
                 .inspect_err(|error| {
@@ -122,8 +156,10 @@ impl Lifelines {
         let over = || {
             let (place, (name, _)) = (self.place.as_ref()?, mark.split_once(' ')?);
             // What stands there is no word to go by: it becomes part of a path.
-            let of_here = is_name(name) && name.split('-').next() == Some(&*place.machine);
-            let there = place.open(name).ok().filter(|_| of_here)?;
+            if !is_name(name) || !place.is_of_here(name) {
+                return None;
+            }
+            let there = open(&place.path(name)).ok()?;
             let same = marked(name, &there).ok()? == mark;
             (same && there.try_lock().is_ok()).then_some(())
         };
@@ -144,9 +180,13 @@ impl Lifelines {
             Some(rest.to_owned())
         });
         let loose = names.filter_map(|name| {
-            let file = place.open(&name).ok()?;
+            let path = place.path(&name);
+            let file = open(&path).ok()?;
+            if !place.is_of_here(&name) && !is_old(&file) {
+                return None;
+            }
             file.try_lock().ok()?;
-            let (path, mark) = (place.path(&name), marked(&name, &file).ok()?);
+            let mark = marked(&name, &file).ok()?;
             Some(Loose { path, mark })
         });
         loose.take(MAX_LITTER).collect()
@@ -160,7 +200,7 @@ impl Lifelines {
 impl Loose {
     /// Takes it away, unless somebody holds it by now.
     pub(super) fn clear(&self) {
-        let Ok(file) = File::open(&self.path) else {
+        let Ok(file) = open(&self.path) else {
             return;
         };
         if file.try_lock().is_ok()
@@ -192,12 +232,8 @@ impl Place {
         self.folder.join(file)
     }
 
-    /// For writing as well: some disks lock nothing else.
-    fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path(name))
+    fn is_of_here(&self, name: &str) -> bool {
+        name.split('-').next() == Some(&*self.machine)
     }
 
     fn make(&self) -> io::Result<Line> {
@@ -217,7 +253,7 @@ impl Place {
             }
             let mark = marked(&name, &file)?;
             let line = Line { file, path, mark };
-            if let Err(TryLockError::WouldBlock) = self.open(&name)?.try_lock() {
+            if let Err(TryLockError::WouldBlock) = open(&line.path)?.try_lock() {
                 return Ok(line);
             }
             line.cut();
@@ -234,6 +270,18 @@ impl Line {
             tracing::debug!(file = %self.path.display(), %error, "it is of no use any more, and stays");
         }
     }
+}
+
+/// For writing as well: some disks lock nothing else.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Nothing is ever written to one, so it is as old as that says.
+fn is_old(file: &File) -> bool {
+    let made = file.metadata().and_then(|there| there.modified()).ok();
+    let age = made.and_then(|made| made.elapsed().ok());
+    age.is_some_and(|age| age >= OLD)
 }
 
 /// What sessions say: the name, and which file it is. A copy of the file is another.

@@ -31,6 +31,9 @@ const BACKLOG: usize = 1_024;
 /// So many steps share a transaction.
 const MAX_GROUP: usize = 256;
 
+/// After one that was shared has fallen, so many steps have one of their own: what fails again takes no other with it.
+const APART: usize = MAX_GROUP;
+
 /// Who writes without a break gives other processes a turn after this …
 const TURN: Duration = Duration::from_millis(50);
 
@@ -81,6 +84,7 @@ impl Link {
             bell: bell.clone(),
             revoked: Known::default(),
             log: Log::default(),
+            apart: 0,
             _lifelines: lifelines.clone(),
         };
         spawn("taskq-sqlite-w", move || worker.run(steps, first))?;
@@ -198,6 +202,37 @@ impl Link {
         }
     }
 
+    /// Takes the lifeline of this process away if no consumer keeps it: on a thread that may wait for the disk, and
+    /// whatever is the matter with the file.
+    ///
+    /// # Errors
+    /// That thread has ended, or hangs.
+    pub(super) async fn tidy(&self) -> Result<(), Error> {
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
+        let (to, mut answer) = oneshot::channel();
+        match timeout(DEADLINE, reader.send(self.tidying(to))).await {
+            Ok(Ok(())) => self.answered(&mut answer).await,
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => Err(self.hangs()),
+        }
+    }
+
+    /// The same for who can not wait: with too much to do on that thread, the next one that leaves makes up for it.
+    pub(super) fn tidy_later(&self) {
+        if let Some(reader) = &self.reader {
+            drop(reader.try_send(self.tidying(oneshot::channel().0)));
+        }
+    }
+
+    fn tidying(&self, to: oneshot::Sender<Result<(), Error>>) -> Box<dyn Look> {
+        Box::new(Tidy {
+            lifelines: self.lifelines.clone(),
+            to: Some(to),
+        })
+    }
+
     /// What a step that was begun came to. After an error of which none knows, it can be asked for again.
     pub(super) async fn answered<T>(
         &self,
@@ -297,6 +332,8 @@ struct Writer {
     bell: Arc<Bell>,
     revoked: Known,
     log: Log,
+    /// So many of the next steps share no transaction.
+    apart: usize,
     /// Held until the last step is through: what is under way is not of a process that is gone.
     _lifelines: Arc<Lifelines>,
 }
@@ -330,25 +367,41 @@ impl Writer {
                 waiting.insert(first, next);
                 first += 1;
             }
-            if waiting.is_empty() {
-                continue;
+            // With none of the others: on a full disk one that needs room would undo a beat, and cost a session.
+            while first > 0 {
+                first -= self.settle(&mut waiting, first);
             }
-            let group = waiting.make_contiguous();
-            let done = match self.commit(group) {
-                Ok(done) => done,
-                Err(why) => {
-                    group.iter_mut().for_each(|step| step.undone(why.clone()));
-                    group.len()
-                }
-            };
-            waiting.drain(..done).for_each(Step::tell);
-            self.log.keep_short(&mut self.opened);
+            if !waiting.is_empty() {
+                self.settle(&mut waiting, MAX_GROUP);
+            }
         }
     }
 
-    /// One transaction of the first of these steps, how many of them: others are not kept waiting for longer than a
-    /// turn. An error: none of them counts.
-    fn commit(&mut self, group: &mut [Box<dyn Step>]) -> Result<usize, Error> {
+    /// Commits the next of these steps, `most` of them at most, and tells their callers; how many they were.
+    fn settle(&mut self, waiting: &mut VecDeque<Box<dyn Step>>, most: usize) -> usize {
+        let most = if self.apart > 0 { 1 } else { most };
+        let most = most.min(waiting.len());
+        self.apart = self.apart.saturating_sub(most);
+        let group = &mut waiting.make_contiguous()[..most];
+        let mut done = 0;
+        if let Err(why) = self.commit(group, &mut done) {
+            if done == 0 {
+                // None of them could be begun.
+                done = group.len();
+            } else {
+                self.apart = APART;
+            }
+            let undone = group.iter_mut().take(done);
+            undone.for_each(|step| step.undone(why.clone()));
+        }
+        waiting.drain(..done).for_each(Step::tell);
+        self.log.keep_short(&mut self.opened);
+        done
+    }
+
+    /// One transaction of the first of these steps, `done` of them: others are not kept waiting for longer than a turn. An
+    /// error: none of those counts.
+    fn commit(&mut self, group: &mut [Box<dyn Step>], done: &mut usize) -> Result<(), Error> {
         let path = &self.path;
         let failed = |e| trouble(path, e);
         if self.opened.follow(&self.bell)? {
@@ -366,12 +419,12 @@ impl Writer {
             .map_err(failed)?;
         let since = Instant::now();
         let mut tx = Tx::new(View::new(&begun, path, &self.revoked)?);
-        let mut done = 0;
         for step in group {
-            done += 1;
+            *done += 1;
             if alone {
-                if step.run(&mut tx).is_err() {
-                    return Ok(done);
+                if let Err(why) = step.run(&mut tx) {
+                    let fell = begun.is_autocommit();
+                    return if fell { Err(why) } else { Ok(()) };
                 }
                 break;
             }
@@ -394,7 +447,7 @@ impl Writer {
         // Before anybody is told that it counts.
         self.opened.stands()?;
         self.bell.ring(rings);
-        Ok(done)
+        Ok(())
     }
 }
 
@@ -417,6 +470,21 @@ where
         if let (Some(look), Some(to)) = (self.look.take(), self.to.take()) {
             let answer = view.and_then(|view| caught(|| look(view)));
             drop(to.send(answer));
+        }
+    }
+}
+
+/// Looks at nothing in the file, so it is done whatever is the matter with that.
+struct Tidy {
+    lifelines: Arc<Lifelines>,
+    to: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Look for Tidy {
+    fn run(&mut self, _: Result<&View<'_>, Error>) {
+        self.lifelines.tidy();
+        if let Some(to) = self.to.take() {
+            drop(to.send(Ok(())));
         }
     }
 }

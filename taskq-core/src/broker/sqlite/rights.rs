@@ -26,39 +26,79 @@ pub(super) fn new_file() -> OpenOptions {
 pub(super) fn create_beside(path: &Path, database: &Path) -> io::Result<File> {
     let database = fs::metadata(database)?;
     let file = new_file().read(true).open(path)?;
-    belong(&file, path, &database)?;
+    belong(&file, &database)?;
     Ok(file)
 }
 
 /// Gives a new file the permissions and, as far as this user may, the owner of the database: as SQLite does with its own.
+/// The open file, not what its name leads to by now: whoever may write to the folder could have root give away any other.
 #[cfg(unix)]
-fn belong(file: &File, path: &Path, database: &fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+fn belong(file: &File, database: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let made = file.metadata()?;
     if (made.uid(), made.gid()) != (database.uid(), database.gid()) {
         // Only root may give files away, others to groups of their own; else the permissions have to do.
         let group = Some(database.gid());
-        drop(chown(path, Some(database.uid()), group).or_else(|_| chown(path, None, group)));
+        drop(fchown(file, Some(database.uid()), group).or_else(|_| fchown(file, None, group)));
     }
     file.set_permissions(PermissionsExt::from_mode(database.mode() & 0o666))
 }
 
 #[cfg(not(unix))]
-fn belong(_file: &File, _path: &Path, _database: &fs::Metadata) -> io::Result<()> {
+fn belong(_file: &File, _database: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
 /// Whether `path` leads to `file`.
-#[cfg(unix)]
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    leads_to(path, file).unwrap_or(false)
+}
+
+/// Whether `path` is known to lead elsewhere, or nowhere. An error of the disk says nothing.
+pub(super) fn is_away(file: &File, path: &Path) -> bool {
+    match leads_to(path, file) {
+        Ok(there) => !there,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(unix)]
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
-        return false;
-    };
-    (open.dev(), open.ino()) == (there.dev(), there.ino())
+    let (open, there) = (file.metadata()?, fs::metadata(path)?);
+    Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
 }
 
 #[cfg(not(unix))]
-pub(super) fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
+fn leads_to(path: &Path, _file: &File) -> io::Result<bool> {
+    path.try_exists()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, chown, symlink};
+
+    use super::*;
+
+    /// Only root gives files away: for others there is nothing to be seen here.
+    #[test]
+    fn a_link_that_was_put_in_the_place_of_a_new_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("q.db"), "").unwrap();
+        fs::write(at("secret"), "").unwrap();
+        if chown(at("q.db"), Some(12_345), Some(12_345)).is_err() {
+            return;
+        }
+        let database = fs::metadata(at("q.db")).unwrap();
+        let before = fs::metadata(at("secret")).unwrap();
+        let file = new_file().read(true).open(at("new")).unwrap();
+        fs::rename(at("new"), at("elsewhere")).unwrap();
+        symlink(at("secret"), at("new")).unwrap();
+        belong(&file, &database).unwrap();
+        let after = fs::metadata(at("secret")).unwrap();
+        assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
+        let given = file.metadata().unwrap();
+        assert_eq!((given.uid(), given.gid()), (12_345, 12_345));
+    }
 }

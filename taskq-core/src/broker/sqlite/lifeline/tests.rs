@@ -54,9 +54,13 @@ fn who_ended_well_leaves_nothing_with_the_last_of_its_consumers() {
     a.join();
     let of_a = a.mark().unwrap();
     a.leave();
+    a.tidy();
     assert!(!b.is_over(&of_a));
     assert_eq!(scene.left().len(), 1);
     a.leave();
+    // A step of one that was given up, which comes late.
+    assert_eq!(a.mark(), None);
+    a.tidy();
     assert!(scene.left().is_empty());
     // What is not there says nothing.
     assert!(!b.is_over(&of_a));
@@ -118,6 +122,66 @@ fn one_that_somebody_removed_is_made_anew() {
     assert_ne!(first, second);
     let b = scene.process();
     assert!(!b.is_over(&first) && !b.is_over(&second));
+}
+
+#[test]
+fn one_that_comes_back_to_its_name_is_held_still() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    let first = a.mark().unwrap();
+    let (path, away) = (scene.left().remove(0), scene.folder.path().join("away"));
+    fs::rename(&path, &away).unwrap();
+    let second = a.mark().unwrap();
+    assert_ne!(first, second);
+    fs::rename(&away, &path).unwrap();
+    assert!(!b.is_over(&first) && !b.is_over(&second));
+    assert!(b.loose().is_empty());
+    a.leave();
+    a.tidy();
+    assert!(scene.left().is_empty());
+}
+
+#[test]
+fn a_disk_that_does_not_say_where_it_is_costs_no_lifeline() {
+    let scene = Scene::new();
+    let a = scene.process();
+    let first = a.mark().unwrap();
+    let (path, away) = (scene.left().remove(0), scene.folder.path().join("away"));
+    fs::rename(&path, &away).unwrap();
+    // To itself: that is an error, and not that of a file which is not there.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    assert_eq!(a.mark().unwrap(), first);
+    fs::rename(&away, &path).unwrap();
+    assert_eq!(a.mark().unwrap(), first);
+}
+
+#[test]
+fn those_that_are_made_anew_again_and_again_are_bounded() {
+    let scene = Scene::new();
+    let a = scene.process();
+    for _ in 0..MAX_FORMER {
+        a.mark().unwrap();
+        fs::remove_file(&scene.left()[0]).unwrap();
+    }
+    assert_eq!(a.mark(), None);
+}
+
+#[test]
+fn what_another_machine_made_is_litter_once_it_is_old() {
+    let scene = Scene::new();
+    let a = scene.process();
+    let other = scene
+        .folder
+        .path()
+        .join(format!("q.db-life-{:032x}-{:016x}", 1, 2));
+    let file = File::create(&other).unwrap();
+    assert!(a.loose().is_empty());
+    let made = std::time::SystemTime::now() - OLD;
+    file.set_modified(made).unwrap();
+    let loose = a.loose();
+    assert_eq!(loose.len(), 1);
+    loose[0].clear();
+    assert!(!other.exists());
 }
 
 #[test]

@@ -37,11 +37,15 @@ type Told = Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), Error> + Send>;
 /// Asks for these at once, so that they share a transaction.
 async fn together(link: &Link, steps: Vec<Told>) -> Vec<Result<(), Error>> {
     let (free, busy) = channel::<()>();
+    let (begin, begun) = oneshot::channel();
     let hold = link.begin(move |_| {
+        begin.send(()).unwrap_or_default();
         busy.recv().unwrap_or_default();
         Ok(())
     });
     let hold = hold.await.unwrap();
+    // What is asked for from here on is of the next transaction.
+    begun.await.unwrap();
     let mut answers = Vec::new();
     for step in steps {
         answers.push(link.begin(step).await.unwrap());
@@ -136,4 +140,37 @@ async fn what_is_urgent_goes_before_what_was_asked_for_earlier() {
     assert_eq!(keys(&link).await[0], "beat");
     // One that is awaited by nothing else wakes the thread.
     link.write_first(|_| Ok(())).await.unwrap();
+}
+
+/// What needs no room is done on a full disk, too: what fell once with others is not given the next ones to take along.
+#[tokio::test]
+async fn steps_that_fill_the_disk_take_others_with_them_once() {
+    let link = Link::open(&Location::Memory).unwrap();
+    let room = link.write(|tx| {
+        let pages: u32 = tx.one("PRAGMA page_count", (), |row| row.get(0))?;
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        tx.one(&sql, (), |_| Ok(()))
+    });
+    room.await.unwrap();
+    let fill = || -> Told {
+        Box::new(|tx| {
+            let sql = "INSERT INTO once (queue, key, holder, until) VALUES (1, 'x', zeroblob(1000000), 0)";
+            tx.run(sql, ()).map(drop)
+        })
+    };
+    let came_to = together(
+        &link,
+        vec![
+            Box::new(|tx| insert(tx, "a")),
+            fill(),
+            Box::new(|tx| insert(tx, "b")),
+            fill(),
+            Box::new(|tx| insert(tx, "c")),
+        ],
+    );
+    let counts: Vec<bool> = came_to.await.iter().map(Result::is_ok).collect();
+    assert!(!counts[1] && !counts[3], "there was room: {counts:?}");
+    // Those behind the first that fell; the one before it shared its transaction.
+    assert!(counts[2] && counts[4], "{counts:?}");
+    assert_eq!(keys(&link).await, ["b", "c"]);
 }
