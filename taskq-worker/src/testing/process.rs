@@ -12,7 +12,7 @@ use taskq_core::broker::{
     Backend, Consumer, ConsumerOptions, Delivery, End, Finished, Requests, Served, Verdict, Wraps,
 };
 use taskq_core::dispatch::Dispatcher;
-use taskq_core::fleet::WorkerCard;
+use taskq_core::fleet::{PublishedTask, WorkerCard};
 use taskq_core::{Error, Message, QueueName, TaskId};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -46,6 +46,8 @@ pub(super) struct Process {
     backend: Arc<dyn Backend>,
     /// How it is registered in the fleet.
     card: Mutex<WorkerCard>,
+    /// What it publishes: clients that know tasks by name only take from it what they leave open.
+    tasks: Vec<PublishedTask>,
     verdicts: tokio::sync::Mutex<HashMap<QueueName, mpsc::Receiver<Settled>>>,
     /// Ended when the process is dropped.
     _services: JoinSet<()>,
@@ -56,8 +58,10 @@ impl Process {
     pub(super) async fn start(plan: &Arc<Plan>, tap: &Arc<Tap>, queues: Vec<Served>) -> Self {
         let backend: Arc<dyn Backend> = Arc::clone(tap) as Arc<dyn Backend>;
         let config = &plan.config;
-        let mut card =
-            Registration::new(Arc::clone(&backend), config, Arc::clone(&plan.serving)).card;
+        let serving = Arc::clone(&plan.serving);
+        let Registration {
+            mut card, tasks, ..
+        } = Registration::new(Arc::clone(&backend), config, serving);
         card.queues = queues.iter().map(|s| s.queue.clone()).collect();
         let options = ConsumerOptions {
             queues,
@@ -99,6 +103,7 @@ impl Process {
             plan: Arc::clone(plan),
             backend,
             card: Mutex::new(card),
+            tasks,
             verdicts: tokio::sync::Mutex::default(),
         };
         // Whoever finds it in the fleet gets an answer.
@@ -118,10 +123,10 @@ impl Process {
         self.register().await;
     }
 
-    /// Tells the fleet that it is there, and what it takes from.
+    /// Tells the fleet that it is there, what it takes from, and which tasks it offers.
     async fn register(&self) {
         let card = lock(&self.card).clone();
-        let registered = self.backend.register(&card, &[], FOR_GOOD).await;
+        let registered = self.backend.register(&card, &self.tasks, FOR_GOOD).await;
         registered.unwrap_or_else(|e| panic!("the test's worker was not registered: {e}"));
     }
 

@@ -1,8 +1,10 @@
 //! The kit's worker in its fleet: it is found, it answers, and what it runs is cut off.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use taskq_client::{Command, Revocation, RevokeOptions, Revoked};
+use taskq_client::{Command, Revocation, RevokeOptions, Revoked, SendOptions};
 use taskq_worker::testing::{Drained, Ended, Fault, TestBroker};
 use taskq_worker::{State, TaskId, task};
 use tokio::time::Instant;
@@ -117,4 +119,54 @@ async fn the_worker_is_of_the_fleet_until_it_is_stopped(broker: TestBroker) {
     assert!(card.takes_from(&record.queue) && card.tasks.contains(&record.task));
     broker.stop().await;
     assert!(client.workers().await.unwrap().is_empty());
+}
+
+/// What is logged while a test runs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn says(&self, what: &str) -> bool {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).contains(what)
+    }
+}
+
+/// Its tasks are published as those of every worker: who sends by name takes from them what was left open, and is not warned.
+#[taskq_worker::test(worker = kit)]
+async fn what_is_sent_by_name_is_what_the_worker_offers(broker: TestBroker) {
+    let log = Log::default();
+    let logged = log.clone();
+    let logging = tracing_subscriber::fmt().with_writer(move || logged.clone());
+    let _logging = tracing::subscriber::set_default(logging.with_ansi(false).finish());
+    let client = broker.client();
+    let send = async |task: &str| {
+        let sent = client.send_by_name(task, ("a",), (), SendOptions::default());
+        sent.await.unwrap()
+    };
+    assert!(client.tasks().await.unwrap().is_empty(), "nothing ran");
+
+    assert_eq!(broker.drain().await, Drained::default());
+    let id = send("kit.note").await.id();
+    assert_eq!(broker.record(id).await.unwrap().queue.as_str(), "notes");
+    assert!(!log.says("kit.note"));
+    send("kit.unknown").await;
+    assert!(log.says(r#"calls of "kit.unknown" are sent and wait"#));
+    let drained = broker.drain().await;
+    assert_eq!((drained.done, drained.dead), (1, 1));
+    assert_eq!(broker.state::<Diary>().unwrap().read(), ["a"]);
+
+    let offered = async || client.task("kit.note").await.unwrap().unwrap().live;
+    assert!(offered().await);
+    broker.stop().await;
+    assert!(!offered().await);
 }
