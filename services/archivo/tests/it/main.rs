@@ -77,6 +77,7 @@ fn tables_that_can_not_be_made_leave_the_file_empty() {
 }
 
 #[cfg(unix)]
+#[expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 mod derechos {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
