@@ -229,7 +229,9 @@ impl Context {
 
     /// The broker of the worker that runs this call, for tasks that watch it: queues, workers, totals, events.
     ///
-    /// Its calls have no deadline of their own.
+    /// Each request that its calls make ends at the broker's own deadline, 3 s over Redis and 30 s at a file, as
+    /// [`ErrorKind::Unreachable`]. A call that makes many, as a [`find`](Inspect::find) in long lists does, has no deadline for
+    /// the whole: who needs one puts `tokio::time::timeout` around it.
     ///
     /// ```
     /// use taskq_core::{Context, TaskError, task};

@@ -5,8 +5,8 @@ use taskq_core::{Record, State};
 
 use super::facts::{Facts, Lies, Run};
 use super::sentences::{
-    ahead, crashed, due, elsewhere, error, expired, moment, nobody_listens, nobody_offers,
-    paused as words_of_pause, since, unknown,
+    ahead, back_from_the_gone, back_if_lost, crashed, due, elsewhere, error, expired, moment,
+    nobody_listens, nobody_offers, paused as words_of_pause, since, unknown,
 };
 use crate::quantity::span;
 
@@ -236,9 +236,8 @@ fn held(facts: &Facts, lies: &Lies) -> Answer {
     let started = facts.record.as_ref().filter(|r| r.state == State::Started);
     let by = started.and_then(|r| r.worker.as_deref());
     if let Some(listens) = nobody_listens(&facts.workers, queue, &facts.broker) {
-        let words = format!(
-            "claimed from the queue {queue} by a worker that is gone; it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)"
-        );
+        let back = back_from_the_gone(&facts.broker);
+        let words = format!("claimed from the queue {queue} by a worker that is gone; {back}");
         return Answer::new("held", [words, listens]);
     }
     if facts.silent.is_empty() {
@@ -251,8 +250,8 @@ fn held(facts: &Facts, lies: &Lies) -> Answer {
     let silent = facts.silent.join(", ");
     let by = by.map_or_else(String::new, |node| format!(" by {node}"));
     let words = format!(
-        "claimed from the queue {queue}{by}; no answer from {silent}: if it was lost, the message comes back when its lease \
-         is over"
+        "claimed from the queue {queue}{by}; no answer from {silent}: {}",
+        back_if_lost(&facts.broker)
     );
     Answer::new("held", [words])
 }

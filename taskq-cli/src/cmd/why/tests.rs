@@ -388,6 +388,32 @@ fn a_claim_that_nobody_speaks_for_is_told_so() {
     );
 }
 
+/// Over a file nobody waits for the lease of a process that has ended.
+#[test]
+fn what_the_killed_held_comes_back_at_once_over_a_file() {
+    let mut facts = lies(Place::Held);
+    facts.broker = "sqlite:///srv/taskq.db".to_owned();
+    facts.silent = vec!["w1@bar".into()];
+    says(
+        &facts,
+        "held",
+        &[
+            "claimed from the queue geo; no answer from w1@bar: if its process has ended, the message comes back as soon as \
+             another worker listens there, else, if it was lost, when its lease is over",
+        ],
+    );
+    facts.workers.clear();
+    says(
+        &facts,
+        "held",
+        &[
+            "claimed from the queue geo by a worker that is gone; it comes back as soon as a worker listens there, or, if its \
+             process still lives, once one has for one lease (10 s unless --lease says otherwise)",
+            "no worker listens to the queue geo of sqlite:///srv/taskq.db: no worker runs there at all",
+        ],
+    );
+}
+
 #[test]
 fn the_dead_are_told_with_their_reason() {
     let dead = |state| Place::Dead {
