@@ -32,8 +32,10 @@ impl Clock {
         }
     }
 
+    /// Never behind the wall clock, or what was sent a moment ago would seem to come later: the origin lost its
+    /// microseconds already.
     pub(super) fn now_ms(&self) -> u64 {
-        let run = self.running_since.map_or(0, |at| floor_ms(at.elapsed()));
+        let run = self.running_since.map_or(0, |at| ceil_ms(at.elapsed()));
         self.origin_ms
             .saturating_add(run)
             .saturating_add(self.moved_ms.load(Ordering::SeqCst))
@@ -48,8 +50,4 @@ impl Clock {
         self.running_since
             .map(|_| Duration::from_millis(due_ms.saturating_sub(self.now_ms())))
     }
-}
-
-fn floor_ms(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
