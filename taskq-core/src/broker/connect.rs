@@ -59,7 +59,8 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
 /// A look at a wrong path would make an empty broker there, and who finds it takes it for the one that is meant.
 ///
 /// # Errors
-/// Those of [`connect`], and [`ErrorKind::Unreachable`] for a file that is not there.
+/// Those of [`connect`], [`ErrorKind::Unreachable`] for a file that is not there, and [`ErrorKind::Refused`] where that can not
+/// be seen.
 ///
 /// # Example
 /// ```
@@ -185,6 +186,10 @@ mod tests {
         connect(&url).await.unwrap();
         connect_existing(&url).await.unwrap();
         connect_existing("memory://").await.unwrap();
+        // Below a file nothing can be looked for: that is not the same as nothing being there.
+        let below = format!("{url}/taskq.db");
+        let error = connect_existing(&below).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
 
     #[tokio::test]
