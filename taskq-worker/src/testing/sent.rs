@@ -33,12 +33,14 @@ pub struct Sent {
 impl Sent {
     pub(super) fn of(queue: &QueueName, outgoing: &Outgoing) -> Option<Self> {
         let message = Message::decode(&outgoing.body).ok()?;
-        let now = clock::now_ms();
+        // Its sender's time, as in the record: a clock read here would be a moment later.
+        let sent = message.enqueued_at.unwrap_or_else(clock::now_ms);
         let (due, delay) = match outgoing.due {
             Due::Now => (None, Duration::ZERO),
-            Due::In(delay) => (Some(now.saturating_add(whole_ms(delay))), delay),
-            Due::At(at) => (Some(at), Duration::from_millis(at.saturating_sub(now))),
+            Due::In(delay) => (Some(sent.saturating_add(whole_ms(delay))), delay),
+            Due::At(at) => (Some(at), Duration::from_millis(at.saturating_sub(sent))),
         };
+        let due = due.filter(|at| *at > sent);
         Some(Self {
             id: message.id,
             task: message.task.clone(),
@@ -156,4 +158,33 @@ pub(super) fn due(delay: Duration) -> String {
 
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_times_are_those_that_its_sender_reckoned_with() {
+        let due = |due| {
+            let mut message = Message::new("mail.remind");
+            message.enqueued_at = Some(5_000);
+            let outgoing = Outgoing {
+                id: message.id,
+                body: message.encode().unwrap().into(),
+                priority: 0,
+                due,
+                record: None,
+                once: None,
+                event: None,
+            };
+            let sent = Sent::of(&"mail".parse().unwrap(), &outgoing).unwrap();
+            (sent.due, sent.delay)
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(due(Due::Now), (None, Duration::ZERO));
+        assert_eq!(due(Due::In(minute)), (Some(65_000), minute));
+        assert_eq!(due(Due::At(65_000)), (Some(65_000), minute));
+        assert_eq!(due(Due::At(4_000)), (None, Duration::ZERO));
+    }
 }
