@@ -91,7 +91,7 @@ impl Link {
         let reader = match location {
             Location::Memory => None,
             Location::File(_) => {
-                let opened = Opened::new(location.clone(), open::reader, &bell)?;
+                let opened = Opened::new(location.clone(), open::writer, &bell)?;
                 let (reader, looks) = mpsc::channel(BACKLOG);
                 let (path, bell) = (path.to_path_buf(), bell.clone());
                 spawn("taskq-sqlite-r", move || {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, StatementStatus};
 
 use super::place::{QueueId, waiting};
+use super::schema::MIGRATIONS;
 
 /// The statements in the broker's sources, each with its file.
 fn statements() -> Vec<(String, String)> {
@@ -72,6 +73,14 @@ fn literals(code: &str) -> Vec<String> {
     texts
 }
 
+fn of_this_version() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    for sql in MIGRATIONS {
+        connection.execute_batch(sql).unwrap();
+    }
+    connection
+}
+
 /// What SQLite says of how it goes about a statement.
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
     let mut statement = connection
@@ -87,10 +96,7 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
 
 #[test]
 fn every_statement_goes_by_its_keys() {
-    let connection = Connection::open_in_memory().unwrap();
-    connection
-        .execute_batch(include_str!("schema.sql"))
-        .unwrap();
+    let connection = of_this_version();
     let statements = statements();
     assert!(statements.len() > 40, "only {} found", statements.len());
     let mut wrong = Vec::new();
@@ -132,10 +138,7 @@ fn steps(connection: &Connection, sql: &str) -> i32 {
 
 #[test]
 fn what_waits_costs_no_claim_more() {
-    let connection = Connection::open_in_memory().unwrap();
-    connection
-        .execute_batch(include_str!("schema.sql"))
-        .unwrap();
+    let connection = of_this_version();
     let middle = super::place::Lane::of(QueueId(1), 0).middle();
     let mut costs = Vec::new();
     for more in [10, 5_000] {

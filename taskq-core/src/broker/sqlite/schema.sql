@@ -81,12 +81,9 @@ CREATE TABLE session (
     claims    INTEGER NOT NULL DEFAULT 0,
     finishes  INTEGER NOT NULL DEFAULT 0,
     -- The last tag that was given.
-    last_tag  INTEGER NOT NULL DEFAULT 0,
-    -- The file whose lock its process holds, and which file that is. None: its death is known by the lease alone.
-    lifeline  TEXT
+    last_tag  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX session_by_queue ON session (queue, deadline);
-CREATE INDEX session_by_lifeline ON session (lifeline, queue);
 
 -- Claimed. The key is session and tag; tags grow, so this is the order of the claims.
 CREATE TABLE held (

@@ -20,6 +20,7 @@ use crate::id::QueueName;
 mod disk;
 #[cfg(target_os = "linux")]
 mod permissions;
+mod version_1;
 mod versions;
 
 fn folder() -> TempDir {

@@ -1,6 +1,6 @@
 //! Files of other versions, and files that become another version's while they are open.
 
-use super::super::super::schema::{MIGRATIONS, VERSION, migrate};
+use super::super::super::schema::{MIGRATIONS, VERSION, bring, migrate};
 use super::*;
 
 /// What a later version might bring.
@@ -18,7 +18,7 @@ fn update(path: &Path) -> Result<(), Error> {
     migrate(&mut connection, path, &later())
 }
 
-fn version(path: &Path) -> i32 {
+pub(super) fn version(path: &Path) -> i32 {
     let connection = Connection::open(path).unwrap();
     let version = connection.query_row("PRAGMA user_version", (), |row| row.get(0));
     version.unwrap()
@@ -131,4 +131,37 @@ fn who_is_left_behind_by_a_new_version_is_charged_no_crash() {
     assert_eq!(charged(), 1);
     update(&path).unwrap();
     assert_eq!(charged(), 0);
+}
+
+/// What was released lies in files that this version has to read: a change of the schema is one more migration.
+#[test]
+fn a_schema_that_was_released_is_never_changed() {
+    /// FNV-1a.
+    fn hash(text: &str) -> u64 {
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+    }
+    let released: Vec<String> = MIGRATIONS
+        .iter()
+        .map(|sql| format!("{:016x}", hash(sql)))
+        .collect();
+    assert_eq!(released, ["2f463f186e179a3d", "3e6273c12a959d5e"]);
+}
+
+/// Of two processes that come to an older file at once, the second finds it done, and the first at work.
+#[test]
+fn who_comes_second_retires_nobody_of_the_first() {
+    let folder = folder();
+    let path = folder.path().join("taskq.db");
+    drop(opened(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let sql = "INSERT INTO session (queue, owner, node, lease_ms, deadline, since) VALUES (1, x'01', 'w', 1000, 1000, 0)";
+    connection.execute(sql, ()).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    bring(&connection, &path, MIGRATIONS).unwrap();
+    connection.execute_batch("COMMIT").unwrap();
+    let sql = "SELECT retired FROM session";
+    let retired: bool = connection.query_row(sql, (), |row| row.get(0)).unwrap();
+    assert!(!retired);
+    assert_eq!(version(&path), VERSION);
 }
