@@ -56,11 +56,12 @@ struct Batch {
     number: i64,
     queue: QueueName,
     node: Arc<str>,
-    /// By tag: in the order of the claims, whatever order the runs ended in.
+    /// In the order in which they take effect: see [`in_order`].
     verdicts: Vec<(i64, Verdict)>,
     /// Its one verdict is refused, for this reason: its message is DEAD instead.
     refused: Option<String>,
-    /// What the last try came to, which counts once it is committed.
+    /// What the last try came to, which counts once it is committed: of the first verdicts, as far as they had room in a
+    /// step.
     came_to: Mutex<Finished>,
 }
 
@@ -73,7 +74,7 @@ pub(super) async fn finish(
     // Of a call whose future was dropped.
     settle(link, seat, &mut slot).await?;
     let mut finished = Finished::default();
-    let mut rest = verdicts.into_iter().peekable();
+    let mut rest = in_order(verdicts).into_iter().peekable();
     while rest.peek().is_some() {
         let batch = next_batch(&mut rest);
         let all = batch.len();
@@ -81,11 +82,10 @@ pub(super) async fn finish(
             finished.lost += all;
             continue;
         };
-        let mut verdicts: Vec<(i64, Verdict)> = batch
+        let verdicts: Vec<(i64, Verdict)> = batch
             .into_iter()
             .filter_map(|v| Some((tag(v.receipt, session.generation)?, v)))
             .collect();
-        verdicts.sort_by_key(|(tag, _)| *tag);
         finished.lost += all - verdicts.len();
         if verdicts.is_empty() {
             continue;
@@ -97,6 +97,16 @@ pub(super) async fn finish(
         finished.lost += one.lost;
     }
     Ok(finished)
+}
+
+/// In the order of the claims, whatever order the runs ended in; behind them what is returned, the newest first: each goes
+/// to the front, so they lie there as before, in however many steps it is done.
+fn in_order(mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    verdicts.sort_by_key(|verdict| {
+        let (returned, tag) = (matches!(verdict.end, End::Return), verdict.receipt.tag);
+        (returned, if returned { u64::MAX - tag } else { tag })
+    });
+    verdicts
 }
 
 /// The next verdicts, within the bounds of a batch.
@@ -113,7 +123,7 @@ fn next_batch(rest: &mut std::iter::Peekable<impl Iterator<Item = Verdict>>) -> 
     batch
 }
 
-/// The bytes that a verdict writes, more or less.
+/// The bytes that a verdict brings along, more or less. What it moves is counted when it is moved.
 fn size(verdict: &Verdict) -> usize {
     let end = match &verdict.end {
         End::Retry { body, .. } => body.len(),
@@ -149,8 +159,9 @@ async fn settle(link: &Link, seat: &Seat, slot: &mut Option<Unsettled>) -> Resul
                 finished.applied += one.applied;
                 finished.lost += one.lost;
                 wait = PATIENCE;
-                let left = unsettled.len() - batch.verdicts.len();
-                *slot = unsettled.next(seat);
+                let through = one.applied + one.lost;
+                let left = unsettled.len() - through;
+                *slot = unsettled.next(seat, through);
                 if slot.is_none() {
                     finished.lost += left;
                 }
@@ -206,12 +217,16 @@ impl Unsettled {
         seat.session().filter(|s| s.generation == generation)
     }
 
-    /// The part behind the one that was applied.
-    fn next(&mut self, seat: &Seat) -> Option<Self> {
+    /// What is left behind the first verdicts of the batch, which are applied.
+    fn next(&mut self, seat: &Seat, through: usize) -> Option<Self> {
         let session = self.session(seat)?;
-        let batch = Batch::new(session, seat, self.rest.pop()?, None);
+        let (part, most) = match self.batch.verdicts.get(through..) {
+            Some(left @ [_, ..]) => (left.to_vec(), self.most_refusals),
+            _ => (self.rest.pop()?, MAX_REFUSALS_OF_A_PART),
+        };
+        let batch = Batch::new(session, seat, part, None);
         let rest = std::mem::take(&mut self.rest);
-        Some(Self::new(batch, rest, MAX_REFUSALS_OF_A_PART))
+        Some(Self::new(batch, rest, most))
     }
 
     /// Goes on with the half of what was refused; of a single one, with its end among the dead. A step that was refused
@@ -226,9 +241,7 @@ impl Unsettled {
         };
         let (mut part, mut refused) = (batch.verdicts.clone(), None);
         if part.len() > 1 {
-            // The later half first: what is returned goes back to the front, the oldest last.
-            let later = part.split_off(part.len() / 2);
-            self.rest.push(std::mem::replace(&mut part, later));
+            self.rest.push(part.split_off(part.len() / 2));
         } else {
             refused = Some(format!("its verdict can not be written: {error}"));
             tracing::error!(queue = %seat.queue, %error, "a verdict can not be written: its message is DEAD");
@@ -263,6 +276,8 @@ enum Released {
     NotOurs,
     Over,
     GoesOn(Marked),
+    /// It lies where it lay: there is no room for it in this step.
+    Later,
 }
 
 impl Batch {
@@ -311,13 +326,14 @@ impl Batch {
         Ok(true)
     }
 
-    /// Does what the verdicts say.
+    /// Does what the verdicts say, as far as what they move has room in a step.
     fn end(&self, tx: &mut Tx<'_>, queue: QueueId) -> Result<Finished, Error> {
         let key = self.session.key;
         let mut finished = Finished::default();
-        let (mut told, mut returned) = (Vec::new(), Vec::new());
+        let (mut told, mut room) = (Vec::new(), None);
         for (tag, verdict) in &self.verdicts {
-            let message = match release(tx, held(key.id, *tag), &verdict.end)? {
+            let message = match release(tx, held(key.id, *tag), &verdict.end, &mut room)? {
+                Released::Later => break,
                 Released::NotOurs => {
                     finished.lost += 1;
                     continue;
@@ -332,13 +348,10 @@ impl Batch {
             {
                 told.push(Told::ended(attempt, &verdict.end));
             }
-            let due = move_on(tx, queue, message, &verdict.end, &mut returned)?;
+            let due = move_on(tx, queue, message, &verdict.end)?;
             if let Some(record) = &verdict.record {
                 records::write(tx, queue, record, due)?;
             }
-        }
-        for message in returned.iter().rev() {
-            moves::put_back(tx, queue, message)?;
         }
         stream::tell(tx, queue, Some(&self.node), &told)?;
         Ok(finished)
@@ -381,12 +394,22 @@ impl Batch {
     }
 }
 
-/// Takes a delivery out.
-fn release(tx: &Tx<'_>, tag: i64, end: &End) -> Result<Released, Error> {
+/// Takes a delivery out. A step moves 1 MiB beyond the first message that moves; `room` is what is left of it.
+fn release(tx: &Tx<'_>, tag: i64, end: &End, room: &mut Option<usize>) -> Result<Released, Error> {
     let mut released = Released::Over;
     if !matches!(end, End::Done | End::Revoked(_)) {
         let sql = "SELECT priority, crashes, body FROM held WHERE tag = ?1";
         let message = tx.maybe(sql, [tag], |row| moves::marked(row, 0))?;
+        if let Some(message) = &message {
+            let left = match *room {
+                None => Some(MAX_BYTES),
+                Some(left) => left.checked_sub(message.body.len()),
+            };
+            if left.is_none() {
+                return Ok(Released::Later);
+            }
+            *room = left;
+        }
         released = message.map_or(Released::NotOurs, Released::GoesOn);
     }
     let gone = tx.run("DELETE FROM held WHERE tag = ?1", [tag])?;
@@ -403,7 +426,6 @@ fn move_on(
     queue: QueueId,
     message: Option<Marked>,
     end: &End,
-    returned: &mut Vec<Marked>,
 ) -> Result<u64, Error> {
     let now = tx.now();
     let Some(message) = message else {
@@ -423,7 +445,7 @@ fn move_on(
             Ok(due)
         }
         End::Return => {
-            returned.push(message);
+            moves::put_back(tx, queue, &message)?;
             Ok(now)
         }
         End::Dead { state, reason } => {
@@ -462,63 +484,4 @@ fn count(tx: &mut Tx<'_>, queue: QueueId, end: &End) {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio_util::sync::CancellationToken;
-    use uuid::Uuid;
-
-    use super::super::SqliteBroker;
-    use super::super::counted::Only;
-    use super::super::open::Location;
-    use super::super::session::Key;
-    use super::*;
-    use crate::broker::conformance::{Bench, done};
-
-    #[tokio::test]
-    async fn a_batch_that_was_committed_unseen_is_not_applied_again() -> Result<(), Error> {
-        let broker = SqliteBroker::at(&Location::Memory)?;
-        let bench = Bench::new(Only(broker.clone())).await?;
-        bench.send(2).await?;
-        let consumer = bench.consumer().await?;
-        let got = bench.deliver(&consumer, 2).await?;
-        let read = broker.link.read(|view| {
-            view.one("SELECT id, owner FROM session WHERE id > 0", (), |row| {
-                let (id, owner) = (row.get(0)?, Uuid::from_bytes(row.get(1)?).into());
-                Ok(Key { id, owner })
-            })
-        });
-        let session = Session {
-            key: read.await?,
-            generation: 0,
-            claims: 1,
-            finishes: 0,
-            lost: CancellationToken::new(),
-        };
-        let batch = |number, tag: usize| {
-            Arc::new(Batch {
-                session: session.clone(),
-                number,
-                queue: bench.queue.clone(),
-                node: "bench".into(),
-                verdicts: vec![(tag as i64 + 1, done(&got[tag]))],
-                refused: None,
-                came_to: Mutex::default(),
-            })
-        };
-        let apply = async |batch: &Arc<Batch>| {
-            let again = batch.clone();
-            broker.link.write(move |tx| again.apply(tx)).await
-        };
-        let (first, second) = (batch(1, 0), batch(2, 1));
-        let (applied, lost) = (1, 0);
-        for _ in 0..2 {
-            assert!(apply(&first).await?);
-            assert_eq!(first.came_to(), Finished { applied, lost });
-        }
-        assert!(apply(&second).await?);
-        assert_eq!(bench.broker.totals(&bench.queue).await?.succeeded, 2);
-        // Behind its successor it is not ours any more.
-        assert!(!apply(&first).await?);
-        assert!(!apply(&second).await?, "the session was given up");
-        Ok(())
-    }
-}
+mod tests;
