@@ -283,7 +283,8 @@ impl Consumer for SqliteConsumer {
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
-        sweep::sweep(&self.shared.link, &self.shared.seats()).await
+        let Shared { link, node, .. } = &self.shared;
+        sweep::sweep(link, &self.shared.seats(), node).await
     }
 
     async fn retire(&self) -> Result<(), Error> {

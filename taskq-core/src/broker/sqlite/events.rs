@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::bell::Topic;
 use super::link::Link;
 use super::tx::{Tx, View, number};
-use super::{fleet, stream};
+use super::{fleet, gone, stream};
 use crate::error::Error;
 use crate::event::{EventPage, EventPosition};
 use crate::id::{QueueName, TaskId};
@@ -56,13 +56,22 @@ pub(super) async fn read(
         let mut news = pin!(link.bell().heard(Topic::News));
         news.as_mut().enable();
         let from = after.clone();
-        let look = move |view: &View<'_>| Ok((page(view, &from)?, fleet::has_lapsed(view)?));
-        let (page, lapsed) = link.read(look).await?;
+        let lifelines = link.lifelines().clone();
+        let look = move |view: &View<'_>| {
+            let page = page(view, &from)?;
+            if !page.events.is_empty() || page.missed {
+                return Ok((page, false, Vec::new()));
+            }
+            let gone = gone::registered(view, &lifelines)?;
+            Ok((page, fleet::has_lapsed(view)?, gone))
+        };
+        let (page, lapsed, gone) = link.read(look).await?;
         if !page.events.is_empty() || page.missed {
             return Ok(page);
         }
         // A fleet that is gone whole has nobody but its watcher to tell of it. Who can not write still may read.
-        if lapsed && link.write(tell_lapsed).await.is_ok() {
+        if (lapsed || !gone.is_empty()) && link.write(move |tx| tell_gone(tx, &gone)).await.is_ok()
+        {
             continue;
         }
         let now = Instant::now();
@@ -75,8 +84,9 @@ pub(super) async fn read(
     }
 }
 
-fn tell_lapsed(tx: &mut Tx<'_>) -> Result<usize, Error> {
-    fleet::expire(tx, fleet::AT_ONCE)
+fn tell_gone(tx: &mut Tx<'_>, marks: &[String]) -> Result<(), Error> {
+    fleet::withdraw_gone(tx, marks)?;
+    fleet::expire(tx, fleet::AT_ONCE).map(drop)
 }
 
 fn page(view: &View<'_>, after: &EventPosition) -> Result<EventPage, Error> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::gone;
+use super::lifeline::Lifelines;
 use super::stream::tell_worker;
 use super::tx::{Tx, View, column, number};
 use crate::clock::ceil_ms;
@@ -27,19 +29,26 @@ pub(super) fn register(
     card: &WorkerCard,
     tasks: &[PublishedTask],
     ttl: Duration,
+    lifelines: &Lifelines,
 ) -> Result<(), Error> {
     expire(tx, AT_ONCE)?;
     let until = column(tx.now().saturating_add(ceil_ms(ttl)));
     let json = encode(card, &card.node)?;
-    let sql = "UPDATE worker SET node = ?2, until = ?3, card = ?4 WHERE id = ?1";
-    let known = tx.run(sql, params![card.id, card.node, until, json])? > 0;
+    // None until the first session: one that dies before it is known by its lapse.
+    let mark = lifelines.mark();
+    let sql = "UPDATE worker SET node = ?2, until = ?3, card = ?4, lifeline = ?5 WHERE id = ?1";
+    let known = tx.run(sql, params![card.id, card.node, until, json, mark])? > 0;
     if known {
         tell_worker(tx, WorkerEventKind::Heartbeat, card)?;
     } else {
+        // Whoever went by the same name is told offline before this one is told online.
+        let gone = gone::registered(tx, lifelines)?;
+        withdraw_gone(tx, &gone)?;
         let all = "SELECT count(*) FROM worker WHERE until > 0";
         check_room(tx, all, 1, MAX_WORKERS, "workers")?;
-        let sql = "INSERT INTO worker (id, node, until, card) VALUES (?1, ?2, ?3, ?4)";
-        tx.run(sql, params![card.id, card.node, until, json])?;
+        let sql =
+            "INSERT INTO worker (id, node, until, card, lifeline) VALUES (?1, ?2, ?3, ?4, ?5)";
+        tx.run(sql, params![card.id, card.node, until, json, mark])?;
         tell_worker(tx, WorkerEventKind::Online, card)?;
     }
     publish(tx, tasks)
@@ -51,6 +60,16 @@ pub(super) fn withdraw(tx: &mut Tx<'_>, worker: &str) -> Result<(), Error> {
     let sql = "DELETE FROM worker WHERE id = ?1 RETURNING card";
     let gone = tx.all(sql, [worker], |row| row.get::<_, String>(0))?;
     tell_offline(tx, &gone)
+}
+
+/// Withdraws the workers of processes that are gone, known by their lifelines: each is told offline, once.
+pub(super) fn withdraw_gone(tx: &mut Tx<'_>, marks: &[String]) -> Result<(), Error> {
+    for mark in marks {
+        let sql = "DELETE FROM worker WHERE lifeline = ?1 RETURNING card";
+        let gone = tx.all(sql, [mark], |row| row.get::<_, String>(0))?;
+        tell_offline(tx, &gone)?;
+    }
+    Ok(())
 }
 
 /// Drops what is past its time, at most `n` of each kind; a worker whose registration has lapsed is told offline. How many
@@ -73,22 +92,39 @@ pub(super) fn has_lapsed(view: &View<'_>) -> Result<bool, Error> {
     view.one(sql, [view.now_column()], |row| row.get(0))
 }
 
-/// The workers whose registration has not lapsed, by node name.
-pub(super) fn workers(view: &View<'_>) -> Result<Vec<WorkerCard>, Error> {
-    let sql = "SELECT card FROM worker WHERE until > ?1";
-    let cards = view.all(sql, [view.now_column()], |row| row.get::<_, String>(0))?;
-    let mut cards: Vec<WorkerCard> = cards.iter().filter_map(|card| decode(card)).collect();
+/// The workers whose registration has not lapsed and whose process is not known to be gone, by node name.
+pub(super) fn workers(view: &View<'_>, lifelines: &Lifelines) -> Result<Vec<WorkerCard>, Error> {
+    let registered = registered(view)?.into_iter();
+    let lives = registered.filter(|(_, mark)| lives(lifelines, mark.as_deref()));
+    let mut cards: Vec<WorkerCard> = lives.map(|(card, _)| card).collect();
     cards.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
     Ok(cards)
 }
 
+/// Those whose registration has not lapsed, each with what it says of its process.
+fn registered(view: &View<'_>) -> Result<Vec<(WorkerCard, Option<String>)>, Error> {
+    let sql = "SELECT card, lifeline FROM worker WHERE until > ?1";
+    let rows = view.all(sql, [view.now_column()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?))
+    })?;
+    let cards = rows.into_iter();
+    Ok(cards
+        .filter_map(|(card, mark)| Some((decode(&card)?, mark)))
+        .collect())
+}
+
+fn lives(lifelines: &Lifelines, mark: Option<&str>) -> bool {
+    mark.is_none_or(|mark| !lifelines.is_over(mark))
+}
+
 /// The tasks that were published within their time, by name.
-pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
+pub(super) fn tasks(view: &View<'_>, lifelines: &Lifelines) -> Result<Vec<PublishedTask>, Error> {
     let sql = "SELECT body, seen FROM task WHERE seen > ?1";
     let found = view.all(sql, [oldest_seen(view)], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })?;
-    let offered: BTreeSet<String> = workers(view)?.into_iter().flat_map(|c| c.tasks).collect();
+    let live = workers(view, lifelines)?.into_iter();
+    let offered: BTreeSet<String> = live.flat_map(|card| card.tasks).collect();
     let judged = found.iter().filter_map(|(body, seen)| {
         let task: PublishedTask = decode(body)?;
         Some(PublishedTask {
@@ -103,7 +139,11 @@ pub(super) fn tasks(view: &View<'_>) -> Result<Vec<PublishedTask>, Error> {
 }
 
 /// The task published as `name`.
-pub(super) fn task(view: &View<'_>, name: &str) -> Result<Option<PublishedTask>, Error> {
+pub(super) fn task(
+    view: &View<'_>,
+    name: &str,
+    lifelines: &Lifelines,
+) -> Result<Option<PublishedTask>, Error> {
     let sql = "SELECT body, seen FROM task WHERE name = ?1 AND seen > ?2";
     let found = view.maybe(sql, params![name, oldest_seen(view)], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
@@ -112,8 +152,11 @@ pub(super) fn task(view: &View<'_>, name: &str) -> Result<Option<PublishedTask>,
         return Ok(None);
     };
     let offers = |card: &WorkerCard| card.tasks.iter().any(|offered| offered == name);
+    // Of those that offer it the first that lives is enough.
+    let mut registered = registered(view)?.into_iter();
+    let live = registered.any(|(card, mark)| offers(&card) && lives(lifelines, mark.as_deref()));
     Ok(Some(PublishedTask {
-        live: workers(view)?.iter().any(offers),
+        live,
         seen: number(seen),
         ..task
     }))

@@ -36,7 +36,8 @@ impl Broker for SqliteBroker {
         ttl: Duration,
     ) -> Result<(), Error> {
         let (card, tasks) = (card.clone(), tasks.to_vec());
-        let step = move |tx: &mut Tx<'_>| fleet::register(tx, &card, &tasks, ttl);
+        let lifelines = self.link.lifelines().clone();
+        let step = move |tx: &mut Tx<'_>| fleet::register(tx, &card, &tasks, ttl, &lifelines);
         self.link.write(step).await
     }
 

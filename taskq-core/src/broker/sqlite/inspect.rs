@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::tx::View;
 use super::{SqliteBroker, dead, depth, events, find, fleet, revoked, server};
 use crate::broker::{DeadMessage, DelayedMessage, Depth, Found, Inspect, ServerInfo, Totals};
 use crate::error::Error;
@@ -16,16 +17,21 @@ use crate::revocation::Revocations;
 #[async_trait]
 impl Inspect for SqliteBroker {
     async fn workers(&self) -> Result<Vec<WorkerCard>, Error> {
-        self.link.read(fleet::workers).await
+        let lifelines = self.link.lifelines().clone();
+        let look = self.link.read(move |view| fleet::workers(view, &lifelines));
+        look.await
     }
 
     async fn tasks(&self) -> Result<Vec<PublishedTask>, Error> {
-        self.link.read(fleet::tasks).await
+        let lifelines = self.link.lifelines().clone();
+        let look = self.link.read(move |view| fleet::tasks(view, &lifelines));
+        look.await
     }
 
     async fn task(&self, name: &str) -> Result<Option<PublishedTask>, Error> {
-        let name = name.to_owned();
-        self.link.read(move |view| fleet::task(view, &name)).await
+        let (name, lifelines) = (name.to_owned(), self.link.lifelines().clone());
+        let look = move |view: &View<'_>| fleet::task(view, &name, &lifelines);
+        self.link.read(look).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, Error> {

@@ -161,7 +161,8 @@ impl Lifelines {
             }
             let there = open(&place.path(name)).ok()?;
             let same = marked(name, &there).ok()? == mark;
-            (same && there.try_lock().is_ok()).then_some(())
+            // Shared: of several who ask at once none takes another for the one that holds it.
+            (same && there.try_lock_shared().is_ok()).then_some(())
         };
         over().is_some()
     }

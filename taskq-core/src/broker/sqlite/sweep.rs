@@ -13,9 +13,11 @@ use super::tx::Tx;
 use super::{gone, janitor};
 use crate::broker::Swept;
 use crate::error::Error;
+use crate::id::QueueName;
 
-/// Sweeps the queues of a consumer, where it may. The trouble of one queue holds up neither the others nor the janitor.
-pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Error> {
+/// Sweeps the queues of a consumer, where it may, and what processes that are gone left anywhere. The trouble of one queue
+/// holds up neither the others nor the janitor.
+pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>], node: &str) -> Result<Swept, Error> {
     let mut all = Swept::default();
     let mut came_to = gone::give_back(link, seats, &mut all).await;
     for seat in seats {
@@ -23,7 +25,7 @@ pub(super) async fn sweep(link: &Link, seats: &[Arc<Seat>]) -> Result<Swept, Err
         came_to = came_to.and(swept);
     }
     let tidied = janitor::round(link).await;
-    let cleared = gone::clear(link).await;
+    let cleared = gone::clear(link, node, &mut all).await;
     came_to.and(tidied).and(cleared).map(|()| all)
 }
 
@@ -51,17 +53,18 @@ pub(super) fn give_next(tx: &mut Tx<'_>, seat: &Seat, ours: Key) -> Result<Optio
     let Some(over) = past(tx, queue, ours)? else {
         return Ok(None);
     };
-    end(tx, seat, queue, over).map(Some)
+    end(tx, queue, &seat.queue, over, &seat.node).map(Some)
 }
 
-/// Gives back a part of what a session held that is over, and ends it if that was all.
+/// Gives back a part of what a session held that is over, and ends it if that was all: told by `node`.
 pub(super) fn end(
     tx: &mut Tx<'_>,
-    seat: &Seat,
     queue: QueueId,
+    name: &QueueName,
     over: Over,
+    node: &str,
 ) -> Result<Given, Error> {
-    let given = give::give(tx, queue, &seat.queue, over, &seat.node)?;
+    let given = give::give(tx, queue, name, over, node)?;
     if given.more {
         // Its worker may come back before the rest is given back.
         session::disown(tx, over.id)?;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskq_core::TaskId;
-use taskq_core::broker::Consumer;
 use taskq_core::broker::sqlite::SqliteBroker;
+use taskq_core::broker::{Broker, Consumer};
 use tokio::time::sleep;
 
-use super::{LEASE, NEVER, consume, consume_for, finish, id, send};
+use super::{LEASE, NEVER, card, consume, consume_for, finish, id, send};
 
 const ROLE: &str = "TASKQ_SQLITE_ROLE";
 const DATABASE: &str = "TASKQ_SQLITE_FILE";
@@ -124,6 +124,13 @@ async fn child() {
             loop {
                 let got = consumer.claim(16, LEASE).await.unwrap();
                 say(got.iter().map(id));
+            }
+        }
+        "register" => {
+            let (broker, consumer) = consume_for(database, LONG).await;
+            broker.register(&card("killed"), &[], LONG).await.unwrap();
+            loop {
+                consumer.claim(16, LEASE).await.unwrap();
             }
         }
         other => panic!("{other} is no role"),

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskq_core::TaskId;
 use taskq_core::broker::sqlite::SqliteBroker;
-use taskq_core::broker::{Consumer, Delivery, Inspect};
+use taskq_core::broker::{Consumer, Delivery, Inspect, Swept};
+use taskq_core::{QueueName, TaskId};
 
 use super::child::{LONG, Process};
-use super::{Place, all_ended, consume_for, eventually, finish, id, queue, send};
+use super::{
+    LEASE, Place, all_ended, consume_at, consume_for, eventually, finish, id, queue, send,
+};
 
 /// Some messages, and a process that holds them all. Its lease is longer than this test waits.
 async fn held(place: &Place, role: &str) -> (SqliteBroker, Vec<TaskId>, Process) {
@@ -21,7 +23,7 @@ async fn held(place: &Place, role: &str) -> (SqliteBroker, Vec<TaskId>, Process)
     (broker, sent, process)
 }
 
-fn lifelines(place: &Place) -> Vec<PathBuf> {
+pub(super) fn lifelines(place: &Place) -> Vec<PathBuf> {
     let all = std::fs::read_dir(place.path("taskq.db").parent().unwrap()).unwrap();
     let paths = all.map(|entry| entry.unwrap().path());
     let of_it = |path: &PathBuf| path.to_string_lossy().contains("taskq.db-life-");
@@ -84,6 +86,27 @@ async fn a_sweep_gives_back_what_a_killed_worker_held_though_it_has_just_come() 
     process.kill();
     let swept = other.sweep().await.unwrap();
     assert_eq!((swept.returned, swept.dead), (sent.len(), 0));
+}
+
+/// Nobody else serves its queue: whoever sweeps anywhere gives back what it held, and takes its lifeline away.
+#[tokio::test]
+async fn what_a_killed_worker_held_at_a_queue_that_nobody_serves_is_given_back() {
+    let place = Place::new();
+    let elsewhere = QueueName::new("elsewhere").unwrap();
+    let (_ours, other) = consume_at(&place.database(), elsewhere, LONG).await;
+    let (broker, sent, mut process) = held(&place, "hold").await;
+    assert_eq!(other.sweep().await.unwrap(), Swept::default());
+    assert_eq!(lifelines(&place).len(), 2);
+    process.kill();
+    // A claim gives back at its own queues alone.
+    assert!(other.claim(100, LEASE).await.unwrap().is_empty());
+    assert_eq!(broker.depth(&queue()).await.unwrap().in_flight, 10);
+    let (returned, dead) = (sent.len(), 0);
+    assert_eq!(other.sweep().await.unwrap(), Swept { returned, dead });
+    assert_eq!(lifelines(&place).len(), 1);
+    assert_eq!(other.sweep().await.unwrap(), Swept::default());
+    let (_late, late) = consume_for(&place.database(), LONG).await;
+    takes_them_all(&broker, late, sent).await;
 }
 
 /// What it started itself lives on, and keeps no lock.

@@ -4,6 +4,7 @@ mod child;
 mod crowded;
 mod gone;
 mod killed;
+mod listed;
 mod put_back;
 mod restored;
 
@@ -18,6 +19,7 @@ use taskq_core::broker::{
     Broker, Consumer, ConsumerOptions, Delivery, Due, End, Inspect, Order, Outgoing, Results,
     Verdict,
 };
+use taskq_core::fleet::WorkerCard;
 use taskq_core::{Error, Message, QueueName, Record, State, TaskId};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -77,6 +79,14 @@ fn message(id: TaskId) -> Outgoing {
     }
 }
 
+/// The card of a worker: all of them go by the same name.
+fn card(id: &str) -> WorkerCard {
+    WorkerCard {
+        id: id.into(),
+        ..WorkerCard::double("w1@host")
+    }
+}
+
 async fn send(broker: &SqliteBroker, n: usize) -> Result<Vec<TaskId>, Error> {
     let batch: Vec<Outgoing> = (0..n).map(|_| message(TaskId::random())).collect();
     broker
@@ -90,9 +100,17 @@ async fn consume(path: &Path) -> (SqliteBroker, Arc<dyn Consumer>) {
 }
 
 async fn consume_for(path: &Path, lease: Duration) -> (SqliteBroker, Arc<dyn Consumer>) {
+    consume_at(path, queue(), lease).await
+}
+
+async fn consume_at(
+    path: &Path,
+    queue: QueueName,
+    lease: Duration,
+) -> (SqliteBroker, Arc<dyn Consumer>) {
     let broker = SqliteBroker::open(path).unwrap();
     let options = ConsumerOptions {
-        queues: vec![queue().into()],
+        queues: vec![queue.into()],
         order: Order::default(),
         lease,
         node: "w".into(),

@@ -47,6 +47,18 @@ fn who_lives_is_not_over_and_who_is_gone_is() {
     assert!(b.is_over(&of_a));
 }
 
+/// Of several who ask at once none keeps the others from knowing.
+#[test]
+fn who_asks_is_not_taken_for_one_who_lives() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    let of_a = a.mark().unwrap();
+    drop(a);
+    let asking = File::open(&scene.left()[0]).unwrap();
+    asking.lock_shared().unwrap();
+    assert!(b.is_over(&of_a));
+}
+
 #[test]
 fn who_ended_well_leaves_nothing_with_the_last_of_its_consumers() {
     let scene = Scene::new();
