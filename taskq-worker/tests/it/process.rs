@@ -113,9 +113,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let kill = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(kill.unwrap().success());
+        signal(self.child.id(), name);
     }
 
     /// Exit status and the rest of the log.
@@ -131,6 +129,12 @@ impl Process {
         std::io::Read::read_to_string(&mut self.log, &mut self.seen).unwrap();
         (status.code(), std::mem::take(&mut self.seen))
     }
+}
+
+pub(crate) fn signal(pid: u32, name: &str) {
+    let pid = pid.to_string();
+    let kill = Command::new("kill").args(["-s", name, &pid]).status();
+    assert!(kill.unwrap().success());
 }
 
 impl Drop for Process {

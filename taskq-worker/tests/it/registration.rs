@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use taskq_worker::RunError;
 use taskq_worker::broker::memory::MemoryBroker;
-use taskq_worker::broker::{Broker, Inspect};
+use taskq_worker::broker::{Backend, Broker, Inspect};
+use taskq_worker::event::{EventPosition, Fact, WorkerEventKind};
 use taskq_worker::fleet::WorkerCard;
 
 use crate::bench::{Bench, until};
 use crate::gate::HELD;
+use crate::process::{Process, signal};
 
 /// A pid beyond what Linux gives out.
 const NO_PID: u32 = 1 << 30;
@@ -96,4 +98,53 @@ async fn a_name_that_is_renewed_meanwhile_is_a_start_gone_wrong() {
         "{text}"
     );
     assert_eq!(first.broker.workers().await.unwrap().len(), 1);
+}
+
+/// Nobody has waited for the killed one, so its process number is still given. Its registration lasts for an hour; that of
+/// a living one would be waited for.
+#[tokio::test]
+async fn the_name_of_a_killed_worker_is_free_at_once_over_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("taskq.db").display());
+    let args = ["-b", &url, "-n", "w1@%h", "--lease", "1h"];
+    let mut killed = Process::start(&args);
+    killed.logs("is ready");
+    let broker = taskq_worker::broker::connect(&url).await.unwrap();
+    // The first renewal tells which sessions are its own.
+    until(async || {
+        told(&*broker)
+            .await
+            .contains(&WorkerEventKind::Heartbeat)
+            .then_some(())
+    })
+    .await;
+    killed.signal("KILL");
+    let mut next = Process::start(&args);
+    let pid = next.child.id();
+    let waits = tokio::task::spawn_blocking(move || {
+        next.logs("is ready");
+        next
+    });
+    let Ok(next) = tokio::time::timeout(Duration::from_secs(60), waits).await else {
+        // So that its log ends, and with it the thread that reads it.
+        signal(pid, "KILL");
+        panic!("it waits for a registration to lapse");
+    };
+    let next = next.unwrap();
+    assert_eq!(broker.workers().await.unwrap().len(), 1);
+    next.signal("TERM");
+    assert_eq!(next.end().0, Some(0));
+}
+
+/// What was told of workers.
+async fn told(broker: &dyn Backend) -> Vec<WorkerEventKind> {
+    let page = broker
+        .events(&EventPosition::oldest(), Duration::ZERO)
+        .await;
+    let facts = page.unwrap().events.into_iter().map(|event| event.fact);
+    let kinds = facts.filter_map(|fact| match fact {
+        Fact::Worker(worker) => Some(worker.kind),
+        Fact::Task(_) => None,
+    });
+    kinds.collect()
 }
