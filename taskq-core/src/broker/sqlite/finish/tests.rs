@@ -125,7 +125,7 @@ async fn what_is_returned_in_several_batches_keeps_its_order() -> Result<(), Err
     let mut verdicts: Vec<Verdict> = got.iter().enumerate().map(verdict).collect();
     verdicts.rotate_left(500);
     bench.settle(&consumer, verdicts).await?;
-    let kept = |at: usize| at >= 1_700 || at % 7 != 0;
+    let kept = |at: usize| at >= 1_700 || !at.is_multiple_of(7);
     let left: Vec<TaskId> = (0..1_800)
         .filter(|at| kept(*at))
         .map(|at| sent[at])
