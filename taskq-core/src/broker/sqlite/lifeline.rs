@@ -7,7 +7,7 @@
 //! nothing is said, and the lease decides.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -274,7 +274,7 @@ impl Line {
 
 /// For writing as well: some disks lock nothing else.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path)
+    rights::open_beside(path)
 }
 
 /// Nothing is ever written to one, so it is as old as that says.

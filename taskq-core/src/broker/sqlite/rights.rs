@@ -30,6 +30,24 @@ pub(super) fn create_beside(path: &Path, database: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a file beside the database that is there, for reading and writing. No link: whoever may write to the folder could
+/// have it lead to any file of this user.
+pub(super) fn open_beside(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    {
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_link);
+    }
+    options.open(path).map_err(|error| {
+        if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
+            return io::Error::other("it is a link, which is not followed: remove it");
+        }
+        error
+    })
+}
+
 /// Gives a new file the permissions and, as far as this user may, the owner of the database: as SQLite does with its own.
 /// The open file, not what its name leads to by now: whoever may write to the folder could have root give away any other.
 #[cfg(unix)]

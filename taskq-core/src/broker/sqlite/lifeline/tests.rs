@@ -234,6 +234,20 @@ fn what_is_being_made_is_not_lost_as_litter() {
     });
 }
 
+/// What lies elsewhere is no lifeline, whatever this user may do to it.
+#[test]
+fn a_link_in_the_place_of_one_is_not_followed() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    let mark = a.mark().unwrap();
+    let (path, away) = (scene.left().remove(0), scene.folder.path().join("away"));
+    drop(a);
+    assert!(b.is_over(&mark) && b.loose().len() == 1);
+    fs::rename(&path, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &path).unwrap();
+    assert!(!b.is_over(&mark) && b.loose().is_empty());
+}
+
 /// Others see it as they see the database: who may use that can know.
 #[test]
 fn it_has_the_rights_of_the_database() {
