@@ -80,6 +80,18 @@ pub(super) fn is_away(file: &File, path: &Path) -> bool {
     }
 }
 
+/// Whether any name leads to it. Without one it does not come back to any.
+#[cfg(unix)]
+pub(super) fn has_name(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().map_or(true, |there| there.nlink() > 0)
+}
+
+#[cfg(not(unix))]
+pub(super) fn has_name(_file: &File) -> bool {
+    true
+}
+
 #[cfg(unix)]
 fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
