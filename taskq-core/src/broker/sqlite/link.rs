@@ -31,7 +31,8 @@ const BACKLOG: usize = 1_024;
 /// So many steps share a transaction.
 const MAX_GROUP: usize = 256;
 
-/// After one that was shared has fallen, so many steps have one of their own: what fails again takes no other with it.
+/// After one has fallen, so many steps have one of their own: what fails again takes no other with it. One that had one of its
+/// own and fell counts as well: for as long as there is no room, none is shared.
 const APART: usize = MAX_GROUP;
 
 /// Who writes without a break gives other processes a turn after this …

@@ -76,7 +76,7 @@ pub(crate) struct Tally {
     pub(crate) sweepers: u64,
     pub(crate) outages: u64,
     pub(crate) rollbacks: u64,
-    /// Lifelines that were taken away.
+    /// Lifelines that were taken away; those that processes which are gone left behind are among them.
     pub(crate) cut: u64,
     pub(crate) told: Added,
     forgotten: usize,
