@@ -72,7 +72,7 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>, Error> {
 pub async fn connect_existing(url: &str) -> Result<Arc<dyn Backend>, Error> {
     #[cfg(feature = "sqlite")]
     if let Some(rest) = url.strip_prefix("sqlite:") {
-        super::sqlite::SqliteBroker::check_it_is_there(rest)?;
+        super::sqlite::SqliteBroker::check_it_is_there(rest).await?;
     }
     connect(url).await
 }
@@ -190,6 +190,7 @@ mod tests {
         let below = format!("{url}/taskq.db");
         let error = connect_existing(&below).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains("mend the path"), "{error}");
     }
 
     #[tokio::test]

@@ -171,7 +171,7 @@ async fn verdicts_wait_for_room_on_a_full_disk_for_as_long_as_their_session_live
             let some_tries = Duration::from_millis(100);
             let waits = tokio::time::timeout(some_tries, finish.as_mut()).await;
             assert!(waits.is_err(), "{waits:?}");
-            // Which costs the session nothing: a beat needs no room.
+            // Which costs the session nothing: a beat makes the database no larger.
             consumer.beat().await?;
         }
         assert_eq!(bench.state(sent[0]).await?, Some(State::Queued));

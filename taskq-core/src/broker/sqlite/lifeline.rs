@@ -7,7 +7,7 @@
 //! nothing is said, and the lease decides.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ const MAX_LISTED: usize = 10_000;
 /// … and so many pieces of it are found at a time.
 const MAX_LITTER: usize = 100;
 
-/// Of so many lifelines of ours that somebody moved or removed the locks are kept: then none is made any more.
+/// Of so many lifelines of ours that somebody moved the locks are kept: then none is made any more.
 const MAX_FORMER: usize = 16;
 
 /// What another machine made is left to it for this long, by when it was made: the lock that is got here may be held there.
@@ -58,6 +58,8 @@ struct Own {
     line: Option<Line>,
     /// Those that were there before, and are not at their names any more. Open sessions say them, and they may come back.
     former: Vec<Line>,
+    /// That there is none was told.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -135,18 +137,27 @@ impl Lifelines {
         }
         let away = |line: &mut Line| rights::is_away(&line.file, &line.path);
         own.former.extend(own.line.take_if(away));
-        if own.line.is_none() && own.former.len() < MAX_FORMER {
-            own.line = place
-                .make()
-                .inspect_err(|error| {
-                    tracing::warn!(
-                        file = %place.database.display(),
-                        %error,
-                        "no lock that tells of the death of this process can be held beside the file: if it is killed, \
-                         others run what it held only once its lease is over"
-                    );
-                })
-                .ok();
+        own.former.retain(|line| rights::has_name(&line.file));
+        if own.line.is_none() {
+            let made = if own.former.len() < MAX_FORMER {
+                place.make()
+            } else {
+                let text =
+                    format!("{MAX_FORMER} of them were moved away: leave them where they are");
+                Err(io::Error::other(text))
+            };
+            if let Err(error) = &made
+                && !own.told
+            {
+                tracing::warn!(
+                    file = %place.database.display(),
+                    %error,
+                    "no lock that tells of the death of this process can be held beside the file: if it is killed, \
+                     others run what it held only once its lease is over"
+                );
+            }
+            own.told = made.is_err();
+            own.line = made.ok();
         }
         own.line.as_ref().map(|line| line.mark.clone())
     }
@@ -275,7 +286,7 @@ impl Line {
 
 /// For writing as well: some disks lock nothing else.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path)
+    rights::open_beside(path)
 }
 
 /// Nothing is ever written to one, so it is as old as that says.

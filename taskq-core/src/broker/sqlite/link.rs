@@ -21,7 +21,7 @@ use super::log::Log;
 use super::open::{self, Location};
 use super::opened::Opened;
 use super::revoked::Known;
-use super::trouble::trouble;
+use super::trouble::{found_no_room, trouble};
 use super::tx::{Tx, View};
 use crate::error::{Error, ErrorKind};
 
@@ -31,7 +31,8 @@ const BACKLOG: usize = 1_024;
 /// So many steps share a transaction.
 const MAX_GROUP: usize = 256;
 
-/// After one that was shared has fallen, so many steps have one of their own: what fails again takes no other with it.
+/// After one has fallen, so many steps have one of their own: what fails again takes no other with it. One that had one of its
+/// own and fell counts as well: for as long as there is no room, none is shared.
 const APART: usize = MAX_GROUP;
 
 /// Who writes without a break gives other processes a turn after this …
@@ -367,7 +368,7 @@ impl Writer {
                 waiting.insert(first, next);
                 first += 1;
             }
-            // With none of the others: on a full disk one that needs room would undo a beat, and cost a session.
+            // With none of the others: one that the disk has no room for would undo a beat, and cost a session.
             while first > 0 {
                 first -= self.settle(&mut waiting, first);
             }
@@ -385,6 +386,9 @@ impl Writer {
         let group = &mut waiting.make_contiguous()[..most];
         let mut done = 0;
         if let Err(why) = self.commit(group, &mut done) {
+            if found_no_room(&why) {
+                self.log.begin_again(&mut self.opened);
+            }
             if done == 0 {
                 // None of them could be begun.
                 done = group.len();

@@ -19,12 +19,15 @@ const PATIENCE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Log {
     checked: Instant,
+    /// When the file could not take over what it holds.
+    stuck: Option<Instant>,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Self {
             checked: Instant::now(),
+            stuck: None,
         }
     }
 }
@@ -42,21 +45,38 @@ impl Log {
         }
         self.checked = Instant::now();
     }
+
+    /// After a step that found no room: the file takes over what the log holds, if it need not grow for that. Then the log
+    /// begins again in the room that it has, and what makes the file no larger goes on.
+    pub(super) fn begin_again(&mut self, opened: &mut Opened) {
+        if !opened.is_file() || self.stuck.is_some_and(|since| since.elapsed() < CHECK) {
+            return;
+        }
+        let passed = pass(&opened.connection).unwrap_or_else(|error| {
+            tracing::debug!(%error, "the log goes on where it is");
+            false
+        });
+        self.stuck = (!passed).then(Instant::now);
+    }
 }
 
 /// Makes it empty, unless somebody still reads what is in it.
 fn shorten(connection: &mut Connection) -> rusqlite::Result<()> {
     // Without a lock first: what is left to be done under one is little.
-    let passed = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| {
-        Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
-    })?;
-    if passed {
+    if pass(connection)? {
         connection.busy_timeout(PATIENCE)?;
         let cut = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
         super::open::wait_for_locks(connection)?;
         cut?;
     }
     Ok(())
+}
+
+/// Has the file take over what it holds, as far as nobody reads it; whether that is all.
+fn pass(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| {
+        Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+    })
 }
 
 #[cfg(test)]

@@ -30,6 +30,24 @@ pub(super) fn create_beside(path: &Path, database: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a file beside the database that is there, for reading and writing. No link: whoever may write to the folder could
+/// have it lead to any file of this user.
+pub(super) fn open_beside(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    {
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_link);
+    }
+    options.open(path).map_err(|error| {
+        if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
+            return io::Error::other("it is a link, which is not followed: remove it");
+        }
+        error
+    })
+}
+
 /// Gives a new file the permissions and, as far as this user may, the owner of the database: as SQLite does with its own.
 /// The open file, not what its name leads to by now: whoever may write to the folder could have root give away any other.
 #[cfg(unix)]
@@ -62,6 +80,18 @@ pub(super) fn is_away(file: &File, path: &Path) -> bool {
     }
 }
 
+/// Whether any name leads to it. Without one it does not come back to any.
+#[cfg(unix)]
+pub(super) fn has_name(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().map_or(true, |there| there.nlink() > 0)
+}
+
+#[cfg(not(unix))]
+pub(super) fn has_name(_file: &File) -> bool {
+    true
+}
+
 #[cfg(unix)]
 fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -74,31 +104,71 @@ fn leads_to(path: &Path, _file: &File) -> io::Result<bool> {
     path.try_exists()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt, chown, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
     use super::*;
 
-    /// Only root gives files away: for others there is nothing to be seen here.
+    /// A new file whose name leads elsewhere by the time it is given the rights of the database.
+    struct Scene {
+        folder: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let scene = Self { folder };
+            for (name, mode) in [("q.db", 0o664), ("secret", 0o600)] {
+                fs::write(scene.at(name), "").unwrap();
+                let mode = PermissionsExt::from_mode(mode);
+                fs::set_permissions(scene.at(name), mode).unwrap();
+            }
+            scene
+        }
+
+        fn at(&self, name: &str) -> std::path::PathBuf {
+            self.folder.path().join(name)
+        }
+
+        /// User, group and mode.
+        fn rights(there: &fs::Metadata) -> (u32, u32, u32) {
+            (there.uid(), there.gid(), there.mode() & 0o777)
+        }
+
+        /// What became of the new file, and of the one that its name leads to.
+        fn given(&self) -> [(u32, u32, u32); 2] {
+            let database = fs::metadata(self.at("q.db")).unwrap();
+            let file = new_file().read(true).open(self.at("new")).unwrap();
+            fs::rename(self.at("new"), self.at("elsewhere")).unwrap();
+            symlink(self.at("secret"), self.at("new")).unwrap();
+            belong(&file, &database).unwrap();
+            let secret = fs::metadata(self.at("secret")).unwrap();
+            [file.metadata().unwrap(), secret].map(|there| Self::rights(&there))
+        }
+    }
+
     #[test]
     fn a_link_that_was_put_in_the_place_of_a_new_file_is_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("q.db"), "").unwrap();
-        fs::write(at("secret"), "").unwrap();
-        if chown(at("q.db"), Some(12_345), Some(12_345)).is_err() {
+        let scene = Scene::new();
+        let before = fs::metadata(scene.at("secret")).unwrap();
+        let [(.., mode), secret] = scene.given();
+        assert_eq!(mode, 0o664);
+        assert_eq!(secret, Scene::rights(&before));
+    }
+
+    /// Only root gives files away.
+    #[test]
+    fn a_link_does_not_have_root_give_away_what_it_leads_to() {
+        let scene = Scene::new();
+        let before = fs::metadata(scene.at("secret")).unwrap();
+        if chown(scene.at("q.db"), Some(12_345), Some(12_345)).is_err() {
+            eprintln!("this user gives no files away: that was not tried");
             return;
         }
-        let database = fs::metadata(at("q.db")).unwrap();
-        let before = fs::metadata(at("secret")).unwrap();
-        let file = new_file().read(true).open(at("new")).unwrap();
-        fs::rename(at("new"), at("elsewhere")).unwrap();
-        symlink(at("secret"), at("new")).unwrap();
-        belong(&file, &database).unwrap();
-        let after = fs::metadata(at("secret")).unwrap();
-        assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
-        let given = file.metadata().unwrap();
-        assert_eq!((given.uid(), given.gid()), (12_345, 12_345));
+        let [given, secret] = scene.given();
+        assert_eq!(given, (12_345, 12_345, 0o664));
+        assert_eq!(secret, Scene::rights(&before));
     }
 }

@@ -1,6 +1,8 @@
 //! One file is opened once in a process, however often its URL is connected to.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -28,22 +30,12 @@ impl SqliteBroker {
     /// [`ErrorKind::Invalid`] for what is no such URL; and what is the matter with the file.
     pub(in crate::broker) async fn connect(rest: &str) -> Result<Self, Error> {
         let location = url::parse(rest)?;
-        let path = location.path().display().to_string();
-        let opening = spawn_blocking(move || match location {
+        let path = location.path().to_owned();
+        let opening = within_deadline(&path, move || match location {
             Location::Memory => Link::open(&location).map(Arc::new),
             Location::File(settings) => shared(settings),
         });
-        let link = match timeout(DEADLINE, opening).await {
-            Ok(Ok(opened)) => opened?,
-            Ok(Err(_)) => {
-                let text = format!("opening {path} was given up: the program ends");
-                return Err(Error::new(ErrorKind::Unreachable, text));
-            }
-            Err(_) => {
-                let text = format!("{path} did not open within {DEADLINE:?}: does its disk hang?");
-                return Err(Error::new(ErrorKind::Unreachable, text));
-            }
-        };
+        let link = opening.await?;
         Ok(Self { link })
     }
 }
@@ -52,34 +44,59 @@ impl SqliteBroker {
     /// Whether there is a file for a URL, from behind its `sqlite:`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for what is no such URL, [`ErrorKind::Unreachable`] for a file that is not there,
-    /// [`ErrorKind::Refused`] where that can not be seen.
-    pub(in crate::broker) fn check_it_is_there(rest: &str) -> Result<(), Error> {
+    /// [`ErrorKind::Invalid`] for what is no such URL, [`ErrorKind::Unreachable`] for a file that is not there or a disk that
+    /// does not answer, [`ErrorKind::Refused`] where it can not be seen.
+    pub(in crate::broker) async fn check_it_is_there(rest: &str) -> Result<(), Error> {
         match url::parse(rest)? {
             Location::Memory => Ok(()),
-            Location::File(settings) => {
-                let file = settings.path.display();
-                match std::fs::metadata(&settings.path) {
-                    Ok(_) => Ok(()),
-                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
-                        ErrorKind::Unreachable,
-                        format!(
-                            "there is no broker's file at {file}: a worker or a service makes it at its start; is it the \
-                             file that they name?"
-                        ),
-                    )),
-                    Err(e) => Err(Error::new(
-                        ErrorKind::Refused,
-                        format!(
-                            "whether {file} is there can not be seen ({e}): let this user into its folder, or ask as the \
-                             user that it belongs to"
-                        ),
-                    )
-                    .because(e)),
-                }
+            Location::File(Settings { path, .. }) => {
+                within_deadline(&path.clone(), move || is_there(&path)).await
             }
         }
     }
+}
+
+/// On a thread that may wait for the disk.
+async fn within_deadline<T: Send + 'static>(
+    path: &Path,
+    what: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let path = path.display();
+    match timeout(DEADLINE, spawn_blocking(what)).await {
+        Ok(Ok(came_to)) => came_to,
+        Ok(Err(_)) => {
+            let text = format!("opening {path} was given up: the program ends");
+            Err(Error::new(ErrorKind::Unreachable, text))
+        }
+        Err(_) => {
+            let text = format!("{path} did not open within {DEADLINE:?}: does its disk hang?");
+            Err(Error::new(ErrorKind::Unreachable, text))
+        }
+    }
+}
+
+fn is_there(path: &Path) -> Result<(), Error> {
+    let Err(e) = fs::metadata(path) else {
+        return Ok(());
+    };
+    let file = path.display();
+    let remedy = match e.kind() {
+        io::ErrorKind::NotFound => {
+            return Err(Error::new(
+                ErrorKind::Unreachable,
+                format!(
+                    "there is no broker's file at {file}: a worker or a service makes it at its start; is it the file \
+                     that they name?"
+                ),
+            ));
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let this user into its folder, or ask as the user that it belongs to"
+        }
+        _ => "mend the path, or the disk that it leads to",
+    };
+    let text = format!("whether {file} is there can not be seen ({e}): {remedy}");
+    Err(Error::new(ErrorKind::Refused, text).because(e))
 }
 
 fn shared(settings: Settings) -> Result<Arc<Link>, Error> {

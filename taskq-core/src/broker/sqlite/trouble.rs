@@ -76,19 +76,24 @@ pub(super) fn is_of_its_own(error: &Error) -> bool {
     if error.is_transient() || matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unsupported) {
         return false;
     }
-    let cause = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<rusqlite::Error>());
-    cause
-        .and_then(rusqlite::Error::sqlite_error_code)
-        .is_none_or(|code| {
-            let of_values = [
-                ErrorCode::ConstraintViolation,
-                ErrorCode::TypeMismatch,
-                ErrorCode::TooBig,
-            ];
-            of_values.contains(&code)
-        })
+    code(error).is_none_or(|code| {
+        let of_values = [
+            ErrorCode::ConstraintViolation,
+            ErrorCode::TypeMismatch,
+            ErrorCode::TooBig,
+        ];
+        of_values.contains(&code)
+    })
+}
+
+/// Whether the disk is full, or a file may not grow.
+pub(super) fn found_no_room(error: &Error) -> bool {
+    code(error) == Some(ErrorCode::DiskFull)
+}
+
+fn code(error: &Error) -> Option<ErrorCode> {
+    let cause = error.source()?.downcast_ref::<rusqlite::Error>();
+    cause.and_then(rusqlite::Error::sqlite_error_code)
 }
 
 /// The file is there, and this user may only read it.

@@ -36,6 +36,7 @@ pub(crate) trait Worker: Send {
 
 #[derive(Debug)]
 pub(crate) struct Task {
+    books: Arc<Books>,
     signals: Arc<Signals>,
     lives: JoinHandle<()>,
 }
@@ -68,18 +69,22 @@ impl Signals {
 impl Task {
     pub(crate) fn start(site: Arc<Site>, books: Arc<Books>, number: usize, seed: u64) -> Self {
         let signals = Signals::new();
-        let signalled = signals.clone();
+        let (signalled, kept) = (signals.clone(), books.clone());
         let lives = tokio::spawn(async move {
             for life in 0_usize.. {
                 // Dropped at once when it dies: every call stops where it is.
                 let process = process(site.clone(), signalled.clone(), number, life, seed);
                 tokio::select! {
-                    () = process.live() => books.take(Told::Stopped),
-                    () = signalled.die.notified() => { books.deaths.fetch_add(1, Ordering::Relaxed); }
+                    () = process.live() => kept.take(Told::Stopped),
+                    () = signalled.die.notified() => { kept.deaths.fetch_add(1, Ordering::Relaxed); }
                 }
             }
         });
-        Self { signals, lives }
+        Self {
+            books,
+            signals,
+            lives,
+        }
     }
 }
 
@@ -95,6 +100,7 @@ impl Worker for Task {
 
     fn pause(&self, span: Duration) {
         *self.signals.paused_until.lock().unwrap() = Instant::now() + span;
+        self.books.pauses.fetch_add(1, Ordering::Relaxed);
     }
 
     fn is_paused(&self) -> bool {

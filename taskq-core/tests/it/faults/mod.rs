@@ -80,43 +80,9 @@ async fn run(kind: Kind, mix: Mix, salt: u64) {
     let tally = world.settle().await;
     println!("{tally:?}");
     assert!(
-        tally.accepted > 20 && tally.acknowledged > 0,
+        tally.acknowledged > 0,
         "the run was too idle to mean anything: {tally:?}"
     );
-    if mix.reply {
-        assert!(
-            tally.lies.lost_replies + tally.lies.late_requests > 2,
-            "the wire did not lie: {tally:?}"
-        );
-    }
-    if mix.mute {
-        assert!(tally.lies.muted > 0, "the wire was never silent: {tally:?}");
-    }
-    if mix.leave {
-        assert!(tally.leaves > 2, "no queue was left: {tally:?}");
-    }
-    if mix.meddle {
-        let came = tally.came;
-        assert!(
-            came.heard + came.purged + came.replayed > 2,
-            "next to nothing was revoked, purged or replayed: {tally:?}"
-        );
-    }
-    let seen = |wanted: bool, n: u64, what: &str| {
-        assert!(!wanted || n > 0, "{what}: {tally:?}");
-    };
-    seen(mix.warm, tally.warm_stops + tally.deaths, "nobody stopped");
-    seen(mix.kill || mix.poison > 0, tally.deaths, "nobody died");
-    seen(mix.flood > 0, tally.sweepers, "no sweep was cut off");
-    seen(mix.outage, tally.outages, "it was always there");
-    let cut = kind == Kind::File && world::HAS_LIFELINES;
-    seen(cut, tally.cut, "every process had its lifeline");
-    seen(mix.rollback, tally.rollbacks, "it never went back");
-    // Over a server those that pause are tasks, which nobody counts.
-    let pauses = mix.pause && kind == Kind::File;
-    seen(pauses, tally.pauses, "nobody paused");
-    let pauses = mix.meddle && !mix.reply && !mix.mute;
-    seen(pauses, tally.came.pauses, "nothing was paused");
 }
 
 fn number(name: &str) -> Option<u64> {

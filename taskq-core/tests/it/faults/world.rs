@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -31,7 +31,7 @@ const LATE: Duration = Duration::from_millis(200);
 const OLD: u64 = 100;
 
 /// Only where the kernel tells machines apart a process has a lifeline.
-pub(super) const HAS_LIFELINES: bool = cfg!(target_os = "linux");
+const HAS_LIFELINES: bool = cfg!(target_os = "linux");
 
 /// Not a measure: what has not ended by then never ends, and what has not happened never happens.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ pub(crate) struct Tally {
     pub(crate) sweepers: u64,
     pub(crate) outages: u64,
     pub(crate) rollbacks: u64,
-    /// Lifelines that were taken away.
+    /// Lifelines that were taken away; those that processes which are gone left behind are among them.
     pub(crate) cut: u64,
     pub(crate) told: Added,
     forgotten: usize,
@@ -138,14 +138,16 @@ impl World {
         // A file is locked or its processes stand still; it is replaced or written over: each of them happens.
         let kinds = if self.kind == Kind::File { 2 } else { 1 };
         loop {
-            let missing = self.has_yet_to_suffer(kinds);
-            if began.elapsed() >= span && missing.is_empty() {
-                break;
+            if began.elapsed() >= span {
+                let missing = self.has_yet_to_happen(kinds);
+                if missing.is_empty() {
+                    break;
+                }
+                assert!(
+                    began.elapsed() < span + SETTLE,
+                    "{SETTLE:?} after the faults were to end these have not happened: {missing:?}"
+                );
             }
-            assert!(
-                began.elapsed() < span + SETTLE,
-                "{SETTLE:?} after the faults were to end these have not happened: {missing:?}"
-            );
             tokio::time::sleep(Duration::from_millis(20)).await;
             let is_late = began.elapsed() > span / 2;
             outage.end_if_due(&mut self.place, &self.books);
@@ -205,24 +207,58 @@ impl World {
         outage.end(&mut self.place, &self.books);
     }
 
-    /// What of the mix has not happened at all: a busy machine may have passed the time by itself.
-    fn has_yet_to_suffer(&self, kinds: u64) -> Vec<&'static str> {
+    /// What makes a run of the mix mean anything and has not happened: a busy machine may have passed the time by itself.
+    fn has_yet_to_happen(&self, kinds: u64) -> Vec<&'static str> {
         let (mix, counts, books) = (self.site.mix, self.counts, &self.books);
-        let has_died = books.deaths.load(Ordering::Relaxed) > 0;
-        let was_cut_off = books.sweepers.load(Ordering::Relaxed) > 0;
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let (lies, came) = (self.place.lies(), books.orders.came());
         let cuts = self.kind == Kind::File && HAS_LIFELINES;
-        let faults = [
-            (mix.kill && !has_died, "a death"),
-            (mix.outage && counts.outages < kinds, "outages of each kind"),
+        // A wire that loses the word of a pause may keep it up for long.
+        let pauses_queues = mix.meddle && !mix.reply && !mix.mute;
+        let all = [
+            (true, self.producer.accepted() as u64, 21, "messages"),
             (
-                mix.rollback && counts.rollbacks < kinds,
+                mix.reply,
+                lies.lost_replies + lies.late_requests,
+                3,
+                "lies of the wire",
+            ),
+            (mix.mute, lies.muted, 1, "a silence of the wire"),
+            (mix.pause, read(&books.pauses), 1, "a pause"),
+            (
+                mix.kill || mix.poison > 0,
+                read(&books.deaths),
+                1,
+                "a death",
+            ),
+            (mix.warm, read(&books.warm_stops), 1, "a stop on purpose"),
+            (mix.outage, counts.outages, kinds, "outages of each kind"),
+            (
+                mix.rollback,
+                counts.rollbacks,
+                kinds,
                 "rollbacks of each kind",
             ),
-            (mix.flood > 0 && !was_cut_off, "a sweep that was cut off"),
-            (cuts && counts.cut == 0, "a lifeline taken away"),
+            (
+                mix.flood > 0,
+                read(&books.sweepers),
+                1,
+                "a sweep that was cut off",
+            ),
+            (cuts, counts.cut, 1, "a lifeline taken away"),
+            (mix.leave, read(&books.leaves), 3, "queues left"),
+            (
+                mix.meddle,
+                came.heard + came.purged + came.replayed,
+                3,
+                "revocations, purges or replays",
+            ),
+            (pauses_queues, came.pauses, 1, "a pause of a queue"),
         ];
-        let missing = faults.into_iter().filter(|(missing, _)| *missing);
-        missing.map(|(_, what)| what).collect()
+        let missing = all
+            .into_iter()
+            .filter(|(of_mix, n, least, _)| *of_mix && n < least);
+        missing.map(|(.., what)| what).collect()
     }
 
     /// Whether a fault happens now, of which there were so many.
@@ -310,7 +346,7 @@ impl World {
             worker.end().await;
         }
         let acknowledged = self.reckon(&owed).await;
-        let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
         Tally {
             accepted: self.producer.accepted(),
             acknowledged,

@@ -1,6 +1,6 @@
 //! One bell file: eight bytes that are never the same twice.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,9 +161,7 @@ impl Mark {
 
 /// Opens it for reading and writing, made if need be: by whoever may write the database, as the files of SQLite are.
 fn open(path: &Path, database: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.open(path) {
+    match rights::open_beside(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
     }
@@ -173,7 +171,7 @@ fn open(path: &Path, database: &Path) -> io::Result<File> {
             file.write_all(&[0; 8])?;
             Ok(file)
         }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => rights::open_beside(path),
         failed => failed,
     }
 }

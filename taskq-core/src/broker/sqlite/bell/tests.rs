@@ -253,6 +253,37 @@ fn who_may_write_the_database_may_ring() {
     }
 }
 
+/// Whoever may write to the folder could have it lead to a file that only who rings may write to.
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_a_bell_is_not_followed() {
+    const TEXT: &str = "this is no bell";
+    let anything = || Sounds {
+        overflow: true,
+        ..Sounds::default()
+    };
+    for is_laid_before in [true, false] {
+        let place = Place::new();
+        let secret = place.folder.path().join("secret");
+        std::fs::write(&secret, TEXT).unwrap();
+        let laid = is_laid_before.then(|| attended_by_us(&place));
+        for file in Topic::ALL.map(|topic| place.file(topic.name())) {
+            drop(std::fs::remove_file(&file));
+            std::os::unix::fs::symlink(&secret, &file).unwrap();
+        }
+        let bell = laid.unwrap_or_else(|| attended_by_us(&place));
+        others(&bell).hear(&anything(), false);
+        Topic::ALL.into_iter().for_each(|t| bell.ring(rings(t)));
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), TEXT);
+        let error = bell.alone(|| Ok(())).unwrap_err().to_string();
+        let named = place.file("work").display().to_string();
+        assert!(
+            error.contains(&named) && error.contains("remove it"),
+            "{error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_link_to_the_database_has_the_bells_of_the_database() {
     let place = Place::new();

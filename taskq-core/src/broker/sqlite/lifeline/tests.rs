@@ -168,14 +168,36 @@ fn a_disk_that_does_not_say_where_it_is_costs_no_lifeline() {
 }
 
 #[test]
-fn those_that_are_made_anew_again_and_again_are_bounded() {
+fn one_that_is_removed_again_and_again_is_made_each_time() {
     let scene = Scene::new();
     let a = scene.process();
-    for _ in 0..MAX_FORMER {
+    for _ in 0..MAX_FORMER * 3 {
         a.mark().unwrap();
         fs::remove_file(&scene.left()[0]).unwrap();
     }
+    a.mark().unwrap();
+    // What was removed is held no longer than until the next is made.
+    assert_eq!(a.own().former.len(), 0);
+}
+
+#[test]
+fn those_that_are_moved_again_and_again_are_bounded_and_it_is_told() {
+    let scene = Scene::new();
+    let a = scene.process();
+    let away = scene.folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let line = || scene.left().into_iter().find(|path| *path != away).unwrap();
+    for moved in 0..MAX_FORMER {
+        a.mark().unwrap();
+        fs::rename(line(), away.join(moved.to_string())).unwrap();
+    }
+    assert!(!a.own().told);
     assert_eq!(a.mark(), None);
+    assert!(a.own().told);
+    // One that can not come back any more makes room for the next.
+    fs::remove_file(away.join("3")).unwrap();
+    a.mark().unwrap();
+    assert!(!a.own().told);
 }
 
 #[test]
@@ -244,6 +266,20 @@ fn what_is_being_made_is_not_lost_as_litter() {
             }
         }
     });
+}
+
+/// What lies elsewhere is no lifeline, whatever this user may do to it.
+#[test]
+fn a_link_in_the_place_of_one_is_not_followed() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process(), scene.process());
+    let mark = a.mark().unwrap();
+    let (path, away) = (scene.left().remove(0), scene.folder.path().join("away"));
+    drop(a);
+    assert!(b.is_over(&mark) && b.loose().len() == 1);
+    fs::rename(&path, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &path).unwrap();
+    assert!(!b.is_over(&mark) && b.loose().is_empty());
 }
 
 /// Others see it as they see the database: who may use that can know.

@@ -142,7 +142,7 @@ async fn what_is_urgent_goes_before_what_was_asked_for_earlier() {
     link.write_first(|_| Ok(())).await.unwrap();
 }
 
-/// What needs no room is done on a full disk, too: what fell once with others is not given the next ones to take along.
+/// What makes the file no larger is done where that may not grow, too: what fell once with others is not given the next ones to take along.
 #[tokio::test]
 async fn steps_that_fill_the_disk_take_others_with_them_once() {
     let link = Link::open(&Location::Memory).unwrap();

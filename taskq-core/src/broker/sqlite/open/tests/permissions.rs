@@ -66,6 +66,25 @@ fn a_file_in_a_folder_that_may_only_be_read_is_refused() {
     assert!(!new.exists());
 }
 
+/// Who may not see whether it is there is not told that it is not.
+#[test]
+fn a_file_in_a_folder_that_may_not_be_entered_is_not_said_to_be_missing() {
+    let folder = open_folder();
+    let path = folder.path().join("taskq.db");
+    drop(opened(&path).unwrap());
+    permit(folder.path(), 0o000);
+    let url = SqliteBroker::url(&path);
+    unprivileged(|| {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let looked = runtime.block_on(crate::broker::connect_existing(&url));
+        let error = looked.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        names(&error, &path, "let this user into its folder");
+    });
+    permit(folder.path(), 0o700);
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
