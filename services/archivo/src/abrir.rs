@@ -11,7 +11,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use crate::clase::Clase;
 use crate::derechos::{crear_carpeta, crear_fichero};
 use crate::error::{Causa, ErrorArchivo};
-use crate::fichero::Fichero;
+use crate::fichero::{Fichero, Ficheros};
+use crate::junto::{Junto, Nota};
 use crate::transaccion::Fallo;
 
 /// How long a call waits for other processes' locks.
@@ -21,7 +22,9 @@ const ESPERA: Duration = Duration::from_secs(5);
 ///
 /// Clones share one connection; its calls block, and wait up to 5 s for other writers. What lies at the path counts: a
 /// file that takes the place of this one is used from the next call on, and while none is there calls fail with
-/// [`Causa::Desaparecido`].
+/// [`Causa::Desaparecido`]. The log of a file that was here before is not played into the one that took its place: it is put
+/// aside, as `-wal-replaced`, by whoever opens that one first. A file whose log is taken away from it is not used any more
+/// ([`Causa::SinDiario`]).
 #[derive(Clone)]
 pub struct Archivo {
     pub(crate) interior: Arc<Interior>,
@@ -37,10 +40,11 @@ pub(crate) struct Interior {
 /// Makes the tables of a file that has those of an earlier version; of a new file that is 0.
 pub type Preparar = fn(&Transaction<'_>, i64) -> Result<(), rusqlite::Error>;
 
-/// An open connection, and which file it is to: a path may get another one meanwhile.
+/// An open connection, and which files it is to: a path may get others meanwhile.
 pub(crate) struct Abierto {
     pub(crate) conexion: Connection,
-    fichero: Fichero,
+    junto: Junto,
+    ficheros: Ficheros,
 }
 
 impl Archivo {
@@ -62,7 +66,10 @@ impl Archivo {
         let ruta = ruta.into();
         let abierto = crear_carpeta(&ruta)
             .map_err(|fuente| Fallo::Archivo(Causa::Carpeta(fuente)))
-            .and_then(|()| Abierto::abrir(clase, &ruta, preparar, OpenFlags::SQLITE_OPEN_CREATE))
+            .and_then(|()| {
+                let crear = OpenFlags::SQLITE_OPEN_CREATE;
+                Abierto::abrir(clase, &ruta, preparar, crear, None)
+            })
             .map_err(|fallo| fallo.en(clase, &ruta))?;
         Ok(Self {
             interior: Arc::new(Interior {
@@ -85,27 +92,46 @@ impl Interior {
     /// The file at the path: the open one, or that which took its place. It makes none, so that a file that is put back
     /// is not in the way of a new one.
     pub(crate) fn seguir(&self, abierto: &mut Abierto) -> Result<(), Fallo<ErrorArchivo>> {
-        if Fichero::en(&self.ruta)? != abierto.fichero {
-            let nada = OpenFlags::empty();
-            *abierto = Abierto::abrir(self.clase, &self.ruta, self.preparar, nada)?;
+        let hay = abierto.junto.ahora()?;
+        if hay == abierto.ficheros {
+            return Ok(());
         }
-        Ok(())
+        if hay.base != abierto.ficheros.base {
+            abierto.completar();
+            let (nada, antes) = (OpenFlags::empty(), Some(abierto.ficheros));
+            *abierto = Abierto::abrir(self.clase, &self.ruta, self.preparar, nada, antes)?;
+            return Ok(());
+        }
+        // Whoever opened it since has a log there, and has gone on without what is in ours.
+        if hay.diario.is_none() {
+            abierto.completar();
+        }
+        // Not opened anew: within a process `SQLite` goes on with the index that another connection has open.
+        Err(Fallo::Archivo(Causa::SinDiario))
     }
 }
 
 impl Abierto {
+    /// `antes`: what was open at this path before.
     fn abrir(
         clase: &'static Clase,
         ruta: &Path,
         preparar: Preparar,
         crear: OpenFlags,
+        antes: Option<Ficheros>,
     ) -> Result<Self, Fallo<ErrorArchivo>> {
         let hasta = Instant::now() + ESPERA;
         while Instant::now() < hasta {
             if !crear.is_empty() {
                 crear_fichero(ruta);
             }
-            let antes = Fichero::en(ruta).ok();
+            let junto = Junto::a(ruta);
+            let mut nota = junto.nota(false, hasta)?;
+            let anotados = nota.as_mut().and_then(Nota::leer);
+            for ajenos in [anotados, antes].into_iter().flatten() {
+                junto.apartar(&ajenos)?;
+            }
+            let base = Fichero::en(ruta).ok();
             let conexion = match conectar(clase, ruta, preparar, crear) {
                 Err(fallo) if crear.is_empty() => {
                     // Gone again is the better answer.
@@ -114,13 +140,41 @@ impl Abierto {
                 }
                 hecho => hecho?,
             };
-            let fichero = Fichero::en(ruta)?;
-            // Else it is new, or was replaced meanwhile: which of both was opened is not known.
-            if antes == Some(fichero) {
-                return Ok(Self { conexion, fichero });
+            // Only now: beside another program's database nothing is laid.
+            if nota.is_none() {
+                nota = junto.nota(true, hasta)?;
+            }
+            let ficheros = junto.ahora()?;
+            let mismo = base == Some(ficheros.base);
+            if let (Some(nota), Some(base)) = (&mut nota, base) {
+                // If it was replaced meanwhile, which of both was opened is not known: not the one that is opened next.
+                nota.escribir(Ficheros { base, ..ficheros });
+            }
+            if mismo {
+                return Ok(Self {
+                    conexion,
+                    junto,
+                    ficheros,
+                });
             }
         }
         Err(Fallo::Archivo(Causa::Ocupado))
+    }
+
+    /// Whether what was written is in the file at the path.
+    pub(crate) fn sigue(&self) -> Result<(), Fallo<ErrorArchivo>> {
+        if self.junto.ahora()? == self.ficheros {
+            return Ok(());
+        }
+        Err(Fallo::Archivo(Causa::Reemplazado))
+    }
+
+    /// So that the old file is whole, wherever it lies now. If that can not be, it is as it would be after a crash.
+    fn completar(&self) {
+        let entero = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = self.conexion.query_row(entero, [], |_| Ok(())) {
+            tracing::debug!(%error, "the file that was replaced may lack its last transactions");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may read and write what is made here: this user alone. What is there already keeps its rights.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -41,4 +41,42 @@ pub(crate) fn crear_fichero(ruta: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut crear, 0o600);
     drop(crear.open(ruta));
+}
+
+/// Makes a file beside `base` and opens it, for whoever may use that one: as `SQLite` does with its own.
+pub(crate) fn crear_junto(ruta: &Path, base: &Path) -> io::Result<File> {
+    let base = fs::metadata(base)?;
+    let mut abrir = OpenOptions::new();
+    abrir.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut abrir, 0o600);
+    match abrir.open(ruta) {
+        Ok(fichero) => {
+            pertenecer(&fichero, &base)?;
+            Ok(fichero)
+        }
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().read(true).write(true).open(ruta)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The open file, not what its name leads to by now: whoever may write to the folder could have root give away any other.
+#[cfg(unix)]
+fn pertenecer(fichero: &File, base: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let hecho = fichero.metadata()?;
+    if (hecho.uid(), hecho.gid()) != (base.uid(), base.gid()) {
+        // Only root may give files away, others to groups of their own; else the rights have to do.
+        let grupo = Some(base.gid());
+        drop(fchown(fichero, Some(base.uid()), grupo).or_else(|_| fchown(fichero, None, grupo)));
+    }
+    fichero.set_permissions(PermissionsExt::from_mode(base.mode() & 0o666))
+}
+
+#[cfg(not(unix))]
+fn pertenecer(_fichero: &File, _base: &fs::Metadata) -> io::Result<()> {
+    Ok(())
 }

@@ -28,6 +28,12 @@ pub enum Causa {
     Ocupado,
     /// It was removed or moved away while it was open.
     Desaparecido,
+    /// Another file took its place during the call: what was written may be in the old one alone.
+    Reemplazado,
+    /// Its log was removed or replaced while it was open.
+    SinDiario,
+    /// The log of the file that it took the place of can not be put aside: which, and why.
+    DiarioAjeno(PathBuf, io::Error),
     /// The disk refused a read or write, for instance because it is full.
     Disco(Box<rusqlite::Error>),
     /// It can not be looked for.
@@ -47,7 +53,13 @@ impl ErrorArchivo {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.causa {
-            Causa::Ocupado | Causa::Desaparecido | Causa::Disco(_) | Causa::Vista(_) => true,
+            Causa::Ocupado
+            | Causa::Desaparecido
+            | Causa::Reemplazado
+            | Causa::SinDiario
+            | Causa::DiarioAjeno(..)
+            | Causa::Disco(_)
+            | Causa::Vista(_) => true,
             Causa::Carpeta(fuente) => matches!(
                 fuente.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
@@ -85,6 +97,21 @@ impl fmt::Display for ErrorArchivo {
                 f,
                 "the {que} {ruta} is gone: put it back, or start the program again, which makes a new one"
             ),
+            Causa::Reemplazado => write!(
+                f,
+                "the {que} {ruta} was replaced by another file just now: what was asked may be in the old one alone; try again"
+            ),
+            Causa::SinDiario => write!(
+                f,
+                "the {que} {ruta} was left without its log (-wal, -shm), which was removed or replaced while it was open: \
+                 end all that use it, and start them again"
+            ),
+            Causa::DiarioAjeno(fichero, fuente) => write!(
+                f,
+                "{} is of the {que} that was replaced and can not be put aside ({fuente}): end all that use it, remove it, \
+                 and start them again",
+                fichero.display()
+            ),
             Causa::Vista(fuente) => write!(
                 f,
                 "the {que} {ruta} can not be looked for: {fuente}; let this user into its folder, or mend the disk"
@@ -117,9 +144,13 @@ impl Error for ErrorArchivo {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.causa {
             Causa::Disco(fuente) | Causa::Base(fuente) => Some(&**fuente),
-            Causa::Carpeta(fuente) | Causa::Vista(fuente) => Some(fuente),
+            Causa::Carpeta(fuente) | Causa::Vista(fuente) | Causa::DiarioAjeno(_, fuente) => {
+                Some(fuente)
+            }
             Causa::Ocupado
             | Causa::Desaparecido
+            | Causa::Reemplazado
+            | Causa::SinDiario
             | Causa::Inservible(_)
             | Causa::EsquemaNuevo(_) => None,
         }

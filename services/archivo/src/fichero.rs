@@ -1,17 +1,25 @@
-//! Which file lies at a path: the open one, or another that took its place.
+//! Which files lie at a path and beside it: the open ones, or others that took their places.
 
-use std::fs;
+use std::fmt;
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use crate::error::{Causa, ErrorArchivo};
 use crate::transaccion::Fallo;
 
-/// A file, whatever it is called. The number of one that is open is given to no other.
+/// A file, whatever it is called: device, number, and when it was made (ns; 0 where that is not told). The number of one
+/// that is open is given to no other, that of one that is gone may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fichero {
-    dispositivo: u64,
-    numero: u64,
+pub(crate) struct Fichero(u64, u64, u64);
+
+/// A database, the log (`-wal`) that `SQLite` keeps beside it, and the log's index (`-shm`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ficheros {
+    pub(crate) base: Fichero,
+    pub(crate) diario: Option<Fichero>,
+    pub(crate) indice: Option<Fichero>,
 }
 
 impl Fichero {
@@ -27,20 +35,79 @@ impl Fichero {
     }
 
     #[cfg(unix)]
-    fn de(datos: &fs::Metadata) -> Self {
+    fn de(datos: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Self {
-            dispositivo: datos.dev(),
-            numero: datos.ino(),
-        }
+        let hecho = datos.created().ok();
+        let desde = hecho.and_then(|hecho| hecho.duration_since(UNIX_EPOCH).ok());
+        let ns = desde.map_or(0, |desde| {
+            u64::try_from(desde.as_nanos()).unwrap_or(u64::MAX)
+        });
+        Self(datos.dev(), datos.ino(), ns)
     }
 
     /// Elsewhere an open file can neither be removed nor replaced.
     #[cfg(not(unix))]
-    fn de(_datos: &fs::Metadata) -> Self {
-        Self {
-            dispositivo: 0,
-            numero: 0,
+    fn de(_datos: &Metadata) -> Self {
+        Self(0, 0, 0)
+    }
+
+    fn leido(linea: &str) -> Option<Self> {
+        let mut numeros = linea.split(' ').map(|n| n.parse().ok());
+        Some(Self(numeros.next()??, numeros.next()??, numeros.next()??))
+    }
+}
+
+impl fmt::Display for Fichero {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(dispositivo, numero, hecho) = self;
+        write!(f, "{dispositivo} {numero} {hecho}")
+    }
+}
+
+impl Ficheros {
+    /// As a note keeps them: a line each, `-` for one that is not there.
+    pub(crate) fn escritos(self) -> String {
+        let linea = |f: Option<Fichero>| f.map_or("-".to_owned(), |f| f.to_string());
+        [Some(self.base), self.diario, self.indice]
+            .map(linea)
+            .join("\n")
+    }
+
+    /// `None` for what was not written whole.
+    pub(crate) fn leidos(texto: &str) -> Option<Self> {
+        let mut lineas = texto.lines().map(Fichero::leido);
+        let ficheros = Self {
+            base: lineas.next()??,
+            diario: lineas.next()?,
+            indice: lineas.next()?,
+        };
+        (ficheros.escritos() == texto).then_some(ficheros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fichero, Ficheros};
+
+    #[test]
+    fn what_was_written_whole_is_read_and_nothing_else() {
+        let ficheros = Ficheros {
+            base: Fichero(1, 22, 333),
+            diario: Some(Fichero(1, 23, 0)),
+            indice: None,
+        };
+        let texto = ficheros.escritos();
+        assert_eq!(Ficheros::leidos(&texto), Some(ficheros));
+        for roto in [
+            "",
+            "1 22 333",
+            "1 22 333\n1 23 0\n",
+            "1 2x 333\n-\n-",
+            "-\n-\n-",
+            &texto[1..],
+        ] {
+            assert_ne!(Ficheros::leidos(roto), Some(ficheros), "{roto:?}");
         }
+        assert_eq!(Ficheros::leidos("1 22 333\n1 23\n-"), None);
     }
 }

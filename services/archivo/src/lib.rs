@@ -29,6 +29,7 @@ mod clase;
 mod derechos;
 mod error;
 mod fichero;
+mod junto;
 mod transaccion;
 
 pub use abrir::{Archivo, Preparar};

@@ -56,15 +56,19 @@ impl Archivo {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // What is written to a file that nobody finds any more would be lost.
-        let seguido = interior.seguir(&mut abierto);
-        seguido.map_err(|fallo| fallo.en(interior.clase, &interior.ruta))?;
+        let del_archivo = |fallo: Fallo<ErrorArchivo>| fallo.en(interior.clase, &interior.ruta);
+        interior.seguir(&mut abierto).map_err(del_archivo)?;
         let hecho = (|| {
             let tx = abierto.conexion.transaction_with_behavior(modo)?;
             let valor = trabajo(&tx)?;
             tx.commit()?;
             Ok(valor)
         })();
-        hecho.map_err(|fallo: Fallo<E>| fallo.en(interior.clase, &interior.ruta))
+        let valor = hecho.map_err(|fallo: Fallo<E>| fallo.en(interior.clase, &interior.ruta))?;
+        if matches!(modo, TransactionBehavior::Immediate) {
+            abierto.sigue().map_err(del_archivo)?;
+        }
+        Ok(valor)
     }
 }
 

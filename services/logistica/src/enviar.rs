@@ -11,7 +11,7 @@ use logistica_dominio::{Entrega, Periodo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use servicio::{CuerpoJson, ErrorHttp, en_plazo};
-use taskq_client::{SendOptions, State as Estado, TaskId};
+use taskq_client::{Client, SendOptions, State as Estado, TaskId, nearest};
 
 use crate::firma::comprobar;
 use crate::logistica::Logistica;
@@ -85,10 +85,7 @@ async fn mandar(logistica: &Logistica, pedido: Pedido) -> Result<Enviada, ErrorH
     let Pedido { tarea, parametros } = pedido;
     let publicada = logistica.cliente.task(&tarea).await?;
     let Some(publicada) = publicada else {
-        let nombre: String = tarea.chars().take(100).collect();
-        return Err(ErrorHttp::no_disponible(format!(
-            "no worker has published the task {nombre:?}: see GET /tareas for those that exist, or start a worker that offers it"
-        )));
+        return Err(sin_publicar(&logistica.cliente, &tarea).await?);
     };
     comprobar(&publicada, &parametros)?;
     let opciones = SendOptions::default().queue(publicada.queue.as_str());
@@ -100,4 +97,19 @@ async fn mandar(logistica: &Logistica, pedido: Pedido) -> Result<Enviada, ErrorH
         task_id: llamada.id(),
         estado: Estado::Queued,
     })
+}
+
+/// 503, with the name that was probably meant.
+async fn sin_publicar(cliente: &Client, tarea: &str) -> Result<ErrorHttp, ErrorHttp> {
+    let publicadas = cliente.tasks().await?;
+    let nombres = publicadas.iter().map(|publicada| publicada.name.as_str());
+    let parecida = match nearest(tarea, nombres) {
+        Some(otra) => format!("did you mean {otra}? See"),
+        None => "see".to_owned(),
+    };
+    let nombre: String = tarea.chars().take(100).collect();
+    Ok(ErrorHttp::no_disponible(format!(
+        "no worker has published the task {nombre:?}: {parecida} GET /tareas for those that exist, or start a worker that \
+         offers it"
+    )))
 }

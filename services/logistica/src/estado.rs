@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use servicio::{ErrorHttp, en_plazo};
+use servicio::{ErrorHttp, Trozo, en_plazo};
 use taskq_client::{Failure, Progress, QueueName, Record, State as Estado, TaskId};
 
 use crate::logistica::Logistica;
@@ -46,9 +45,8 @@ struct ErrorTarea {
 
 pub(crate) async fn consultar(
     State(logistica): State<Arc<Logistica>>,
-    ruta: Result<Path<String>, PathRejection>,
+    Trozo(texto): Trozo,
 ) -> Result<Json<Tarea>, ErrorHttp> {
-    let Path(texto) = ruta?;
     let id: TaskId = texto.parse()?;
     let llamada = logistica.cliente.handle::<()>(id);
     let registro = en_plazo(async { llamada.record().await.map_err(ErrorHttp::from) }).await?;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use logistica_dominio::{AlmacenError, Inventario};
-use servicio::ErrorHttp;
+use servicio::{ErrorHttp, Trozo};
 use tokio::task::spawn_blocking;
 
 use crate::logistica::Logistica;
@@ -17,9 +16,8 @@ const SKU_MAX: usize = 64;
 
 pub(crate) async fn consultar(
     State(logistica): State<Arc<Logistica>>,
-    ruta: Result<Path<String>, PathRejection>,
+    Trozo(sku): Trozo,
 ) -> Result<Json<Inventario>, ErrorHttp> {
-    let Path(sku) = ruta?;
     let almacen = logistica.almacen.clone();
     let buscado = sku.clone();
     let leido = spawn_blocking(move || almacen.inventario(&buscado))

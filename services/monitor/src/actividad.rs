@@ -3,27 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use monitor_dominio::{Actividad, ErrorArchivo, PAGINA_MAX};
-use serde::{Deserialize, Serialize};
-use servicio::ErrorHttp;
+use serde::Serialize;
+use servicio::{Consulta, ErrorHttp};
 use tokio::task::spawn_blocking;
 
 use crate::monitor::Monitor;
 
 /// So many notes are told unless asked otherwise.
 const PAGINA: u32 = 100;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Consulta {
-    /// How many notes at most.
-    limite: Option<u32>,
-    /// Only notes before this number.
-    antes: Option<i64>,
-}
 
 #[derive(Serialize)]
 pub(crate) struct Pagina {
@@ -32,15 +22,14 @@ pub(crate) struct Pagina {
 
 pub(crate) async fn consultar(
     State(monitor): State<Arc<Monitor>>,
-    consulta: Result<Query<Consulta>, QueryRejection>,
+    consulta: Consulta,
 ) -> Result<Json<Pagina>, ErrorHttp> {
-    let Query(Consulta { limite, antes }) = consulta?;
+    consulta.solo(&["limite", "antes"])?;
+    let limites = 1..=PAGINA_MAX;
+    let permitido = format!("1 to {PAGINA_MAX}");
+    let limite = consulta.numero("limite", &permitido, |n| limites.contains(n))?;
     let limite = limite.unwrap_or(PAGINA);
-    if !(1..=PAGINA_MAX).contains(&limite) {
-        return Err(ErrorHttp::peticion_invalida(format!(
-            "field `limite`: is {limite}: send 1 to {PAGINA_MAX}"
-        )));
-    }
+    let antes = consulta.numero("antes", "the `id` of a note", |n: &i64| *n >= 0)?;
     let bitacora = monitor.bitacora.clone();
     let leida = spawn_blocking(move || bitacora.actividad(limite, antes))
         .await

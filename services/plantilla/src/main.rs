@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,8 +11,8 @@ use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use servicio::{
-    Argumentos, CuerpoJson, ErrorHttp, ErrorServicio, Parada, abrir_corredor, aplicacion, en_plazo,
-    escuchar, iniciar_registro, leer_linea, mal_arrancado, servir,
+    Argumentos, CuerpoJson, ErrorHttp, ErrorServicio, Parada, Trozo, abrir_corredor, aplicacion,
+    en_plazo, escuchar, iniciar_registro, leer_linea, mal_arrancado, servir,
 };
 use taskq_client::{Client, SendOptions, TaskId};
 
@@ -77,7 +77,7 @@ async fn pedir(
 
 async fn consultar(
     State(cliente): State<Client>,
-    Path(id): Path<String>,
+    Trozo(id): Trozo,
 ) -> Result<Json<Value>, ErrorHttp> {
     let id: TaskId = id.parse()?;
     let llamada = cliente.handle::<Value>(id);

@@ -9,11 +9,8 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::aplicacion::CUERPO_MAX;
-use crate::error_http::ErrorHttp;
+use crate::error_http::{ErrorHttp, citar};
 use crate::repetida::clave_repetida;
-
-/// How much of a name an answer repeats, in characters.
-const CLAVE_MAX: usize = 40;
 
 /// Extracts a JSON object from the body like [`axum::Json`], and refuses with a JSON error.
 ///
@@ -49,10 +46,9 @@ fn leer<T: DeserializeOwned>(texto: &str) -> Result<T, ErrorHttp> {
         ));
     }
     if let Some(clave) = clave_repetida(texto) {
-        let clave: String = clave.chars().take(CLAVE_MAX).collect();
         return Err(ErrorHttp::peticion_invalida(format!(
             "field `{}`: given twice: send it once",
-            clave.escape_debug()
+            citar(&clave)
         )));
     }
     serde_json::from_str(texto).map_err(|error| match error.classify() {

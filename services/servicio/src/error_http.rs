@@ -1,7 +1,6 @@
 //! Errors as JSON.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -9,6 +8,9 @@ use serde_json::json;
 /// Characters kept of each end of a rejection's message, which can repeat the client's input: the
 /// start says what was being read, the end why it failed.
 const EXTREMO_MAX: usize = 149;
+
+/// How much of what a client sent an answer repeats, in characters.
+const CITA_MAX: usize = 40;
 
 /// An error answer: its status and, as the body, `{"error": "<message>"}`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,14 +63,9 @@ impl IntoResponse for ErrorHttp {
     }
 }
 
-impl From<PathRejection> for ErrorHttp {
-    fn from(rechazo: PathRejection) -> Self {
-        Self::de_rechazo(rechazo.status(), &rechazo.body_text())
-    }
-}
-
-impl From<QueryRejection> for ErrorHttp {
-    fn from(rechazo: QueryRejection) -> Self {
-        Self::de_rechazo(rechazo.status(), &rechazo.body_text())
-    }
+/// What a client sent, shortened and with nothing in it that is no text.
+pub(crate) fn citar(texto: &str) -> String {
+    let corto: String = texto.chars().take(CITA_MAX).collect();
+    let resto = if corto.len() < texto.len() { "…" } else { "" };
+    format!("{}{resto}", corto.escape_debug())
 }

@@ -3,7 +3,7 @@
 //! - [`Argumentos`], read by [`leer_linea`]: the common command line; [`iniciar_registro`]: the log.
 //! - [`aplicacion`]: a service's routes with health check, CORS, limits and JSON errors.
 //! - [`abrir_corredor`] and [`en_plazo`]: the broker, and how long a request waits for it.
-//! - [`CuerpoJson`] and [`ErrorHttp`]: JSON in, JSON errors out.
+//! - [`CuerpoJson`], [`Consulta`], [`Trozo`] and [`ErrorHttp`]: body, query and path in, JSON errors out.
 //! - [`revisar`]: is the service well that listens here? `--check` of every service.
 //! - [`escuchar`], [`servir`] and [`Parada`]: from the port to the end of the process.
 //!
@@ -31,6 +31,7 @@
 
 mod aplicacion;
 mod argumentos;
+mod consulta;
 mod corredor;
 mod cors;
 mod cuerpo;
@@ -41,9 +42,11 @@ mod registro;
 mod repetida;
 mod salud;
 mod servir;
+mod trozo;
 
 pub use aplicacion::{CUERPO_MAX, ESPERA_MAX, aplicacion};
 pub use argumentos::{Argumentos, leer_linea};
+pub use consulta::Consulta;
 pub use corredor::{PLAZO, abrir_corredor, en_plazo, mal_arrancado};
 pub use cors::{OrigenCors, OrigenInvalido};
 pub use cuerpo::CuerpoJson;
@@ -53,3 +56,4 @@ pub use parada::Parada;
 pub use registro::{Nivel, iniciar_registro};
 pub use salud::{Enferma, REVISION_MAX, revisar};
 pub use servir::{DRENAJE_MAX, escuchar, servir};
+pub use trozo::Trozo;

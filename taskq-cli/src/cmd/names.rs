@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use taskq_client::nearest;
 use taskq_core::QueueName;
 
 use crate::exit::Stop;
@@ -31,7 +32,7 @@ pub(super) async fn unpublished(task: &str, reach: &Reach) -> Result<Option<Stri
     }
     let published = reach.read(reach.client.tasks()).await?;
     let known: BTreeSet<&str> = published.iter().map(|t| t.name.as_str()).collect();
-    let meant = match nearest(task, &known) {
+    let meant = match nearest(task, known.iter().copied()) {
         Some(name) => format!("did you mean {name}?"),
         None if known.is_empty() => "none is published there".to_owned(),
         None => "`taskq list` shows those that are".to_owned(),
@@ -44,7 +45,7 @@ pub(super) async fn unpublished(task: &str, reach: &Reach) -> Result<Option<Stri
 
 /// `did you mean celery?`, where one of `known` is nearly `word`; else those there are.
 pub(super) fn meant(word: &str, known: &BTreeSet<&str>) -> String {
-    match nearest(word, known) {
+    match nearest(word, known.iter().copied()) {
         Some(name) => format!("did you mean {name}?"),
         None if known.is_empty() => "there are none".to_owned(),
         None => there(known),
@@ -61,16 +62,6 @@ pub(super) fn there(known: &BTreeSet<&str>) -> String {
         [] => "none is".to_owned(),
         names => format!("there are: {}", names.join(", ")),
     }
-}
-
-/// The one of `known` that takes the fewest changes, at most one in three characters.
-fn nearest<'a>(word: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
-    let most = (word.chars().count() / 3).max(1);
-    let changes = known
-        .iter()
-        .map(|name| (strsim::osa_distance(word, name), *name));
-    let (_, name) = changes.filter(|(n, _)| *n <= most).min()?;
-    Some(name)
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Files of one kind among files of others.
 
+#[cfg(unix)]
+mod reemplazo;
+
 use archivo::{Archivo, Causa, Clase, ErrorArchivo};
 use tempfile::TempDir;
 
@@ -103,9 +106,9 @@ mod derechos {
         fs::metadata(ruta).unwrap().permissions().mode() & 0o777
     }
 
-    /// The modes of the file and of the two beside it.
-    fn modos(carpeta: &Path) -> [u32; 3] {
-        ["x.db", "x.db-wal", "x.db-shm"].map(|nombre| modo(&carpeta.join(nombre)))
+    /// The modes of the file and of those beside it.
+    fn modos(carpeta: &Path) -> [u32; 4] {
+        ["", "-wal", "-shm", "-diario-de"].map(|junto| modo(&carpeta.join(format!("x.db{junto}"))))
     }
 
     #[test]
@@ -114,7 +117,7 @@ mod derechos {
         fs::set_permissions(carpeta.path(), Permissions::from_mode(0o777)).unwrap();
         let dentro = carpeta.path().join("a/b");
         let _archivo = en_uso(&dentro.join("x.db"));
-        assert_eq!(modos(&dentro), [0o600; 3]);
+        assert_eq!(modos(&dentro), [0o600; 4]);
         let carpetas = [carpeta.path(), &carpeta.path().join("a"), &dentro].map(modo);
         assert_eq!(carpetas, [0o777, 0o700, 0o700]);
     }
@@ -134,6 +137,6 @@ mod derechos {
         fs::write(&ruta, "").unwrap();
         fs::set_permissions(&ruta, Permissions::from_mode(0o666)).unwrap();
         let _archivo = en_uso(&ruta);
-        assert_eq!(modos(carpeta.path()), [0o666; 3]);
+        assert_eq!(modos(carpeta.path()), [0o666; 4]);
     }
 }

@@ -1,12 +1,10 @@
 //! The program at its start: what it refuses, and what it only warns of.
 
-use std::fs::{self, File};
-use std::process::{Child, Command, Output, Stdio};
+use std::fs;
+use std::process::Command;
 
+use programas::{Conexion, Proceso, esperar, termina};
 use tempfile::TempDir;
-
-use crate::conexion::Conexion;
-use crate::procesos::esperar;
 
 /// The program in `carpeta`, with nothing of the tester's own settings.
 fn logistica(carpeta: &TempDir, argumentos: &[&str]) -> Command {
@@ -14,23 +12,8 @@ fn logistica(carpeta: &TempDir, argumentos: &[&str]) -> Command {
     orden
         .args(argumentos)
         .env_clear()
-        .env("LOGISTICA_DB", carpeta.path().join("logistica.db"))
-        .stdout(Stdio::null());
+        .env("LOGISTICA_DB", carpeta.path().join("logistica.db"));
     orden
-}
-
-/// It ends with 2, says why, and never listened.
-fn se_niega(salida: &Output, motivo: &str) {
-    termina(salida, 2, motivo);
-}
-
-fn termina(salida: &Output, estado: i32, motivo: &str) {
-    let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(estado), "{error}");
-    assert!(
-        error.contains(motivo) && !error.contains("listening"),
-        "{error}"
-    );
 }
 
 #[test]
@@ -45,10 +28,11 @@ fn a_broker_it_cannot_use_is_refused() {
         ("nonsense", "scheme"),
         ("amqp://h", "not built yet"),
     ] {
-        let salida = logistica(&carpeta, &["--port", "0", "-b", url])
-            .output()
-            .unwrap();
-        se_niega(&salida, motivo);
+        termina(
+            &mut logistica(&carpeta, &["--port", "0", "-b", url]),
+            2,
+            &[motivo],
+        );
     }
 }
 
@@ -67,22 +51,19 @@ fn a_file_that_is_no_broker_ends_it_with_the_status_of_its_kind() {
         (carpeta.path(), 2, "is a folder"),
     ] {
         let url = format!("sqlite://{}", ruta.display());
-        let salida = logistica(&carpeta, &["--port", "0", "-b", &url])
-            .output()
-            .unwrap();
-        termina(&salida, estado, motivo);
+        let mut orden = logistica(&carpeta, &["--port", "0", "-b", &url]);
+        termina(&mut orden, estado, &[motivo]);
     }
 }
 
 #[test]
 fn a_stock_file_it_cannot_open_is_refused() {
     let carpeta = tempfile::tempdir().unwrap();
-    let salida = logistica(&carpeta, &["--port", "0"])
+    let mut orden = logistica(&carpeta, &["--port", "0"]);
+    orden
         .env("LOGISTICA_DB", carpeta.path())
-        .env("XDG_DATA_HOME", carpeta.path())
-        .output()
-        .unwrap();
-    se_niega(&salida, &carpeta.path().display().to_string());
+        .env("XDG_DATA_HOME", carpeta.path());
+    termina(&mut orden, 2, &[&carpeta.path().display().to_string()]);
 }
 
 /// Another process may let it go before the next start: not the status that keeps a supervisor from trying.
@@ -93,49 +74,25 @@ fn a_stock_file_that_is_busy_may_be_tried_again() {
     let otro = rusqlite::Connection::open(&ruta).unwrap();
     otro.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
-    let salida = logistica(&carpeta, &["--port", "0", "-b", &broker])
-        .output()
-        .unwrap();
-    termina(&salida, 1, "busy");
-}
-
-/// The program, which is killed when it is let go.
-pub(crate) struct Hijo(pub(crate) Child);
-
-impl Hijo {
-    pub(crate) fn senal(&self, nombre: &str) {
-        let pid = self.0.id().to_string();
-        let hecho = Command::new("kill").args([nombre, &pid]).status().unwrap();
-        assert!(hecho.success());
-    }
-}
-
-impl Drop for Hijo {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
+    let mut orden = logistica(&carpeta, &["--port", "0", "-b", &broker]);
+    termina(&mut orden, 1, &["busy"]);
 }
 
 #[test]
 fn it_starts_without_its_broker_and_warns_and_empty_variables_are_unset() {
     let carpeta = tempfile::tempdir().unwrap();
-    let registro = carpeta.path().join("registro");
     let broker = format!("redis://:s3cret@127.0.0.1:{}/0", private_redis::free_port());
     let puerto = private_redis::free_port().to_string();
-    let hijo = logistica(&carpeta, &["--broker", &broker, "--port", &puerto])
+    let mut orden = logistica(&carpeta, &["--broker", &broker, "--port", &puerto]);
+    orden
         .env("PORT", "")
         .env("HOST", "")
         .env("CORS_ORIGIN", "")
         .env("LOGLEVEL", "")
-        .env("TASKQ_BROKER_URL", "")
-        .stderr(File::create(&registro).unwrap())
-        .spawn()
-        .unwrap();
-    let _hijo = Hijo(hijo);
+        .env("TASKQ_BROKER_URL", "");
+    let servicio = Proceso::arrancar(&mut orden, carpeta.path().join("registro"));
     let texto = esperar("it warns and listens", || {
-        let texto = fs::read_to_string(&registro).unwrap();
+        let texto = servicio.registro();
         (texto.contains("the broker cannot be reached") && texto.contains("listening on"))
             .then_some(texto)
     });

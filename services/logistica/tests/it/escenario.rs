@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
 use axum::http::StatusCode;
 use logistica::{Logistica, PLAZO, rutas};
 use logistica_dominio::Almacen;
@@ -15,7 +13,6 @@ use taskq_client::{Client, QueueName, WorkerCard};
 use taskq_worker::task::Registry;
 use taskq_worker::testing::TestBroker;
 use tempfile::TempDir;
-use tower::ServiceExt;
 
 const LARGO: Duration = Duration::from_secs(3_600);
 
@@ -77,11 +74,11 @@ impl Escenario {
     }
 
     pub(crate) async fn get(&self, ruta: &str) -> (StatusCode, Value) {
-        self.pedir("GET", ruta, "").await
+        self.pedir(&format!("GET {ruta}"), "").await
     }
 
     pub(crate) async fn post(&self, cuerpo: &str) -> (StatusCode, Value) {
-        self.pedir("POST", "/tareas", cuerpo).await
+        self.pedir("POST /tareas", cuerpo).await
     }
 
     /// Sends a task that is accepted, and answers its id.
@@ -99,22 +96,8 @@ impl Escenario {
         tarea
     }
 
-    async fn pedir(&self, metodo: &str, ruta: &str, cuerpo: &str) -> (StatusCode, Value) {
-        let peticion = Request::builder()
-            .method(metodo)
-            .uri(ruta)
-            .header("content-type", "application/json")
-            .body(Body::from(cuerpo.to_owned()))
-            .unwrap();
-        let (partes, cuerpo) = self
-            .app
-            .clone()
-            .oneshot(peticion)
-            .await
-            .unwrap()
-            .into_parts();
-        let bytes = to_bytes(cuerpo, usize::MAX).await.unwrap();
-        (partes.status, serde_json::from_slice(&bytes).unwrap())
+    pub(crate) async fn pedir(&self, que: &str, cuerpo: &str) -> (StatusCode, Value) {
+        programas::pedir(&self.app, que, cuerpo).await
     }
 }
 

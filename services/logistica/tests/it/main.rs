@@ -5,13 +5,13 @@
 mod escenario;
 
 mod enviar;
+mod errores;
 mod estado;
 mod inventario;
 mod lista;
 mod sin_corredor;
 
 mod arranque;
-mod conexion;
 mod datos;
 mod procesos;
 mod prueba;

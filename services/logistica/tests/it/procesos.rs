@@ -1,17 +1,11 @@
 //! The built programs as processes around one broker and one stock file.
 
-use std::env;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 use private_redis::RedisServer;
+use programas::{Proceso, construido};
 use tempfile::TempDir;
-
-/// No wait of a test is longer; what takes longer has failed.
-pub(crate) const PACIENCIA: Duration = Duration::from_secs(120);
 
 /// A broker, a folder with the stock file and the logs, and the service.
 ///
@@ -24,9 +18,6 @@ pub(crate) struct Planta {
     carpeta: TempDir,
     _servicio: Proceso,
 }
-
-/// A program that is killed when it is let go.
-pub(crate) struct Proceso(Child);
 
 impl Planta {
     /// Over a Redis of its own.
@@ -45,15 +36,9 @@ impl Planta {
 
     fn nueva(carpeta: TempDir, corredor: String, redis: Option<RedisServer>) -> Self {
         let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &corredor];
-        let servicio = Path::new(env!("CARGO_BIN_EXE_logistica"));
-        let servicio = arrancar(servicio, &argumentos, carpeta.path(), "logistica", "0");
-        let registro = carpeta.path().join("logistica.log");
-        let direccion = esperar("the service listens", || {
-            let texto = fs::read_to_string(&registro).unwrap();
-            let (_, resto) = texto.split_once("listening on http://")?;
-            let (direccion, _) = resto.split_once('\n')?;
-            Some(direccion.trim().to_owned())
-        });
+        let orden = Command::new(env!("CARGO_BIN_EXE_logistica"));
+        let servicio = arrancar(orden, &argumentos, carpeta.path(), "logistica", "0");
+        let direccion = servicio.direccion();
         Self {
             direccion,
             corredor,
@@ -79,13 +64,8 @@ impl Planta {
             "--broker",
             &self.corredor,
         ]);
-        arrancar(
-            &construido("worker"),
-            &argumentos,
-            self.carpeta.path(),
-            nombre,
-            latencia_ms,
-        )
+        let orden = Command::new(construido("worker"));
+        arrancar(orden, &argumentos, self.carpeta.path(), nombre, latencia_ms)
     }
 
     /// Runs the operators' command to its end.
@@ -98,93 +78,24 @@ impl Planta {
     }
 }
 
-impl Proceso {
-    /// SIGSTOP: it holds what it has and does nothing.
-    pub(crate) fn detener(&self) {
-        self.senal("-STOP");
-    }
-
-    /// SIGCONT.
-    pub(crate) fn seguir(&self) {
-        self.senal("-CONT");
-    }
-
-    fn senal(&self, nombre: &str) {
-        let pid = self.0.id().to_string();
-        let hecho = Command::new("kill").args([nombre, &pid]).status().unwrap();
-        assert!(hecho.success());
-    }
-
-    /// SIGKILL: it gets no chance to give anything back.
-    pub(crate) fn matar(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-impl Drop for Proceso {
-    fn drop(&mut self) {
-        self.matar();
-    }
-}
-
-/// Asks until `condicion` has an answer.
-pub(crate) fn esperar<T>(que: &str, mut condicion: impl FnMut() -> Option<T>) -> T {
-    let hasta = Instant::now() + PACIENCIA;
-    loop {
-        if let Some(valor) = condicion() {
-            return valor;
-        }
-        assert!(Instant::now() < hasta, "waited in vain: {que}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn arrancar(
-    programa: &Path,
+    mut orden: Command,
     argumentos: &[&str],
     carpeta: &Path,
     nombre: &str,
     latencia_ms: &str,
 ) -> Proceso {
-    let registro = File::create(carpeta.join(format!("{nombre}.log"))).unwrap();
-    let mut orden = Command::new(programa);
     // Nothing of the tester's own settings reaches the program.
-    let ajenas = env::vars_os().map(|(nombre, _)| nombre).filter(|nombre| {
-        let nombre = nombre.to_string_lossy();
-        let ajenas = ["TASKQ_", "LOGISTICA_", "MONITOR_", "SERVICIOS"];
-        ajenas.iter().any(|ajena| nombre.starts_with(ajena))
-    });
-    for nombre in ajenas {
-        orden.env_remove(nombre);
-    }
-    let hijo = orden
+    orden
         .args(argumentos)
+        .env_clear()
         .env("LOGISTICA_DB", almacen(carpeta))
         .env("MONITOR_DB", carpeta.join("monitor.db"))
         .env("LOGISTICA_FAULT_RATE", "0.2")
-        .env("LOGISTICA_LATENCY_MS", latencia_ms)
-        .stdout(Stdio::null())
-        .stderr(registro)
-        .spawn()
-        .unwrap();
-    Proceso(hijo)
+        .env("LOGISTICA_LATENCY_MS", latencia_ms);
+    Proceso::arrancar(&mut orden, carpeta.join(format!("{nombre}.log")))
 }
 
 fn almacen(carpeta: &Path) -> PathBuf {
     carpeta.join("logistica.db")
-}
-
-/// The program of another package, which `cargo test` of this one does not build.
-fn construido(nombre: &str) -> PathBuf {
-    let prueba = env::current_exe().unwrap();
-    // target/<profile>/deps/it-… → target/<profile>/<name>
-    let programa = prueba.ancestors().nth(2).unwrap().join(nombre);
-    assert!(
-        programa.is_file(),
-        "there is no {}: run `cargo build --workspace --bins` first, with the profile of this test",
-        programa.display()
-    );
-    programa
 }

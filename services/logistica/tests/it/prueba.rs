@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use logistica_dominio::Almacen;
+use programas::{Conexion, PACIENCIA, Proceso, esperar};
 use serde_json::Value;
 
-use crate::conexion::Conexion;
 use crate::datos::{entregas, inventario, malas, pedido};
-use crate::procesos::{PACIENCIA, Planta, Proceso, esperar};
+use crate::procesos::Planta;
 
 const TAREA: &str = "logistica.procesar_entrega";
 const CONEXIONES: usize = 16;
@@ -184,7 +184,7 @@ fn matar_con_algo(planta: &Planta, victima: &mut Proceso) -> SystemTime {
         let activas =
             salida(&planta.taskq(&["inspect", "active", "-d", "victima@prueba", "--json"]));
         let activas: Value = serde_json::from_str(&activas).unwrap();
-        victima.detener();
+        victima.senal("-STOP");
         let retenida = activas["victima@prueba"]
             .as_array()
             .unwrap()
@@ -199,7 +199,7 @@ fn matar_con_algo(planta: &Planta, victima: &mut Proceso) -> SystemTime {
             victima.matar();
             return Some(muerte);
         }
-        victima.seguir();
+        victima.senal("-CONT");
         None
     })
 }

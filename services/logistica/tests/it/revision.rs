@@ -1,12 +1,10 @@
 //! `logistica --check`: the health check of images that have no curl.
 
-use std::fs::{self, File};
-use std::process::{Command, Output, Stdio};
+use std::fs;
+use std::process::{Command, Output};
 
+use programas::Proceso;
 use tempfile::TempDir;
-
-use crate::arranque::Hijo;
-use crate::procesos::esperar;
 
 /// The program with no settings but these.
 fn logistica(argumentos: &[&str]) -> Command {
@@ -16,23 +14,14 @@ fn logistica(argumentos: &[&str]) -> Command {
 }
 
 /// The service in `carpeta`, listening on `host`; and its port.
-fn arrancar(carpeta: &TempDir, host: &str) -> (Hijo, String) {
-    let registro = carpeta.path().join("registro");
+fn arrancar(carpeta: &TempDir, host: &str) -> (Proceso, String) {
     let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
-    let hijo = logistica(&["--port", "0", "--host", host, "--broker", &broker])
-        .env("LOGISTICA_DB", carpeta.path().join("logistica.db"))
-        .stdout(Stdio::null())
-        .stderr(File::create(&registro).unwrap())
-        .spawn()
-        .unwrap();
-    let hijo = Hijo(hijo);
-    let puerto = esperar("the service listens", || {
-        let texto = fs::read_to_string(&registro).unwrap();
-        let (_, resto) = texto.split_once("listening on http://")?;
-        let (direccion, _) = resto.split_once('\n')?;
-        Some(direccion.trim().rsplit_once(':')?.1.to_owned())
-    });
-    (hijo, puerto)
+    let mut orden = logistica(&["--port", "0", "--host", host, "--broker", &broker]);
+    orden.env("LOGISTICA_DB", carpeta.path().join("logistica.db"));
+    let servicio = Proceso::arrancar(&mut orden, carpeta.path().join("registro"));
+    let direccion = servicio.direccion();
+    let (_, puerto) = direccion.rsplit_once(':').unwrap();
+    (servicio, puerto.to_owned())
 }
 
 /// Its exit status, and the one line that it said.
@@ -66,8 +55,7 @@ fn check_tells_whether_the_service_is_well() {
     let salida = logistica(&["--check", "--port", &puerto]).output().unwrap();
     assert_eq!(dicho(&salida).0, Some(0));
 
-    servicio.0.kill().unwrap();
-    servicio.0.wait().unwrap();
+    servicio.matar();
     let salida = logistica(&["--check", "--port", &puerto]).output().unwrap();
     let (estado, linea) = dicho(&salida);
     assert_eq!(estado, Some(1), "{linea}");

@@ -1,12 +1,10 @@
 //! The program at its start: what it refuses, and what it only warns of.
 
-use std::fs::{self, File};
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
+use programas::{Conexion, Proceso, construido, esperar, termina};
 use tempfile::TempDir;
-
-use crate::procesos::{Proceso, construido, esperar, get};
 
 /// The program in `carpeta`, with nothing of the tester's own settings.
 fn monitor(carpeta: &TempDir, argumentos: &[&str]) -> Command {
@@ -21,23 +19,8 @@ fn en(carpeta: &TempDir, mut orden: Command, argumentos: &[&str]) -> Command {
     orden
         .args(argumentos)
         .env_clear()
-        .env("XDG_DATA_HOME", carpeta.path())
-        .stdout(Stdio::null());
+        .env("XDG_DATA_HOME", carpeta.path());
     orden
-}
-
-/// It ends with 2, says why, and never listened.
-fn se_niega(salida: &Output, motivos: &[&str]) {
-    termina(salida, 2, motivos);
-}
-
-fn termina(salida: &Output, estado: i32, motivos: &[&str]) {
-    let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(estado), "{error}");
-    assert!(
-        motivos.iter().all(|motivo| error.contains(motivo)) && !error.contains("listening"),
-        "{motivos:?}: {error}"
-    );
 }
 
 #[test]
@@ -49,8 +32,7 @@ fn a_broker_or_a_flag_it_can_not_use_is_refused() {
         (["--puerto", "1"], "--puerto"),
         (["--cors-origin", "localhost"], "no origin"),
     ] {
-        let salida = monitor(&carpeta, &argumentos).output().unwrap();
-        se_niega(&salida, &[motivo]);
+        termina(&mut monitor(&carpeta, &argumentos), 2, &[motivo]);
     }
 }
 
@@ -62,13 +44,14 @@ fn a_service_it_can_not_ask_is_refused_by_its_entry_and_so_does_the_worker() {
         ("logistica=http://127.0.0.1:5002,otro", "\"otro\""),
         ("otro=https://127.0.0.1:5002", "https is not built"),
     ] {
-        let salida = monitor(&carpeta, &["--servicios", servicios])
-            .output()
-            .unwrap();
-        se_niega(&salida, &[motivo, "name=http://host:port"]);
+        let dice = [motivo, "name=http://host:port"];
+        termina(
+            &mut monitor(&carpeta, &["--servicios", servicios]),
+            2,
+            &dice,
+        );
         for mut orden in [monitor(&carpeta, &[]), en(&carpeta, worker(), &[])] {
-            let salida = orden.env("SERVICIOS", servicios).output().unwrap();
-            se_niega(&salida, &[motivo, "name=http://host:port"]);
+            termina(orden.env("SERVICIOS", servicios), 2, &dice);
         }
     }
     assert!(
@@ -80,11 +63,9 @@ fn a_service_it_can_not_ask_is_refused_by_its_entry_and_so_does_the_worker() {
 #[test]
 fn a_monitor_file_it_can_not_open_is_refused() {
     let carpeta = tempfile::tempdir().unwrap();
-    let salida = monitor(&carpeta, &["--port", "0"])
-        .env("MONITOR_DB", carpeta.path())
-        .output()
-        .unwrap();
-    se_niega(&salida, &[&carpeta.path().display().to_string()]);
+    let mut orden = monitor(&carpeta, &["--port", "0"]);
+    orden.env("MONITOR_DB", carpeta.path());
+    termina(&mut orden, 2, &[&carpeta.path().display().to_string()]);
 }
 
 /// Another process may let it go before the next start: not the status that keeps a supervisor from trying.
@@ -94,11 +75,8 @@ fn a_monitor_file_that_is_busy_may_be_tried_again() {
     let ruta = carpeta.path().join("monitor.db");
     let otro = rusqlite::Connection::open(&ruta).unwrap();
     otro.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let salida = monitor(&carpeta, &["--port", "0"])
-        .env("MONITOR_DB", &ruta)
-        .output()
-        .unwrap();
-    termina(&salida, 1, &["busy"]);
+    let mut orden = monitor(&carpeta, &["--port", "0"]);
+    termina(orden.env("MONITOR_DB", &ruta), 1, &["busy"]);
 }
 
 #[test]
@@ -106,45 +84,35 @@ fn a_port_in_use_ends_it_with_the_remedy() {
     let carpeta = tempfile::tempdir().unwrap();
     let otro = TcpListener::bind("127.0.0.1:0").unwrap();
     let puerto = otro.local_addr().unwrap().port().to_string();
-    let salida = monitor(&carpeta, &["--host", "127.0.0.1", "--port", &puerto])
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(1), "{error}");
-    assert!(
-        error.contains(&puerto) && error.contains("--port"),
-        "{error}"
-    );
+    let mut orden = monitor(&carpeta, &["--host", "127.0.0.1", "--port", &puerto]);
+    termina(&mut orden, 1, &[&puerto, "--port"]);
 }
 
 #[test]
 fn it_starts_without_its_broker_and_warns_and_empty_variables_are_unset() {
     let carpeta = tempfile::tempdir().unwrap();
-    let registro = carpeta.path().join("registro");
     let broker = format!("redis://:s3cret@127.0.0.1:{}/0", private_redis::free_port());
     let puerto = private_redis::free_port().to_string();
-    let hijo = monitor(&carpeta, &["--broker", &broker, "--port", &puerto])
+    let mut orden = monitor(&carpeta, &["--broker", &broker, "--port", &puerto]);
+    orden
         .env("PORT", "")
         .env("HOST", "")
         .env("CORS_ORIGIN", "")
         .env("LOGLEVEL", "")
         .env("SERVICIOS", "")
-        .env("MONITOR_DB", "")
-        .stderr(File::create(&registro).unwrap())
-        .spawn()
-        .unwrap();
-    let _hijo = Proceso(hijo);
+        .env("MONITOR_DB", "");
+    let servicio = Proceso::arrancar(&mut orden, carpeta.path().join("registro"));
     let texto = esperar("it warns and listens", || {
-        let texto = fs::read_to_string(&registro).unwrap();
+        let texto = servicio.registro();
         (texto.contains("the broker cannot be reached") && texto.contains("listening on"))
             .then_some(texto)
     });
     assert_eq!(texto.matches("WARN").count(), 1, "{texto}");
-    let aqui = format!("127.0.0.1:{puerto}");
-    assert_eq!(get(&aqui, "/health").0, 200);
-    let (estado, cuerpo) = get(&aqui, "/monitor/status");
+    let mut aqui = Conexion::nueva(&format!("127.0.0.1:{puerto}"));
+    assert_eq!(aqui.get("/health").0, 200);
+    let (estado, cuerpo) = aqui.get("/monitor/status");
     assert_eq!((estado, &cuerpo["broker"]["ok"]), (200, &false.into()));
-    let dicho = format!("{cuerpo}{}", fs::read_to_string(&registro).unwrap());
+    let dicho = format!("{cuerpo}{}", servicio.registro());
     assert!(!dicho.contains("s3cret"), "{dicho}");
     assert!(carpeta.path().join("taskq/monitor.db").exists());
 }

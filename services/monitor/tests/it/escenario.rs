@@ -1,7 +1,7 @@
 //! The service in this process, over a memory broker, called without a socket.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use monitor::{Monitor, rutas};
@@ -46,10 +46,11 @@ impl Escenario {
     }
 
     pub(crate) async fn get(&self, ruta: &str) -> (StatusCode, Value) {
-        let respuesta = self.responder(ruta, "").await;
-        let (partes, cuerpo) = respuesta.into_parts();
-        let bytes = to_bytes(cuerpo, usize::MAX).await.unwrap();
-        (partes.status, serde_json::from_slice(&bytes).unwrap())
+        self.pedir(&format!("GET {ruta}"), "").await
+    }
+
+    pub(crate) async fn pedir(&self, que: &str, cuerpo: &str) -> (StatusCode, Value) {
+        programas::pedir(&self.app, que, cuerpo).await
     }
 
     /// The answer to a page of `origen`.

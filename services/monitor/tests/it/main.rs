@@ -6,6 +6,7 @@ mod escenario;
 
 mod actividad;
 mod colas;
+mod errores;
 mod estado;
 mod workers;
 

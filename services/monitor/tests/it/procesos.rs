@@ -1,20 +1,11 @@
 //! The built programs as processes around one broker and one folder of files.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use private_redis::RedisServer;
-use serde_json::Value;
+use programas::{Proceso, construido};
 use tempfile::TempDir;
-
-/// No wait of a test is longer; what takes longer has failed.
-pub(crate) const PACIENCIA: Duration = Duration::from_secs(120);
 
 /// A broker, a folder with the services' files and the logs, the service of logistics and the monitor that asks it.
 ///
@@ -29,9 +20,6 @@ pub(crate) struct Planta {
     servicio: Proceso,
     _monitor: Proceso,
 }
-
-/// A program that is killed when it is let go.
-pub(crate) struct Proceso(pub(crate) Child);
 
 impl Planta {
     /// Over a Redis of its own.
@@ -50,20 +38,19 @@ impl Planta {
 
     fn nueva(carpeta: TempDir, corredor: String, redis: Option<RedisServer>) -> Self {
         let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &corredor];
-        let programa = construido("logistica");
-        let servicio = arrancar(&programa, &argumentos, carpeta.path(), "logistica", "");
-        let logistica = direccion(carpeta.path(), "logistica");
-        let servicios = format!("logistica=http://{logistica}");
-        let programa = Path::new(env!("CARGO_BIN_EXE_monitor"));
-        let proceso = arrancar(programa, &argumentos, carpeta.path(), "monitor", &servicios);
+        let orden = Command::new(construido("logistica"));
+        let servicio = arrancar(orden, &argumentos, carpeta.path(), "logistica", "");
+        let servicios = format!("logistica=http://{}", servicio.direccion());
+        let orden = Command::new(env!("CARGO_BIN_EXE_monitor"));
+        let monitor = arrancar(orden, &argumentos, carpeta.path(), "monitor", &servicios);
         Self {
-            monitor: direccion(carpeta.path(), "monitor"),
+            monitor: monitor.direccion(),
             corredor,
             servicios,
             redis,
             carpeta,
             servicio,
-            _monitor: proceso,
+            _monitor: monitor,
         }
     }
 
@@ -72,13 +59,8 @@ impl Planta {
         let mut argumentos = vec!["-Q", "celery,logistica,monitor", "-c", "4", "-n", nombre];
         argumentos.extend(["--loglevel", "warning", "--broker", &self.corredor]);
         let (carpeta, servicios) = (self.carpeta.path(), &self.servicios);
-        arrancar(
-            &construido("worker"),
-            &argumentos,
-            carpeta,
-            nombre,
-            servicios,
-        )
+        let orden = Command::new(construido("worker"));
+        arrancar(orden, &argumentos, carpeta, nombre, servicios)
     }
 
     /// SIGKILL to the service of logistics.
@@ -92,90 +74,18 @@ impl Planta {
     }
 }
 
-impl Proceso {
-    /// SIGKILL.
-    pub(crate) fn matar(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-impl Drop for Proceso {
-    fn drop(&mut self) {
-        self.matar();
-    }
-}
-
-/// Asks until `condicion` has an answer.
-pub(crate) fn esperar<T>(que: &str, mut condicion: impl FnMut() -> Option<T>) -> T {
-    let hasta = Instant::now() + PACIENCIA;
-    loop {
-        if let Some(valor) = condicion() {
-            return valor;
-        }
-        assert!(Instant::now() < hasta, "waited in vain: {que}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// One request on a connection of its own.
-pub(crate) fn get(direccion: &str, ruta: &str) -> (u16, Value) {
-    let mut socket = TcpStream::connect(direccion).unwrap();
-    socket.set_read_timeout(Some(PACIENCIA)).unwrap();
-    write!(
-        socket,
-        "GET {ruta} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut texto = String::new();
-    socket.read_to_string(&mut texto).unwrap();
-    let (cabecera, cuerpo) = texto.split_once("\r\n\r\n").unwrap();
-    let estado = cabecera.split(' ').nth(1).unwrap().parse().unwrap();
-    (estado, serde_json::from_str(cuerpo).unwrap())
-}
-
-/// The program of another package, which `cargo test` of this one does not build.
-pub(crate) fn construido(nombre: &str) -> PathBuf {
-    let prueba = env::current_exe().unwrap();
-    // target/<profile>/deps/it-… → target/<profile>/<name>
-    let programa = prueba.ancestors().nth(2).unwrap().join(nombre);
-    assert!(
-        programa.is_file(),
-        "there is no {}: run `cargo build --workspace --bins` first, with the profile of this test",
-        programa.display()
-    );
-    programa
-}
-
-/// Where a service says that it listens.
-fn direccion(carpeta: &Path, nombre: &str) -> String {
-    let registro = carpeta.join(format!("{nombre}.log"));
-    esperar("the service listens", || {
-        let texto = fs::read_to_string(&registro).unwrap();
-        let (_, resto) = texto.split_once("listening on http://")?;
-        let (direccion, _) = resto.split_once('\n')?;
-        Some(direccion.trim().to_owned())
-    })
-}
-
 fn arrancar(
-    programa: &Path,
+    mut orden: Command,
     argumentos: &[&str],
     carpeta: &Path,
     nombre: &str,
     servicios: &str,
 ) -> Proceso {
-    let registro = File::create(carpeta.join(format!("{nombre}.log"))).unwrap();
     // Nothing of the tester's own settings reaches the program; its files lie in the folder.
-    let hijo = Command::new(programa)
+    orden
         .args(argumentos)
         .env_clear()
         .env("XDG_DATA_HOME", carpeta)
-        .env("SERVICIOS", servicios)
-        .stdout(Stdio::null())
-        .stderr(registro)
-        .spawn()
-        .unwrap();
-    Proceso(hijo)
+        .env("SERVICIOS", servicios);
+    Proceso::arrancar(&mut orden, carpeta.join(format!("{nombre}.log")))
 }

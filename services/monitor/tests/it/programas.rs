@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use programas::{Conexion, PACIENCIA, esperar};
 use serde_json::{Value, json};
 use taskq_client::{Client, SendOptions};
 
-use crate::procesos::{PACIENCIA, Planta, esperar, get};
+use crate::procesos::Planta;
 
 /// Sends a task of the monitor by its name and waits for its result.
 async fn llamar(planta: &Planta, tarea: &str, parametros: Value) -> Value {
@@ -16,7 +17,7 @@ async fn llamar(planta: &Planta, tarea: &str, parametros: Value) -> Value {
 }
 
 fn leer(planta: &Planta, ruta: &str) -> Value {
-    let (estado, cuerpo) = get(&planta.monitor, ruta);
+    let (estado, cuerpo) = Conexion::nueva(&planta.monitor).get(ruta);
     assert_eq!(estado, 200, "{cuerpo}");
     cuerpo
 }
@@ -29,7 +30,7 @@ async fn over_redis_it_tells_what_is_there_and_what_is_gone() {
     let inicio = Instant::now();
     let estado = leer(&planta, "/monitor/status");
     assert_eq!(estado["broker"]["ok"], false, "{estado}");
-    let (codigo, cuerpo) = get(&planta.monitor, "/monitor/queue");
+    let (codigo, cuerpo) = Conexion::nueva(&planta.monitor).get("/monitor/queue");
     assert_eq!(codigo, 503, "{cuerpo}");
     assert!(
         inicio.elapsed() < Duration::from_secs(10),
