@@ -51,7 +51,7 @@ pub(crate) enum Command {
     List,
     /// What lies in each queue
     Queues,
-    /// Show what happens, while it happens
+    /// Show what happens, while it happens, or what is kept of it
     Events(Events),
     /// Send a call of a task
     Call(Box<Call>),

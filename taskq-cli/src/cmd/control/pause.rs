@@ -76,6 +76,9 @@ impl Resume {
         let sentence = if reach.read(reach.client.resume(&queue)).await? {
             format!("{queue} is resumed")
         } else {
+            if let Some(stranger) = stranger(&queue, reach).await? {
+                console.notice(&stranger);
+            }
             format!("{queue} was not paused")
         };
         say(&sentence, json, console);
