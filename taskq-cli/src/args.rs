@@ -20,9 +20,10 @@ Exit codes: 0 done, 1 what was asked for failed, 2 usage, 69 broker or worker no
 
 /// See what task workers do, send a task, read what became of it.
 #[derive(Debug, Parser)]
-#[command(name = "taskq", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "taskq", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Where the broker is [default: a file of yours: taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]
+    /// Where the broker is, such as redis://host:6379/0 or sqlite:///path/to/file [default: a file of yours: taskq/taskq.db in
+    /// $XDG_DATA_HOME, else in ~/.local/share]
     #[arg(
         short,
         long,
@@ -121,7 +122,12 @@ pub(crate) struct Status {
     pub(crate) whom: Whom,
 }
 
+const CALLS: &str = "\
+taskq call math.add -a '[2, 3]' --wait
+taskq call geo.distance -a '[\"Bogotá\", \"Cali\"]' -k '{\"unit\": \"km\"}' --countdown 10m";
+
 #[derive(Debug, Args)]
+#[command(after_help = CALLS)]
 pub(crate) struct Call {
     /// The task's name
     #[arg(value_name = "NAME")]

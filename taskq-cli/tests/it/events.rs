@@ -314,7 +314,7 @@ async fn all_that_is_kept_is_shown_once_and_then_what_comes() {
         let client = Client::connect(&url).await.unwrap();
         let call = |n| Signature::<()>::by_name(if n % 2 == 0 { "even" } else { "odd" });
         // Each batch is an entry of its own.
-        for chunk in (0..15).map(|n| n..n + 1).chain([15..CALLS]) {
+        for chunk in (0..15).map(|n| n..n + 1).chain(std::iter::once(15..CALLS)) {
             let sent = client.send_many(chunk.map(call).collect()).await;
             assert!(sent.iter().all(Result::is_ok), "{url}");
         }

@@ -31,7 +31,7 @@ A filter is KEY=PATTERN; events that fit all filters are shown:
   worker  the node that tells it, or that it is about
 In a pattern * stands for any characters, ? for one, [ab] for one of these.";
 
-/// Show what happens at all queues and workers, until Ctrl-C; or, with `--oldest`, what is kept of it
+/// What is shown, from where on, and how far.
 #[derive(Debug, Args)]
 #[command(after_help = FILTERS)]
 pub(crate) struct Events {
