@@ -18,19 +18,22 @@ const EXIT_CODES: &str = "\
 Durations are seconds, or carry a unit: 90, 1.5, 2m, 500ms.
 Exit codes: 0 done, 1 what was asked for failed, 2 usage, 69 broker or worker not reachable, 75 timed out.";
 
+const BROKER: &str = "Where the broker is, such as redis://host:6379/0 or sqlite:///path/to/file [default: a file of yours: \
+                      taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]";
+
 /// See what task workers do, send a task, read what became of it.
 #[derive(Debug, Parser)]
 #[command(name = "taskq", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Where the broker is, such as redis://host:6379/0 or sqlite:///path/to/file [default: a file of yours: taskq/taskq.db in
-    /// $XDG_DATA_HOME, else in ~/.local/share]
+    /// Where the broker is.
     #[arg(
         short,
         long,
         global = true,
         value_name = "URL",
         env = "TASKQ_BROKER_URL",
-        hide_env_values = true
+        hide_env_values = true,
+        help = BROKER
     )]
     pub(crate) broker: Option<String>,
     /// Answer with one line of JSON on stdout
