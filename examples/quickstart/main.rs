@@ -4,12 +4,14 @@
 //! `cargo run --release --example quickstart`, with `--broker redis://127.0.0.1:6379/0` the very same on Redis.
 
 mod data;
+mod out;
 mod place;
 mod screen;
 mod seen;
 mod table;
 mod tasks;
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +32,8 @@ use seen::{RUN, Seen, Watching};
 const REACH: Duration = Duration::from_secs(3);
 /// Nothing here takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks whether its worker is seen.
+const LOOK: Duration = Duration::from_millis(5);
 /// How many tasks run at once.
 const SLOTS: usize = 100;
 /// What a program answers that Ctrl-C ended.
@@ -59,7 +63,7 @@ async fn main() -> ExitCode {
     match quickstart(Args::parse()).await {
         Ok(code) => code,
         Err(fault) => {
-            eprintln!("quickstart: {fault}");
+            out::note(&format!("quickstart: {fault}"));
             ExitCode::FAILURE
         }
     }
@@ -75,7 +79,7 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
     tokio::time::timeout(REACH, client.queues())
         .await
         .map_err(|_| format!("the broker at {shown} does not answer"))??;
-    place::is_free(&client, &shown, &tasks::QUEUES).await?;
+    place::take(&client, &shown, &tasks::QUEUES).await?;
     clear(&client).await?;
 
     let seen = Arc::new(Seen::default());
@@ -94,12 +98,13 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
         .build()?;
     let mut worker = tokio::spawn(worker.run());
 
+    let mut interrupted = pin!(ctrl_c());
     let began = Instant::now();
     let end = tokio::select! {
-        done = work(&client, &run, &seen) => Some(done?),
-        pressed = ctrl_c() => {
+        done = work(&client, &run, &seen) => done?,
+        pressed = &mut interrupted => {
             pressed?;
-            None
+            End::Interrupted
         }
         end = &mut worker => {
             end??;
@@ -107,24 +112,35 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
         }
     };
     let took = began.elapsed();
-    let Some(ends) = end else {
-        stopped(stop, worker).await?;
-        println!(
-            "\nstopped: {} ended, the rest waits in {shown}; {}",
-            seen.ended(),
-            match named {
+    let ends = match end {
+        End::Done(ends) => ends,
+        End::Unread => {
+            stopped(stop, worker).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        End::Interrupted => {
+            stopped(stop, worker).await?;
+            let next = match named {
                 true => "the next start takes it away first",
                 false => "the next start makes that file anew",
-            }
-        );
-        return Ok(ExitCode::from(INTERRUPTED));
+            };
+            out::print(&format!(
+                "\nstopped: {} ended, the rest waits in {shown}; {next}\n",
+                seen.ended(),
+            ))?;
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
     };
-    table::print(&ends, &seen, took);
-    table::print_where_to_look(&ends, &shown, args.stay);
-    if args.stay {
-        ctrl_c().await?;
+    let text = table::table(&ends, &seen, took) + &table::where_to_look(&ends, &shown, args.stay);
+    let printed = out::print(&text);
+    if args.stay && matches!(printed, Ok(true)) {
+        tokio::select! {
+            pressed = interrupted => pressed?,
+            () = out::reader_left() => {}
+        }
     }
     stopped(stop, worker).await?;
+    printed?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,15 +165,28 @@ async fn clear(client: &Client) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Sends it all, draws until all of it has ended, and answers how each call did.
-async fn work(client: &Client, run: &str, seen: &Seen) -> Result<Vec<Record>, Fault> {
+/// How the work ended.
+enum End {
+    /// All calls have, so.
+    Done(Vec<Record>),
+    Interrupted,
+    /// Nobody reads the table that would come.
+    Unread,
+}
+
+/// Sends it all, and draws until all of it has ended.
+async fn work(client: &Client, run: &str, seen: &Seen) -> Result<End, Fault> {
+    // Whoever comes from here on finds this run by its worker; before, by what it has not sent.
+    while place::taker(client, &tasks::QUEUES).await?.is_none() {
+        tokio::time::sleep(LOOK).await;
+    }
     let deliveries = data::deliveries()?;
     let notices: Vec<&Delivery> = deliveries.iter().filter(|d| d.is_told()).collect();
-    eprintln!(
+    out::note(&format!(
         "{} deliveries, {} notices and a report, {SLOTS} at once",
         deliveries.len(),
         notices.len()
-    );
+    ));
     let mut screen = Screen::new(deliveries.len(), notices.len())?;
 
     let report = client
@@ -177,20 +206,25 @@ async fn work(client: &Client, run: &str, seen: &Seen) -> Result<Vec<Record>, Fa
 
     let ends = {
         let drawing = async {
+            let mut left = pin!(out::reader_left());
             loop {
-                tokio::time::sleep(screen::PACE).await;
+                tokio::select! {
+                    () = &mut left => return,
+                    () = tokio::time::sleep(screen::PACE) => {}
+                }
                 let progress = report.progress().await.ok().flatten();
                 screen.draw(seen, progress.as_ref());
             }
         };
         tokio::select! {
             ends = client.wait_all_records(sent, PATIENCE) => ends,
-            () = drawing => Vec::new(),
+            () = drawing => return Ok(End::Unread),
         }
     };
     let last = report.progress().await?;
     screen.finish(seen, last.as_ref());
-    Ok(ends.into_iter().collect::<Result<_, WaitError>>()?)
+    let ends: Result<_, WaitError> = ends.into_iter().collect();
+    Ok(End::Done(ends?))
 }
 
 fn accepted<R>(

@@ -3,8 +3,9 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use taskq_client::{Client, QueueName};
+use taskq_client::{Client, QueueName, SendOptions, TaskId, WorkerCard};
 use taskq_core::broker::ChosenBroker;
 use taskq_core::broker::sqlite::SqliteBroker;
 use taskq_examples::Fault;
@@ -15,6 +16,9 @@ const OWN: &str = "taskq/quickstart.db";
 const LOCK: &str = "taskq/quickstart.lock";
 /// What to do about another one.
 const REMEDY: &str = "wait for its end or stop it with Ctrl-C, or give this one a file of its own with --broker sqlite:///path/to/file";
+
+/// A quickstart that has begun is seen by its worker within this, unless it was killed.
+const BEGINS: Duration = Duration::from_secs(15);
 
 /// A broker for one quickstart alone.
 #[derive(Debug)]
@@ -68,16 +72,20 @@ impl Place {
     }
 }
 
-/// Fails if a worker takes from these queues: it would take the calls of this run, and count them as its own.
-pub(crate) async fn is_free(client: &Client, url: &str, queues: &[&str]) -> Result<(), Fault> {
-    let workers = client.workers().await?;
-    let takes = |queue: &QueueName| queues.contains(&queue.as_str());
-    let other = workers
-        .iter()
-        .find(|w| !w.stopping && w.queues.iter().any(takes));
-    match other {
-        None => Ok(()),
-        Some(w) => Err(format!(
+/// Takes the broker for this run, or fails since another one has it: one that runs is seen by its worker, and of those that
+/// begin together the first to send under one idempotency key goes on.
+///
+/// That key names what was sent to the first of the queues until now. Only a run sends there, and not before its worker is
+/// seen: who finds more has a key of its own, and finds that worker if the run is not over. What was sent for the key is
+/// nobody's task, and goes with what earlier runs have left.
+pub(crate) async fn take(client: &Client, url: &str, queues: &[&str]) -> Result<(), Fault> {
+    let [first, .., last] = queues else {
+        return Err("a run needs two queues".into());
+    };
+    // Before the look for a worker, not after it: then a run might begin and send in between.
+    let sent = client.totals(&first.parse()?).await?.sent;
+    if let Some(w) = taker(client, queues).await? {
+        return Err(format!(
             "another quickstart runs over {url}: {} (process {} on {}). {REMEDY}. If it was killed, it is forgotten {} s \
              after its last heartbeat",
             w.node,
@@ -85,8 +93,33 @@ pub(crate) async fn is_free(client: &Client, url: &str, queues: &[&str]) -> Resu
             w.host,
             (w.lease_ms + 2_000).div_ceil(1_000),
         )
-        .into()),
+        .into());
     }
+    let id = TaskId::random();
+    let key = format!("quickstart behind {sent}");
+    let options = SendOptions::default()
+        .id(id)
+        .queue(*last)
+        .ignore_result(true)
+        .idempotency_key(key, BEGINS);
+    let holder = client
+        .send_by_name("quickstart.begin", (), (), options)
+        .await?;
+    if holder.id() == id {
+        return Ok(());
+    }
+    Err(format!(
+        "another quickstart has just begun over {url}. {REMEDY}. If it was killed, it is forgotten {} s after its start",
+        BEGINS.as_secs()
+    )
+    .into())
+}
+
+/// The worker that takes from these queues: it would take the calls of this run, and count them as its own.
+pub(crate) async fn taker(client: &Client, queues: &[&str]) -> Result<Option<WorkerCard>, Fault> {
+    let takes = |queue: &QueueName| queues.contains(&queue.as_str());
+    let mut workers = client.workers().await?.into_iter();
+    Ok(workers.find(|w| !w.stopping && w.queues.iter().any(takes)))
 }
 
 /// Takes the lock, or says which process has it.

@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use taskq_client::Progress;
 use taskq_examples::Fault;
 
+use crate::out::note;
 use crate::seen::Seen;
 
 /// The time between two looks.
@@ -84,11 +85,11 @@ impl Screen {
                     return;
                 }
                 *next = now + LINES;
-                eprintln!(
+                note(&format!(
                     "{:.1} s: deliveries {delivered} of {deliveries}, notices {told} of {notices} \
                      ({again} tried again), report {part} of {parts}",
                     now.as_secs_f64()
-                );
+                ));
             }
         }
     }

@@ -7,13 +7,15 @@ use taskq_client::{Record, State};
 use crate::seen::Seen;
 use crate::tasks::{deliver, notify, report};
 
-/// A line for each task.
-pub(crate) fn print(ends: &[Record], seen: &Seen, took: Duration) {
-    println!();
-    println!(
-        "{:<20} {:>6} {:>8} {:>5} {:>9} {:>9} {:>7}",
-        "TASK", "DONE", "RETRIED", "DEAD", "P50", "P95", "PER S"
-    );
+/// A line for each task, and what failed.
+pub(crate) fn table(ends: &[Record], seen: &Seen, took: Duration) -> String {
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "{:<20} {:>6} {:>8} {:>5} {:>9} {:>9} {:>7}",
+            "TASK", "DONE", "RETRIED", "DEAD", "P50", "P95", "PER S"
+        ),
+    ];
     for task in [deliver::DEF.name, notify::DEF.name, report::DEF.name] {
         let of_it = || ends.iter().filter(|record| record.task == task);
         let done = of_it().filter(|r| r.state == State::Success).count();
@@ -26,28 +28,32 @@ pub(crate) fn print(ends: &[Record], seen: &Seen, took: Duration) {
             let place = (sorted.len() as f64 * q) as usize;
             sorted.get(place).or(sorted.last()).map(milliseconds)
         };
-        println!(
+        lines.push(format!(
             "{task:<20} {done:>6} {retried:>8} {dead:>5} {:>9} {:>9} {:>7}",
             quantile(0.5).unwrap_or_default(),
             quantile(0.95).unwrap_or_default(),
             rate(done as f64 / took.as_secs_f64()),
-        );
+        ));
     }
-    println!("\n{} calls in {:.2} s", ends.len(), took.as_secs_f64());
+    lines.push(format!(
+        "\n{} calls in {:.2} s",
+        ends.len(),
+        took.as_secs_f64()
+    ));
     for record in ends.iter().filter(|r| r.state != State::Success) {
         let why = record.error.as_ref().map_or("", |e| e.message.as_str());
-        println!("{} {}: {why}", record.task, record.state);
+        lines.push(format!("{} {}: {why}", record.task, record.state));
     }
+    whole(&lines)
 }
 
 /// The commands that show the same.
-pub(crate) fn print_where_to_look(ends: &[Record], broker: &str, stays: bool) {
+pub(crate) fn where_to_look(ends: &[Record], broker: &str, stays: bool) -> String {
     if broker.starts_with("memory:") || broker.starts_with("sqlite::memory:") {
-        println!(
-            "\nIt ran over a broker inside this program, and is gone with it. On one that others reach:\n"
-        );
-        println!("cargo run --release --example quickstart -- --broker redis://127.0.0.1:6379/0");
-        return;
+        return whole(&[
+            "\nIt ran over a broker inside this program, and is gone with it. On one that others reach:\n",
+            "cargo run --release --example quickstart -- --broker redis://127.0.0.1:6379/0",
+        ]);
     }
     let id = |task: &str, state: State| {
         let fits = |record: &&Record| record.task == task && record.state == state;
@@ -61,28 +67,32 @@ pub(crate) fn print_where_to_look(ends: &[Record], broker: &str, stays: bool) {
             .map(|id| ("what the report says", format!("result {id}"))),
     ];
     let taskq = |what: &str, command: &str| {
-        println!("# {what}");
-        println!("cargo run --release -p taskq-cli -- {command}");
+        format!("# {what}\ncargo run --release -p taskq-cli -- {command}")
     };
-    println!();
+    let how = match stays {
+        true => {
+            "\nThe worker stays until Ctrl-C. `taskq` asks it, and shows what is stored, in another terminal:\n"
+        }
+        false => "\nWhat is stored of it stays, and `taskq` shows it:\n",
+    };
+    let mut lines = vec![how.to_owned(), format!("export TASKQ_BROKER_URL={broker}")];
+    let stored = stored.into_iter().flatten();
+    lines.extend(stored.map(|(what, command)| taskq(what, &command)));
     if stays {
-        println!(
-            "The worker stays until Ctrl-C. `taskq` asks it, and shows what is stored, in another terminal:\n"
-        );
+        lines.push(taskq("what the worker has done", "inspect stats"));
+        lines.push(taskq("what runs now", "inspect active"));
     } else {
-        println!("What is stored of it stays, and `taskq` shows it:\n");
+        lines.extend([
+            "\nThe worker is gone. One that stays can be asked as well, and says how:\n".to_owned(),
+            "cargo run --release --example quickstart -- --stay".to_owned(),
+        ]);
     }
-    println!("export TASKQ_BROKER_URL={broker}");
-    for (what, command) in stored.into_iter().flatten() {
-        taskq(what, &command);
-    }
-    if stays {
-        taskq("what the worker has done", "inspect stats");
-        taskq("what runs now", "inspect active");
-    } else {
-        println!("\nThe worker is gone. One that stays can be asked as well, and says how:\n");
-        println!("cargo run --release --example quickstart -- --stay");
-    }
+    whole(&lines)
+}
+
+fn whole(lines: &[impl AsRef<str>]) -> String {
+    let ended = |line: &_| -> String { [AsRef::as_ref(line), "\n"].concat() };
+    lines.iter().map(ended).collect()
 }
 
 /// The broker's address without a password.

@@ -18,18 +18,22 @@ const EXIT_CODES: &str = "\
 Durations are seconds, or carry a unit: 90, 1.5, 2m, 500ms.
 Exit codes: 0 done, 1 what was asked for failed, 2 usage, 69 broker or worker not reachable, 75 timed out.";
 
+const BROKER: &str = "Where the broker is, such as redis://host:6379/0 or sqlite:///path/to/file [default: a file of yours: \
+                      taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]";
+
 /// See what task workers do, send a task, read what became of it.
 #[derive(Debug, Parser)]
-#[command(name = "taskq", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "taskq", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Where the broker is [default: a file of yours: taskq/taskq.db in $XDG_DATA_HOME, else in ~/.local/share]
+    /// Where the broker is.
     #[arg(
         short,
         long,
         global = true,
         value_name = "URL",
         env = "TASKQ_BROKER_URL",
-        hide_env_values = true
+        hide_env_values = true,
+        help = BROKER
     )]
     pub(crate) broker: Option<String>,
     /// Answer with one line of JSON on stdout
@@ -51,7 +55,7 @@ pub(crate) enum Command {
     List,
     /// What lies in each queue
     Queues,
-    /// Show what happens, while it happens
+    /// Show what happens, while it happens, or what is kept of it
     Events(Events),
     /// Send a call of a task
     Call(Box<Call>),
@@ -121,7 +125,12 @@ pub(crate) struct Status {
     pub(crate) whom: Whom,
 }
 
+const CALLS: &str = "\
+taskq call math.add -a '[2, 3]' --wait
+taskq call geo.distance -a '[\"Bogotá\", \"Cali\"]' -k '{\"unit\": \"km\"}' --countdown 10m";
+
 #[derive(Debug, Args)]
+#[command(after_help = CALLS)]
 pub(crate) struct Call {
     /// The task's name
     #[arg(value_name = "NAME")]

@@ -15,8 +15,16 @@ const WIDEST: usize = 79;
 /// An answer to a question is not read beyond this many bytes.
 const MOST_TYPED: u64 = 256;
 
-/// Comes when the operator has seen enough.
+/// Comes when the operator has seen enough, or has gone away.
 type Interrupt<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+/// When `interrupt` comes; where there is none, never.
+pub(crate) async fn coming(interrupt: Option<Interrupt<'_>>) {
+    match interrupt {
+        Some(interrupt) => interrupt.await,
+        None => std::future::pending().await,
+    }
+}
 
 /// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +40,7 @@ pub struct Console<'a> {
     terminal: bool,
     look: Look,
     interrupt: Option<Interrupt<'a>>,
+    left: Option<Interrupt<'a>>,
     err_terminal: bool,
     person: Option<&'a mut dyn BufRead>,
     operator: String,
@@ -47,6 +56,7 @@ impl<'a> Console<'a> {
             terminal: false,
             look: Look::default(),
             interrupt: None,
+            left: None,
             err_terminal: false,
             person: None,
             operator: "somebody".to_owned(),
@@ -96,6 +106,14 @@ impl<'a> Console<'a> {
         self
     }
 
+    /// Nobody reads `out` any more once `left` comes, which the next write alone would tell: what shows changes as they
+    /// come ends then, with exit 0. It is polled by such commands alone.
+    #[must_use]
+    pub fn reader_left(mut self, left: Interrupt<'a>) -> Self {
+        self.left = Some(left);
+        self
+    }
+
     /// How text is shown.
     pub(crate) fn look(&self) -> Look {
         self.look
@@ -104,6 +122,11 @@ impl<'a> Console<'a> {
     /// What ends a command that goes on for ever, once.
     pub(crate) fn take_interrupt(&mut self) -> Option<Interrupt<'a>> {
         self.interrupt.take()
+    }
+
+    /// What tells that nobody reads what is printed any more, once.
+    pub(crate) fn take_reader_left(&mut self) -> Option<Interrupt<'a>> {
+        self.left.take()
     }
 
     /// Whether nobody reads what is printed any more, or it can not be written.

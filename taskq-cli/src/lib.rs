@@ -14,6 +14,7 @@ mod reach;
 mod record_view;
 mod table;
 mod unbuilt;
+mod wrap;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -101,6 +102,10 @@ fn refuse(error: clap::Error, console: &mut Console<'_>) -> Exit {
     }
     let error = without_hidden_tips(error);
     let text = without_given(&error.render().to_string());
+    let text = match console.look().width {
+        Some(width) => wrap::wrapped(&text, width),
+        None => text,
+    };
     if error.use_stderr() {
         console.complain(&text);
         console.finish(Exit::Usage)

@@ -17,13 +17,14 @@ async fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
     let mut input = std::io::stdin().lock();
-    let mut interrupt = pin!(interrupt());
+    let (mut interrupt, mut left) = (pin!(ctrl_c()), pin!(reader_left()));
     let has_person = input.is_terminal() && err_terminal;
     let mut console = Console::new(&mut out, &mut err)
         .terminal(out_terminal)
         .err_terminal(err_terminal)
         .colours(out_terminal && !is_set("NO_COLOR"))
         .interrupt(interrupt.as_mut())
+        .reader_left(left.as_mut())
         .operator(operator());
     if let Some(columns) = columns().filter(|_| out_terminal) {
         console = console.width(columns);
@@ -48,15 +49,7 @@ fn columns() -> Option<usize> {
     said.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()))
 }
 
-/// Ctrl-C, or the end of whoever reads the answers. Until this is first waited for, Ctrl-C ends the program as it ends
-/// any other.
-async fn interrupt() {
-    tokio::select! {
-        () = ctrl_c() => {}
-        () = reader_left() => {}
-    }
-}
-
+/// Until this is first waited for, Ctrl-C ends the program as it ends any other.
 async fn ctrl_c() {
     // Without a signal that could be heard, it ends the program as before.
     if tokio::signal::ctrl_c().await.is_err() {

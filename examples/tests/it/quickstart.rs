@@ -7,11 +7,17 @@ mod place;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use private_redis::RedisServer;
+use taskq_client::{Client, SendOptions};
 
-use crate::run::{Ended, end_of, folder, interrupt, kill, lines_until, program, run};
+use crate::run::{Ended, end_of, folder, interrupt, kill, lines_until, program, run, unread};
+
+/// Nothing that is waited for takes as long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The words of the table's line of a task: done, retried, dead.
 fn row<'a>(ended: &'a Ended, task: &str) -> Vec<&'a str> {
@@ -144,6 +150,133 @@ fn a_second_one_is_refused_and_leaves_the_first_alone() {
         interrupt(&child);
         assert_eq!(end_of(child).status, Some(0));
     }
+}
+
+/// All that are started at once stay, so that one which comes late meets one that runs.
+#[test]
+fn of_those_that_are_started_at_once_one_goes_on() {
+    let redis = RedisServer::start();
+    let data = tempfile::tempdir().expect("a folder");
+    let file = format!("sqlite://{}/named.db", data.path().display());
+    for broker in [Some(redis.url()), Some(file), None] {
+        let start = |_| {
+            let mut quickstart = program("quickstart");
+            quickstart.arg("--stay").env("XDG_DATA_HOME", data.path());
+            if let Some(url) = &broker {
+                quickstart.args(["--broker", url]);
+            }
+            quickstart.spawn().expect("it starts")
+        };
+        let mut running: Vec<Child> = (0..4).map(start).collect();
+        let since = Instant::now();
+        let mut refused = Vec::new();
+        while running.len() > 1 && since.elapsed() < PATIENCE {
+            let over = |child: &mut Child| child.try_wait().expect("its status").is_some();
+            refused.extend(running.extract_if(.., over));
+            thread::sleep(Duration::from_millis(5));
+        }
+        for other in refused {
+            let other = end_of(other);
+            assert_eq!(other.status, Some(1), "{broker:?}: {other:?}");
+            assert_eq!(other.stdout, "", "{broker:?}");
+            for part in ["another quickstart", "--broker sqlite:///path/to/file"] {
+                assert!(other.stderr.contains(part), "{broker:?}: {}", other.stderr);
+            }
+        }
+        assert_eq!(running.len(), 1, "{broker:?}: more than one runs");
+        for mut one in running {
+            let lines = lines_until(&mut one, "inspect active");
+            assert!(
+                lines.iter().any(|line| line.starts_with("3601 calls in ")),
+                "{broker:?}: {lines:?}"
+            );
+            interrupt(&one);
+            assert_eq!(end_of(one).status, Some(0), "{broker:?}");
+        }
+    }
+}
+
+/// Before its worker is seen.
+#[tokio::test]
+async fn a_broker_is_taken_once_until_something_is_sent() {
+    const QUEUES: [&str; 2] = ["first", "last"];
+    let redis = RedisServer::start();
+    let data = tempfile::tempdir().expect("a folder");
+    let file = format!("sqlite://{}/named.db", data.path().display());
+    for url in [redis.url(), file] {
+        let one = Client::connect(&url).await.expect("a broker");
+        let other = Client::connect(&url).await.expect("a broker");
+        let take = |client| place::take(client, &url, &QUEUES);
+        let (a, b) = tokio::join!(take(&one), take(&other));
+        let refusals: Vec<_> = [a, b].into_iter().filter_map(Result::err).collect();
+        assert_eq!(refusals.len(), 1, "{url}: {refusals:?}");
+        let late = take(&other).await.expect_err("it is taken");
+        for refusal in [&refusals[0], &late] {
+            let text = refusal.to_string();
+            for part in [
+                "another quickstart has just begun over",
+                &url,
+                "--broker",
+                "15 s",
+            ] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+        // A run has sent, and is over: no worker is there.
+        let sent = SendOptions::default().queue("first");
+        let sent = one.send_by_name("t", (), (), sent).await;
+        sent.expect("it is sent");
+        take(&other).await.expect("the next run");
+        take(&one).await.expect_err("it is taken again");
+    }
+}
+
+/// `| head`: what is written behind its end ends nothing badly, and says nothing.
+#[test]
+fn a_reader_that_goes_away_ends_it_as_ctrl_c_does_and_quietly() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for (line, quiet) in [(&["--stay"][..], false), (&[], false), (&[], true)] {
+        let mut quickstart = program("quickstart");
+        quickstart.args(["--broker", &url]).args(line);
+        quickstart.stdout(unread());
+        if quiet {
+            quickstart.stderr(unread());
+        }
+        let ended = run(quickstart);
+        assert_eq!(ended.status, Some(0), "{line:?}: {}", ended.stderr);
+        let progress = |line: &str| line.contains(" of 3000, ") || line.contains(", 100 at once");
+        let rest: Vec<_> = ended
+            .stderr
+            .lines()
+            .filter(|line| !progress(line))
+            .collect();
+        assert!(rest.is_empty(), "{line:?}: {rest:?}");
+        // The worker has said that it is gone, so the next one is not refused.
+    }
+
+    // One line is read, of all that it prints at its end.
+    let mut quickstart = program("quickstart");
+    quickstart.args(["--broker", &url, "--stay"]);
+    let mut child = quickstart.spawn().expect("it starts");
+    lines_until(&mut child, "TASK");
+    drop(child.stdout.take());
+    let ended = end_of(child);
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    let panicked = ended.stderr.contains("panicked");
+    assert!(!panicked, "{}", ended.stderr);
+
+    for line in ["--help", "--version"] {
+        let mut quickstart = program("quickstart");
+        quickstart.arg(line).stdout(unread());
+        let ended = run(quickstart);
+        assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{line}");
+    }
+    // A refusal that nobody reads is one all the same.
+    let mut quickstart = program("quickstart");
+    quickstart.args(["--broker", "redis://127.0.0.1:1/0"]);
+    quickstart.stdout(Stdio::null()).stderr(unread());
+    assert_eq!(run(quickstart).status, Some(1));
 }
 
 #[test]

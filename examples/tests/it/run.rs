@@ -57,19 +57,28 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// What it prints, up to the line that holds `last`; it goes on.
+/// What it prints, up to the line that holds `last`; it goes on, and is read on.
 pub(crate) fn lines_until(child: &mut Child, last: &str) -> Vec<String> {
-    let stdout = child.stdout.take().expect("its stdout");
+    let mut stdout = BufReader::new(child.stdout.take().expect("its stdout"));
     let mut lines = Vec::new();
-    for line in BufReader::new(stdout).lines() {
-        let line = line.expect("text");
-        let is_last = line.contains(last);
-        lines.push(line);
-        if is_last {
+    loop {
+        let mut line = String::new();
+        let read = stdout.read_line(&mut line).expect("text");
+        assert!(read > 0, "{last:?} never came: {lines:?}");
+        lines.push(line.trim_end_matches('\n').to_owned());
+        if line.contains(last) {
+            // One whose reader has gone would not stay.
+            child.stdout = Some(stdout.into_inner());
             return lines;
         }
     }
-    panic!("{last:?} never came: {lines:?}");
+}
+
+/// A stream that nobody reads any more.
+pub(crate) fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
 }
 
 /// Runs it to its end.

@@ -1,6 +1,7 @@
 //! The broker behind a service: from the command line to a client, and how long a request waits for it.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ pub async fn abrir_corredor(
 ) -> Result<Client, Error> {
     let elegido = ChosenBroker::from(nombrado, variable)?;
     if let Some(aviso) = &elegido.notice {
-        eprintln!("{aviso}");
+        // With nobody behind stderr there is nobody to tell.
+        drop(writeln!(io::stderr(), "{aviso}"));
     }
     // What is sent there would be gone with this process.
     if ["memory:", "sqlite::memory:"]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use taskq_client::Answers;
 use taskq_core::control::Command;
 
-use super::names::there;
+use super::names::{nodes, there};
 use crate::args::Whom;
 use crate::console::Console;
 use crate::exit::{Exit, Stop};
@@ -116,18 +116,21 @@ pub(super) async fn known(
         return Ok((named, None));
     }
     let workers = reach.read(reach.client.workers()).await?;
-    let nodes: BTreeSet<&str> = workers.iter().map(|card| card.node.as_str()).collect();
+    let live: BTreeSet<&str> = workers.iter().map(|card| card.node.as_str()).collect();
     let (known, strangers): (Vec<_>, Vec<_>) = named
         .into_iter()
-        .partition(|name| nodes.contains(name.as_str()));
+        .partition(|name| live.contains(name.as_str()));
     if strangers.is_empty() {
         return Ok((known, None));
     }
+    let instead = match &*strangers {
+        [name] => nodes(name, &live),
+        _ => there(&live),
+    };
     let strangers: Vec<String> = strangers.iter().map(|name| format!("`{name}`")).collect();
     let sentence = format!(
-        "no worker {} is registered; {}",
-        strangers.join(", "),
-        there(&nodes)
+        "no worker {} is registered; {instead}",
+        strangers.join(", ")
     );
     Ok((known, Some(sentence)))
 }

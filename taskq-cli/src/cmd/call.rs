@@ -8,7 +8,7 @@ use taskq_core::State;
 use tokio::time::Instant;
 
 use super::check::check;
-use super::names::unpublished;
+use super::names::{misspelt, unpublished};
 use super::why::untaken;
 use crate::args::Call;
 use crate::console::{Console, Stream};
@@ -29,6 +29,7 @@ pub(crate) async fn run(
     if call.check {
         check(&call, reach).await?;
     }
+    let strange = strange_queue(&call, reach).await?;
     let mut options = SendOptions::default();
     if let Some(queue) = &call.queue {
         options = options.queue(queue.as_str());
@@ -59,12 +60,12 @@ pub(crate) async fn run(
         } else {
             console.print(&format!("{id}\n"));
         }
-        warn_of_stranger(&call, reach, console).await;
+        warn(&call, strange, reach, console).await;
         return Ok(Exit::Done);
     }
     // Told before the wait: who interrupts it can still ask for the result.
     console.notice(&format!("sent as {id}, waiting for its end"));
-    warn_of_stranger(&call, reach, console).await;
+    warn(&call, strange, reach, console).await;
     let show = if console.is_terminal(Stream::Err) {
         Show::Redrawn(Stream::Err)
     } else {
@@ -114,13 +115,27 @@ pub(crate) async fn run(
     }
 }
 
-/// Says so if no worker has published the task: its name may be misspelt. The call is sent whatever comes of the look.
-async fn warn_of_stranger(call: &Call, reach: &Reach, console: &mut Console<'_>) {
+/// What is to be said of a queue whose name is nearly another's. Asked before the call is sent: then it is there.
+async fn strange_queue(call: &Call, reach: &Reach) -> Result<Option<String>, Stop> {
+    let Some(queue) = &call.queue else {
+        return Ok(None);
+    };
+    match misspelt(queue, reach).await {
+        Err(stop) if stop.exit == Exit::Unreachable => Err(stop),
+        // The call is sent whatever comes of the look.
+        looked => Ok(looked.unwrap_or_default()),
+    }
+}
+
+/// Says so if the queue or the task may be misspelt: nobody has heard of it. The call is sent all the same.
+async fn warn(call: &Call, queue: Option<String>, reach: &Reach, console: &mut Console<'_>) {
     // `--check` has looked already.
-    if !call.check
-        && let Ok(Some(sentence)) = unpublished(&call.task, reach).await
-    {
-        console.notice(&format!("warning: {sentence}"));
+    let task = match call.check {
+        true => None,
+        false => unpublished(&call.task, reach).await.unwrap_or_default(),
+    };
+    for sentence in queue.into_iter().chain(task) {
+        console.notice(&format!("warning: {sentence}; it is sent all the same"));
     }
 }
 

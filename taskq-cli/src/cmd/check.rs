@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 use taskq_client::{PublishedParam, PublishedTask};
 
+use super::names::unpublished;
 use crate::args::Call;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
@@ -12,19 +13,17 @@ use crate::reach::Reach;
 /// Refuses a name that nobody published within 7 days, and arguments that the task can not take.
 pub(super) async fn check(call: &Call, reach: &Reach) -> Result<(), Stop> {
     let name = &call.task;
-    let tasks = reach.read(reach.client.tasks()).await?;
-    let Some(task) = tasks.iter().find(|task| task.name == *name) else {
+    let Some(task) = reach.read(reach.client.task(name)).await? else {
+        let stranger = unpublished(name, reach).await?;
+        let stranger = stranger.unwrap_or_else(|| format!("no worker had published a task {name}"));
         return Err(Stop::new(
             Exit::Usage,
-            format!(
-                "no worker published a task `{name}` within 7 days: `taskq list` shows those that are; \
-                 without --check it is sent all the same"
-            ),
+            format!("{stranger}; without --check it is sent all the same"),
         ));
     };
     let args: Vec<&RawValue> = parts(call.args.as_deref(), name)?;
     let kwargs: BTreeMap<String, &RawValue> = parts(call.kwargs.as_deref(), name)?;
-    fits(task, &args, &kwargs).map_err(|why| {
+    fits(&task, &args, &kwargs).map_err(|why| {
         let params: Vec<_> = task.params.iter().map(shown).collect();
         let takes = match params.as_slice() {
             [] => "no arguments".to_owned(),

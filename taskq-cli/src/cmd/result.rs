@@ -8,7 +8,7 @@ use taskq_core::State;
 use tokio::time::Instant;
 
 use crate::args::ResultOf;
-use crate::console::{Console, Stream};
+use crate::console::{Console, Stream, coming};
 use crate::exit::{Exit, Stop};
 use crate::follow::{Show, follow};
 use crate::reach::Reach;
@@ -50,15 +50,14 @@ pub(crate) async fn run(
         (false, true) => Show::Redrawn(Stream::Out),
         (false, false) => Show::Lines,
     };
-    match follow(
-        &handle,
-        timeout.unwrap_or(Duration::MAX),
-        Instant::now(),
-        changes,
-        console,
-    )
-    .await
-    {
+    let left = coming(console.take_reader_left());
+    let most = timeout.unwrap_or(Duration::MAX);
+    let ended = tokio::select! {
+        biased;
+        ended = follow(&handle, most, Instant::now(), changes, console) => ended,
+        () = left => return Ok(Exit::Done),
+    };
+    match ended {
         Ok(record) => {
             show(&RecordView::of(&record), json, console);
             Ok(match record.state {

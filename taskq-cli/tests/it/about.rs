@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use taskq_cli::Exit;
+use taskq_cli::{Console, Exit, run};
+use taskq_core::broker::Backend;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, words};
 
 /// Every command line that help tells of, as words.
 pub(crate) async fn commands() -> Vec<Vec<String>> {
@@ -41,6 +43,57 @@ async fn help_is_walked_to_its_leaves() {
     let commands = commands().await;
     for path in [&["events"][..], &["inspect", "ping"], &["control", "pause"]] {
         assert!(commands.iter().any(|c| c == path), "{path:?}: {commands:?}");
+    }
+}
+
+/// The help of `path` on a terminal of so many columns.
+async fn help(path: &[String], columns: Option<usize>) -> String {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let backend: Arc<dyn Backend> = Stage::new().0;
+    let mut console = Console::new(&mut out, &mut err);
+    if let Some(columns) = columns {
+        console = console.width(columns);
+    }
+    let path = path.iter().map(String::as_str).chain(["--help"]);
+    let line = words(&path.collect::<Vec<_>>());
+    let exit = run(line, &mut console, |_| async { Ok(backend) }).await;
+    assert_eq!(exit, Exit::Done);
+    String::from_utf8(out).unwrap()
+}
+
+#[tokio::test]
+async fn help_fits_a_terminal_and_says_the_same_there() {
+    let all = commands().await;
+    for path in all.iter().chain([&Vec::new()]) {
+        let whole = help(path, None).await;
+        for columns in [100, 80, 40] {
+            let shown = help(path, Some(columns)).await;
+            // What is typed is not broken, nor is a word.
+            let breaks = |line: &str| !line.contains("taskq ") && line.trim().contains(' ');
+            for line in shown.lines().filter(|line| breaks(line)) {
+                assert!(line.chars().count() <= columns, "{path:?}: {line}");
+            }
+            let said = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(said(&shown), said(&whole), "{path:?} in {columns} columns");
+        }
+        assert_eq!(help(path, Some(100)).await, help(path, Some(1_000)).await);
+    }
+}
+
+#[tokio::test]
+async fn help_says_what_each_argument_is() {
+    for path in commands().await {
+        let help = help(&path, None).await;
+        for line in help
+            .lines()
+            .filter(|line| line.starts_with("  <") || line.starts_with("  ["))
+        {
+            let (_, said) = line.trim().split_once("  ").unwrap_or_default();
+            assert!(
+                !said.trim().is_empty() && !said.trim().starts_with('['),
+                "{path:?}: {line}"
+            );
+        }
     }
 }
 

@@ -251,3 +251,26 @@ async fn a_name_that_nobody_published_is_sent_with_a_warning() {
     let said = Stage::new().run(&["call", "math.ad"]).await;
     assert!(said.err.contains("(none is published there)"), "{said}");
 }
+
+#[tokio::test]
+async fn a_queue_that_is_nearly_another_is_sent_to_with_a_warning() {
+    let stage = stage().await;
+    stage.answering("w1@bar", &["logistica"], |_| None).await;
+    let warned = async |queue: &str| {
+        let line = [
+            "call", "math.add", "-a", "[1,2]", "--queue", queue, "--id", ID,
+        ];
+        let said = stage.run(&line).await;
+        assert_eq!((said.exit, &*said.out), (Exit::Done, &*format!("{ID}\n")));
+        assert_eq!(stage.claim(queue).await.2.task, "math.add");
+        said.err
+    };
+    assert_eq!(
+        warned("logistca").await,
+        "taskq: warning: nobody has sent to a queue logistca or listened at it yet (did you mean logistica?); it is sent all the same\n"
+    );
+    // One that is there, and one that is like no other: a queue is there once somebody sends to it.
+    for queue in ["logistica", "logistca", "nocturna"] {
+        assert_eq!(warned(queue).await, "", "{queue}");
+    }
+}

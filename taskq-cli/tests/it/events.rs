@@ -1,13 +1,21 @@
 //! `taskq events` over the memory broker: what is shown, in which form, and when it ends.
 
-use std::io::{self, ErrorKind, Write};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use private_redis::RedisServer;
 use serde_json::{Value, json};
 use taskq_cli::{Console, Exit, run};
-use taskq_core::broker::Backend;
+use taskq_client::{Client, Signature};
+use taskq_core::Error;
+use taskq_core::broker::memory::MemoryBroker;
+use taskq_core::broker::{Backend, Inspect, Wraps};
+use taskq_core::event::{EventPage, EventPosition};
 
 use crate::stage::{Stage, words};
 
@@ -169,7 +177,7 @@ async fn a_worker_that_is_not_there_is_told_and_waited_for() {
     let stage = Stage::new();
     stage.worker("w1@bar", None).await;
     let screen = Screen::new(100);
-    let line = ["events", "--oldest", "-d", "w1@bar,w2@bar"];
+    let line = ["events", "--oldest", "-f", "-d", "w1@bar,w2@bar"];
     let enough = async {
         lines(&screen, 1).await;
         stage.worker("w2@bar", None).await;
@@ -188,7 +196,12 @@ async fn a_worker_that_is_not_there_is_told_and_waited_for() {
 #[tokio::test]
 async fn without_oldest_it_begins_now() {
     let (stage, _) = told().await;
-    for line in [&["events"][..], &["events", "--since-start"]] {
+    for line in [
+        &["events"][..],
+        &["events", "--follow"],
+        &["events", "--since-start"],
+        &["events", "--since-start", "-f"],
+    ] {
         let screen = Screen::new(100);
         let enough = async {
             // Sent again until one was sent behind the place that it found.
@@ -214,9 +227,126 @@ async fn a_reader_that_has_enough_ends_it() {
     let (stage, _) = told().await;
     let screen = Screen::new(1);
     let never = std::future::pending();
-    let (exit, err) = watch(&stage, &["events", "--oldest"], &screen, never).await;
+    let line = ["events", "--oldest", "--follow"];
+    let (exit, err) = watch(&stage, &line, &screen, never).await;
     assert_eq!((exit, &*err), (Exit::Done, ""));
     assert_eq!(screen.count(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_it_though_nothing_happens() {
+    let stage = Stage::new();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut left = pin!(std::future::ready(()));
+    let backend: Arc<dyn Backend> = stage.0.clone();
+    let mut console = Console::new(&mut out, &mut err).reader_left(left.as_mut());
+    let exit = run(words(&["events"]), &mut console, |_| async { Ok(backend) }).await;
+    assert_eq!((exit, err), (Exit::Done, Vec::new()));
+}
+
+/// A broker at which each look comes along with something new.
+#[derive(Debug)]
+struct Busy(Arc<MemoryBroker>);
+
+#[async_trait]
+impl Wraps for Busy {
+    fn inner(&self) -> &dyn Backend {
+        &*self.0
+    }
+
+    async fn events(&self, after: &EventPosition, wait: Duration) -> Result<EventPage, Error> {
+        let client = Client::builder().over(self.0.clone());
+        client.send(Signature::<()>::by_name("new")).await?;
+        self.0.events(after, wait).await
+    }
+}
+
+#[tokio::test]
+async fn oldest_ends_with_what_is_there_however_much_is_on_its_way() {
+    let (stage, _) = told().await;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let backend: Arc<dyn Backend> = Arc::new(Busy(stage.0.clone()));
+    let mut console = Console::new(&mut out, &mut err);
+    let line = words(&["events", "--oldest"]);
+    let exit = run(line, &mut console, |_| async { Ok(backend) }).await;
+    let (out, err) = (String::from_utf8(out), String::from_utf8(err));
+    assert_eq!((exit, err.as_deref()), (Exit::Done, Ok("")));
+    let out = out.unwrap();
+    let tasks: Vec<_> = out
+        .lines()
+        .filter_map(|l| l.split_whitespace().nth(2))
+        .collect();
+    assert!(tasks.starts_with(&["logistica.pesar", "math.add"]), "{out}");
+    // Those that came along with the look for the end, and with the page.
+    assert_eq!(tasks.len(), 4, "{out}");
+}
+
+#[tokio::test]
+async fn where_nothing_is_kept_that_fits_it_says_so() {
+    let (stage, _) = told().await;
+    let none = Stage::new().run(&["events", "--oldest"]).await;
+    let line = ["events", "--oldest", "--json", "--filter", "queue=no.such"];
+    for said in [none, stage.run(&line).await] {
+        assert_eq!(
+            (said.exit, &*said.out, &*said.err),
+            (
+                Exit::Done,
+                "",
+                "taskq: no event that is kept fits at memory://\n"
+            )
+        );
+    }
+    let line = ["events", "--oldest", "-d", "w7@bar"];
+    let said = stage.run(&line).await;
+    let stranger =
+        "taskq: no worker `w7@bar` is registered; none is; what they told before is shown\n";
+    assert!(said.err.starts_with(stranger), "{said}");
+}
+
+/// More than a page has, at real brokers; and on from there.
+#[tokio::test]
+async fn all_that_is_kept_is_shown_once_and_then_what_comes() {
+    const CALLS: usize = 2_345;
+    let redis = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite://{}/taskq.db", folder.path().display());
+    for url in [redis.url(), file] {
+        let client = Client::connect(&url).await.unwrap();
+        let call = |n| Signature::<()>::by_name(if n % 2 == 0 { "even" } else { "odd" });
+        // Each batch is an entry of its own.
+        for chunk in (0..15).map(|n| n..n + 1).chain(std::iter::once(15..CALLS)) {
+            let sent = client.send_many(chunk.map(call).collect()).await;
+            assert!(sent.iter().all(Result::is_ok), "{url}");
+        }
+        let taskq = |line: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_taskq"));
+            command.args(["--broker", &url]).args(line);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+        };
+        let all = taskq(&["events", "--oldest", "--json"]).output().unwrap();
+        assert_eq!(all.status.code(), Some(0), "{url}: {all:?}");
+        assert!(all.stderr.is_empty(), "{url}: {all:?}");
+        let text = String::from_utf8(all.stdout).unwrap();
+        let id = |line: &str| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["type"], "task-sent", "{event}");
+            event["uuid"].as_str().unwrap().to_owned()
+        };
+        let ids: BTreeSet<_> = text.lines().map(id).collect();
+        assert_eq!((text.lines().count(), ids.len()), (CALLS, CALLS), "{url}");
+
+        let line = ["events", "--oldest", "-f", "--filter", "task=odd"];
+        let mut watch = taskq(&line).spawn().unwrap();
+        let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+        assert_eq!(lines.by_ref().take(CALLS / 2).count(), CALLS / 2);
+        client.send(call(1)).await.unwrap();
+        let last = lines.next().unwrap().unwrap();
+        assert!(last.contains("  odd  "), "{url}: {last}");
+        // It goes on until its reader leaves.
+        drop(lines);
+        assert_eq!(watch.wait().unwrap().code(), Some(0), "{url}");
+    }
 }
 
 #[tokio::test]

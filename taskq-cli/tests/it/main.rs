@@ -22,5 +22,6 @@ mod stage;
 mod streams;
 mod transcripts;
 mod unreachable;
+mod unread;
 mod watching;
 mod why;

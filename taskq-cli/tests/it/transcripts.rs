@@ -1,8 +1,6 @@
 //! Every subcommand before two live workers and a real Redis, as a table and as JSON, and what goes wrong with each.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use insta::assert_snapshot;
@@ -178,24 +176,6 @@ impl Scene {
         }
         transcript
     }
-
-    /// The first `n` lines of events: it would go on for ever.
-    fn events(&mut self, line: &[&str], n: usize) -> String {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_taskq"))
-            .args(["--broker", &self.stage.server.url()])
-            .args(line)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(program.stdout.take().unwrap()).lines();
-        let lines: Vec<String> = lines.take(n).map(Result::unwrap).collect();
-        // Its reader has left.
-        let status = program.wait().unwrap().code().unwrap();
-        let (typed, lines) = (line.join(" "), lines.join("\n"));
-        self.typed.insert(typed.clone());
-        let text = format!("$ taskq {typed}\n{lines}\nexit {status}\n");
-        redacted(&text, &self.pids)
-    }
 }
 
 /// What differs from run to run replaced, and columns moved together: their widths differ with it.
@@ -332,8 +312,8 @@ async fn every_subcommand_answers_as_a_table_and_as_json() {
     let filter = format!("id={ID}3");
     let events = ["events", "--oldest", "--filter", &filter, "type=task-s*"];
     let transcript = [
-        scene.events(&events, 3),
-        scene.events(&[&events[..], &["--json"]].concat(), 3),
+        scene.said(&events),
+        scene.said(&[&events[..], &["--json"]].concat()),
     ];
     assert_snapshot!("transcript_events", transcript.concat());
     assert_snapshot!("transcript_dead", scene.play(DEAD));

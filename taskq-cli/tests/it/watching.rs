@@ -29,7 +29,7 @@ impl Watch {
     /// One that has shown the first call.
     fn start(server: &RedisServer) -> Self {
         call(server, "first");
-        let mut program = taskq(server, &["events", "--json", "--oldest"])
+        let mut program = taskq(server, &["events", "--json", "--oldest", "--follow"])
             .spawn()
             .unwrap();
         let out = BufReader::new(program.stdout.take().unwrap()).lines();

@@ -200,6 +200,30 @@ impl EventPosition {
             from_oldest: false,
         }
     }
+
+    /// Whether who stands here has read all that lies before `end`, the [`next`](EventPage::next) of another page of the
+    /// same broker.
+    ///
+    /// So a reader that began with the oldest knows when it has read what was there: `end` is that of a page of
+    /// [`newest`](Self::newest). A broker that was emptied meanwhile is never there; its pages do not move on any more.
+    #[must_use]
+    pub fn has_reached(&self, end: &Self) -> bool {
+        end.read.iter().all(|(stream, end)| {
+            let here = self.read.get(stream).and_then(|here| place(here));
+            here.zip(place(end))
+                .is_some_and(|(here, end)| here.0 == end.0 && here.1 >= end.1)
+        })
+    }
+}
+
+/// Whose numbers these are, and the number of an entry: brokers write `<ms>-<n>`, or `<writer>/<number>` and more behind it.
+fn place(entry: &str) -> Option<(&str, (u64, u64))> {
+    if let Some((writer, rest)) = entry.split_once('/') {
+        let number = rest.split('/').next()?;
+        return Some((writer, (number.parse().ok()?, 0)));
+    }
+    let (ms, n) = entry.split_once('-')?;
+    Some(("", (ms.parse().ok()?, n.parse().ok()?)))
 }
 
 /// Some events, and where to go on.

@@ -284,3 +284,41 @@ fn every_kind_has_a_word_of_its_own() {
     let words: std::collections::BTreeSet<_> = task.into_iter().chain(worker).collect();
     assert_eq!(words.len(), 11);
 }
+
+fn at(streams: &[(&str, &str)]) -> EventPosition {
+    let owned = |(stream, entry): &(&str, &str)| ((*stream).to_owned(), (*entry).to_owned());
+    EventPosition {
+        read: streams.iter().map(owned).collect(),
+        from_oldest: true,
+    }
+}
+
+#[test]
+fn the_end_is_reached_by_number_in_every_stream_of_the_same_writer() {
+    let end = at(&[("a", "900-2"), ("b", "0-0")]);
+    for (streams, reached) in [
+        (&[("a", "900-2"), ("b", "0-0")][..], true),
+        (&[("a", "1000-0"), ("b", "7-0"), ("c", "0-0")], true),
+        (&[("a", "900-1"), ("b", "7-0")], false),
+        (&[("a", "89-9"), ("b", "7-0")], false),
+        (&[("a", "900-2")], false),
+        (&[("a", "900"), ("b", "0-0")], false),
+        (&[], false),
+    ] {
+        assert_eq!(at(streams).has_reached(&end), reached, "{streams:?}");
+    }
+    let end = at(&[("sqlite", "w-1/10/900/0")]);
+    for (entry, reached) in [
+        ("w-1/10/900/0", true),
+        ("w-1/11/1/3", true),
+        ("w-1/9/901/0", false),
+        ("w-2/11/901/0", false),
+        ("w-1/x/901/0", false),
+    ] {
+        assert_eq!(
+            at(&[("sqlite", entry)]).has_reached(&end),
+            reached,
+            "{entry}"
+        );
+    }
+}

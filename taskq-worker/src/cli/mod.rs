@@ -8,6 +8,7 @@ mod signals;
 mod size;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -97,7 +98,7 @@ pub fn run_with(
         }
     };
     for notice in notices {
-        eprintln!("{notice}");
+        say(&notice);
     }
     let stop = CancellationToken::new();
     let worker = match prepare(&args, stop.clone(), complete) {
@@ -112,7 +113,7 @@ pub fn run_with(
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the runtime does not start: {error}");
+            say(&format_args!("error: the runtime does not start: {error}"));
             return INTERNAL;
         }
     };
@@ -124,20 +125,20 @@ pub fn run_with(
                 Ok(()) => STOPPED,
                 Err(error) if error.is_usage() => refuse(&error),
                 Err(RunError::Broker(error)) => {
-                    eprintln!("error: {error}");
+                    say(&format_args!("error: {error}"));
                     error.kind().exit_status()
                 }
                 Err(error @ RunError::Start(_)) => {
-                    eprintln!("error: {error}");
+                    say(&format_args!("error: {error}"));
                     NOT_STARTED
                 }
                 Err(error) => {
-                    eprintln!("error: {error}");
+                    say(&format_args!("error: {error}"));
                     INTERNAL
                 }
             },
             status = signals => status.unwrap_or_else(|error| {
-                eprintln!("error: {error}");
+                say(&format_args!("error: {error}"));
                 INTERNAL
             }),
         }
@@ -186,14 +187,14 @@ fn prepare(
     let registry = Registry::collect()?;
     let queues = queues(args, &registry)?;
     if !logging::install(filter, args.log_format) {
-        eprintln!("this program has a log of its own: --loglevel and --log-format change nothing");
+        say(&"this program has a log of its own: --loglevel and --log-format change nothing");
     }
     let broker = ChosenBroker::from(args.broker.clone(), |name| std::env::var_os(name))?;
     if broker.url.starts_with("memory:") {
-        eprintln!("{IN_MEMORY}");
+        say(&IN_MEMORY);
     }
     if let Some(notice) = &broker.notice {
-        eprintln!("{notice}");
+        say(notice);
     }
     let mut builder = Worker::builder()
         .url(&broker.url)
@@ -269,6 +270,11 @@ fn queues(args: &Args, registry: &Registry) -> Result<Vec<Served>, Error> {
 }
 
 fn refuse(error: &dyn std::fmt::Display) -> u8 {
-    eprintln!("error: {error}");
+    say(&format_args!("error: {error}"));
     USAGE
+}
+
+/// Writes a line to stderr. With nobody behind it there is nobody to tell, and a worker must not end by what it says.
+fn say(line: &dyn std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

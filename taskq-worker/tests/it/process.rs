@@ -145,6 +145,21 @@ impl Drop for Process {
     }
 }
 
+/// What it has to say before it is refused, and the refusal, are told to nobody.
+#[test]
+fn without_a_reader_of_stderr_the_status_is_the_same() {
+    for args in [
+        &["-Q", "celery,celery"][..],
+        &["-E", "-Q", "celery,celery"],
+        &["--no-such-flag"],
+    ] {
+        let (reader, unread) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = command(args).stderr(unread).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{args:?}");
+    }
+}
+
 #[test]
 fn the_first_sigterm_is_a_warm_stop() {
     for signal in ["TERM", "INT"] {

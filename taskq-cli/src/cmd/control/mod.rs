@@ -32,23 +32,31 @@ pub(crate) struct Control {
 enum Order {
     /// Take from one more queue
     AddConsumer {
+        /// The queue
+        #[arg(value_name = "QUEUE")]
         queue: QueueName,
         /// Its share of the slots while several queues have more than they get
         #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000))]
         weight: u32,
     },
     /// Take nothing more from a queue; what runs goes on
-    CancelConsumer { queue: QueueName },
+    CancelConsumer {
+        /// The queue
+        #[arg(value_name = "QUEUE")]
+        queue: QueueName,
+    },
     /// Stop all claims from a queue until it is resumed, restarts of workers included; what runs goes on
     Pause(pause::Pause),
     /// Run so many more tasks at once
     PoolGrow {
-        #[arg(default_value = "1", value_parser = count)]
+        /// How many more, at each worker
+        #[arg(value_name = "N", default_value = "1", value_parser = count)]
         n: usize,
     },
     /// Run so many fewer tasks at once; what runs goes on
     PoolShrink {
-        #[arg(default_value = "1", value_parser = count)]
+        /// How many fewer, at each worker
+        #[arg(value_name = "N", default_value = "1", value_parser = count)]
         n: usize,
     },
     /// End a pause

@@ -10,8 +10,13 @@ use crate::console::Console;
 use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
 
+const FOR_ALL: &str = "It is for all workers: -d is refused.";
+
 #[derive(Debug, Args)]
+#[command(after_help = FOR_ALL)]
 pub(super) struct Pause {
+    /// The queue
+    #[arg(value_name = "QUEUE")]
     queue: QueueName,
     /// Why, for those who wonder; else the reason of a pause that is there already
     #[arg(long, value_name = "TEXT")]
@@ -19,7 +24,10 @@ pub(super) struct Pause {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = FOR_ALL)]
 pub(super) struct Resume {
+    /// The queue
+    #[arg(value_name = "QUEUE")]
     queue: QueueName,
 }
 
@@ -76,6 +84,9 @@ impl Resume {
         let sentence = if reach.read(reach.client.resume(&queue)).await? {
             format!("{queue} is resumed")
         } else {
+            if let Some(stranger) = stranger(&queue, reach).await? {
+                console.notice(&stranger);
+            }
             format!("{queue} was not paused")
         };
         say(&sentence, json, console);

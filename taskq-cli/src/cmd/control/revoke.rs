@@ -16,9 +16,13 @@ use crate::exit::{Exit, Stop};
 use crate::reach::Reach;
 use crate::table::Table;
 
+const FOR_ALL: &str =
+    "It is for all workers, those that are started later included: -d is refused.";
+
 #[derive(Debug, Args)]
+#[command(after_help = FOR_ALL)]
 pub(super) struct Revoke {
-    /// The calls' ids
+    /// The calls' ids; needed unless `--task` or `--header` says which
     #[arg(value_name = "ID", required_unless_present_any = ["task", "header"])]
     ids: Vec<TaskId>,
     /// Cut off those that run, too
@@ -36,6 +40,7 @@ pub(super) struct Revoke {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = FOR_ALL)]
 pub(super) struct Terminate {
     /// The calls' ids
     #[arg(value_name = "ID", required = true)]

@@ -56,7 +56,7 @@ struct Show {
 
 #[derive(Debug, Args)]
 struct Leave {
-    /// The calls' ids
+    /// The calls' ids; needed unless `--all` is given
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with_all = ["all", "task", "reason", "older_than", "newer_than"])]
     ids: Vec<TaskId>,
     /// All that fit the filters; tells how many, and asks

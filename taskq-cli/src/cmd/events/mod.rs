@@ -1,4 +1,4 @@
-//! `taskq events`: what happens, while it happens.
+//! `taskq events`: what happens, while it happens, or what is kept of it.
 
 mod filter;
 mod line;
@@ -9,7 +9,7 @@ use clap::Args;
 use taskq_core::event::{EventPage, EventPosition};
 
 use crate::cmd::ask::known;
-use crate::console::Console;
+use crate::console::{Console, coming};
 use crate::exit::{Exit, Stop};
 use crate::quantity;
 use crate::reach::Reach;
@@ -31,7 +31,7 @@ A filter is KEY=PATTERN; events that fit all filters are shown:
   worker  the node that tells it, or that it is about
 In a pattern * stands for any characters, ? for one, [ab] for one of these.";
 
-/// Show what happens at all queues and workers, until Ctrl-C
+/// What is shown, from where on, and how far.
 #[derive(Debug, Args)]
 #[command(after_help = FILTERS)]
 pub(crate) struct Events {
@@ -41,9 +41,12 @@ pub(crate) struct Events {
     /// Only what these workers tell, or is told of them; give several with commas, or repeat it
     #[arg(short, long, value_name = "NODE", value_delimiter = ',', value_parser = quantity::node)]
     destination: Vec<String>,
-    /// Begin with the oldest event that is kept
+    /// Show what is kept, the oldest event first, and end; with `--follow` go on
     #[arg(long)]
     oldest: bool,
+    /// Go on with what happens, until Ctrl-C: that is so unless `--oldest` is given
+    #[arg(short, long)]
+    follow: bool,
     /// Begin with what happens from now on: that is so unless `--oldest` is given
     #[arg(long, conflicts_with = "oldest")]
     since_start: bool,
@@ -55,28 +58,25 @@ pub(crate) async fn run(
     reach: &Reach,
     console: &mut Console<'_>,
 ) -> Result<Exit, Stop> {
-    let interrupt = console.take_interrupt();
-    let interrupted = async {
-        match interrupt {
-            Some(interrupt) => interrupt.await,
-            None => std::future::pending().await,
-        }
-    };
-    // Either is at rest at an await: what is printed are whole lines.
+    let interrupted = coming(console.take_interrupt());
+    let left = coming(console.take_reader_left());
+    // Each is at rest at an await: what is printed are whole lines.
     tokio::select! {
         biased;
         () = interrupted => Ok(Exit::Done),
-        end = follow(events, json, reach, console) => end,
+        () = left => Ok(Exit::Done),
+        end = show(events, json, reach, console) => end,
     }
 }
 
-/// Goes on until nobody reads it any more.
-async fn follow(
+/// Goes on until nobody reads it any more, or until what was there is shown.
+async fn show(
     events: Events,
     json: bool,
     reach: &Reach,
     console: &mut Console<'_>,
 ) -> Result<Exit, Stop> {
+    let follows = events.follow || !events.oldest;
     let mut position = if events.oldest {
         EventPosition::oldest()
     } else {
@@ -84,14 +84,22 @@ async fn follow(
     };
     let (_, strangers) = known(events.destination.clone(), reach).await?;
     if let Some(strangers) = strangers {
-        console.notice(&format!(
-            "{strangers}; what they tell once they run is shown"
-        ));
+        let shown = match follows {
+            true => "what they tell once they run is shown",
+            false => "what they told before is shown",
+        };
+        console.notice(&format!("{strangers}; {shown}"));
     }
     let mut show = Show {
         sieve: Sieve::new(events.filter, events.destination),
         lines: Lines::new(console.look()),
         json,
+        shown: 0,
+    };
+    // Asked before all else: where more happens than can be shown there would be no end.
+    let end = match follows {
+        true => None,
+        false => Some(newest(reach).await?),
     };
     // The first one finds its place, or that there is no broker; whatever comes later is lived through.
     let mut wait = Duration::ZERO;
@@ -104,8 +112,15 @@ async fn follow(
                     console.notice("the broker answers again");
                 }
                 show.page(&page, console);
+                // Of a broker that was emptied meanwhile the pages stand still before they get there.
+                let is_over = |end| page.next.has_reached(end) || page.next == position;
+                if end.as_ref().is_some_and(is_over) {
+                    break;
+                }
                 position = page.next;
-                wait = AT_ONCE;
+                if follows {
+                    wait = AT_ONCE;
+                }
             }
             Err(stop) if stop.passes && !wait.is_zero() => {
                 if !std::mem::replace(&mut is_away, true) {
@@ -117,7 +132,18 @@ async fn follow(
             Err(stop) => return Err(stop),
         }
     }
+    if !follows && show.shown == 0 && !console.is_closed() {
+        let address = reach.address();
+        console.notice(&format!("no event that is kept fits at {address}"));
+    }
     Ok(Exit::Done)
+}
+
+/// Where what was there up to now ends.
+async fn newest(reach: &Reach) -> Result<EventPosition, Stop> {
+    let newest = EventPosition::newest();
+    let asking = reach.client.events(&newest, Duration::ZERO);
+    Ok(reach.read(asking).await?.next)
 }
 
 /// What is shown, and how.
@@ -125,6 +151,8 @@ struct Show {
     sieve: Sieve,
     lines: Lines,
     json: bool,
+    /// So many.
+    shown: u64,
 }
 
 impl Show {
@@ -135,6 +163,7 @@ impl Show {
             );
         }
         for event in page.events.iter().filter(|event| self.sieve.keeps(event)) {
+            self.shown += 1;
             if self.json {
                 console.json(&event.to_json());
             } else {

@@ -313,6 +313,23 @@ pub async fn a_reader_of_what_is_new_skips_what_was(bench: Bench) -> Result<(), 
     Ok(())
 }
 
+/// Who began with the oldest is told by its position when it has read what was there, and not before.
+pub async fn a_reader_knows_when_it_has_caught_up(bench: Bench) -> Result<(), Error> {
+    bench.send_told(3).await?;
+    let (oldest, newest) = (EventPosition::oldest(), EventPosition::newest());
+    let end = bench.broker.events(&newest, Duration::ZERO).await?.next;
+    assert!(!oldest.has_reached(&end));
+    let page = bench.broker.events(&oldest, HOUR).await?;
+    assert!(page.next.has_reached(&end), "{:?}: {end:?}", page.next);
+    bench.send_told(1).await?;
+    let later = bench.broker.events(&newest, Duration::ZERO).await?.next;
+    assert!(!page.next.has_reached(&later), "{later:?}");
+    let page = bench.broker.events(&page.next, HOUR).await?;
+    assert!(page.next.has_reached(&later), "{:?}: {later:?}", page.next);
+    assert!(page.next.has_reached(&end));
+    Ok(())
+}
+
 /// A queue that is new since the last page is read from its first event on.
 pub async fn a_new_queue_is_read_from_its_beginning(bench: Bench) -> Result<(), Error> {
     bench.send_told(1).await?;

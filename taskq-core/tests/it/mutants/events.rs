@@ -41,6 +41,7 @@ impl Mutant {
                 page.events.drain(..first);
             }
             Flaw::CutsAPage => page.events.truncate(CUT),
+            Flaw::TellsNoPlaceOfTheNew if newest => page.next = EventPosition::newest(),
             Flaw::FindsNoNewQueue => {
                 let there = self.inner.queues().await?;
                 let mut notes = self.notes();

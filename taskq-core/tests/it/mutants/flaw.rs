@@ -558,6 +558,8 @@ flaws! {
         LosesAnEventBetweenPages,
         /// Who asks for what is new gets what was.
         BeginsWithTheOldest,
+        /// Who asks for what is new is not told where that begins.
+        TellsNoPlaceOfTheNew,
         /// A queue that is new is not found by who reads already.
         FindsNoNewQueue,
         /// A page is cut, and what was cut off is skipped.
