@@ -37,7 +37,7 @@ pub(super) async fn misspelt(queue: &QueueName, reach: &Reach) -> Result<Option<
     let known = queues(reach).await?;
     let known: BTreeSet<&str> = known.iter().map(QueueName::as_str).collect();
     let is_new = !known.contains(queue.as_str());
-    let near = nearest(queue.as_str(), &known).filter(|_| is_new);
+    let near = nearest(queue.as_str(), known.iter().copied()).filter(|_| is_new);
     Ok(near.map(|_| unheard(queue, &known)))
 }
 
@@ -78,7 +78,7 @@ pub(super) fn nodes(name: &str, known: &BTreeSet<&str>) -> String {
     let mut whole = known.iter().filter(is_whole).copied();
     let near = match (whole.next(), whole.next()) {
         (Some(node), None) => Some(node),
-        _ => nearest(name, known),
+        _ => nearest(name, known.iter().copied()),
     };
     near.map_or_else(|| there(known), |node| format!("did you mean {node}?"))
 }
