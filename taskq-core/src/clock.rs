@@ -14,12 +14,17 @@ mod followed;
 /// With the feature `test-clock` it goes as tokio's time does: where a test has paused that, this stands still as well.
 #[must_use]
 pub fn now_ms() -> u64 {
+    whole_ms(now())
+}
+
+/// Time since the epoch by the same clock as [`now_ms`].
+pub(crate) fn now() -> Duration {
     #[cfg(feature = "test-clock")]
-    return followed::now_ms();
+    return followed::now();
     #[cfg(not(feature = "test-clock"))]
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, whole_ms)
+        .unwrap_or_default()
 }
 
 /// `duration` in whole milliseconds; what no `u64` holds is the largest one.

@@ -52,16 +52,20 @@ impl ErrorArchivo {
     /// Whether the same call may succeed later with nothing changed in it.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.causa,
+        match &self.causa {
             Causa::Ocupado
-                | Causa::Desaparecido
-                | Causa::Reemplazado
-                | Causa::SinDiario
-                | Causa::DiarioAjeno(..)
-                | Causa::Disco(_)
-                | Causa::Vista(_)
-        )
+            | Causa::Desaparecido
+            | Causa::Reemplazado
+            | Causa::SinDiario
+            | Causa::DiarioAjeno(..)
+            | Causa::Disco(_)
+            | Causa::Vista(_) => true,
+            Causa::Carpeta(fuente) => matches!(
+                fuente.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            Causa::Inservible(_) | Causa::EsquemaNuevo(_) | Causa::Base(_) => false,
+        }
     }
 
     /// Sorts a driver error by what the caller can do about it.

@@ -53,7 +53,7 @@ async fn preparar(comunes: &Argumentos<5002>) -> Result<Logistica, Box<dyn std::
     Ok(Logistica::nueva(cliente, almacen))
 }
 
-/// 1 where the same start may succeed later: the stock file is busy, or the disk full.
+/// 1 where the same start may succeed later: the stock file is busy or gone, or its disk full or ailing.
 fn salida(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     match error.downcast_ref::<AlmacenError>() {
         Some(error) if error.is_transient() => ExitCode::FAILURE,

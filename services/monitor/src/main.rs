@@ -63,7 +63,7 @@ async fn preparar(linea: &Linea) -> Result<Monitor, Box<dyn std::error::Error>> 
     Ok(Monitor::nuevo(cliente, bitacora, linea.servicios.clone()))
 }
 
-/// 1 where the same start may succeed later: the monitor file is busy, or the disk full.
+/// 1 where the same start may succeed later: the monitor file is busy or gone, or its disk full or ailing.
 fn salida(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     match error.downcast_ref::<ErrorArchivo>() {
         Some(error) if error.is_transient() => ExitCode::FAILURE,

@@ -5,8 +5,6 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::whole_ms;
-
 /// One moment by both clocks, the same for the whole process: a time that stands still reads the same each time.
 ///
 /// Of several readings the closest: a process that was not run between its two would have a clock of its own, and what
@@ -23,14 +21,12 @@ static START: LazyLock<(Instant, Duration)> = LazyLock::new(|| {
     (start, wall)
 });
 
-pub(super) fn now_ms() -> u64 {
+pub(super) fn now() -> Duration {
     let (start, wall) = *START;
     let now = tokio::time::Instant::now().into_std();
     // A time that was paused before this clock was first read lies behind it.
-    whole_ms(
-        (wall + now.saturating_duration_since(start))
-            .saturating_sub(start.saturating_duration_since(now)),
-    )
+    (wall + now.saturating_duration_since(start))
+        .saturating_sub(start.saturating_duration_since(now))
 }
 
 #[cfg(test)]

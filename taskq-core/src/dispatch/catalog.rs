@@ -83,8 +83,8 @@ impl Catalog {
                 tracing::warn!(task = name, "calls of {name:?} are sent and wait: {why}");
             }
             Tell::ThatThereAreMore => tracing::warn!(
-                "calls of more than {REMEMBERED} tasks that no live worker offers are sent and wait, and for {} min no \
-                 further one is named: do their names come from outside?",
+                "calls of more than {REMEMBERED} tasks that no live worker offers are sent and wait, and for up to {} \
+                 min no further one is named: do their names come from outside?",
                 TOLD_AGAIN.as_secs() / 60
             ),
             Tell::Nothing => {}

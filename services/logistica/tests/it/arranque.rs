@@ -42,8 +42,12 @@ fn a_file_that_is_no_broker_ends_it_with_the_status_of_its_kind() {
     let carpeta = tempfile::tempdir().unwrap();
     let notas = carpeta.path().join("notas.txt");
     fs::write(&notas, "no database\n".repeat(1_000)).unwrap();
+    let ajena = carpeta.path().join("ajena.db");
+    let otra = rusqlite::Connection::open(&ajena).unwrap();
+    otra.execute_batch("CREATE TABLE t (n INTEGER)").unwrap();
     for (ruta, estado, motivo) in [
         (notas.as_path(), 1, "move it away"),
+        (ajena.as_path(), 2, "of another program"),
         (carpeta.path(), 2, "is a folder"),
     ] {
         let url = format!("sqlite://{}", ruta.display());

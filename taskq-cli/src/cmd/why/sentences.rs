@@ -90,14 +90,14 @@ pub(super) fn nobody_listens(
     ))
 }
 
-/// Over a file the kernel tells that a worker's process has ended, and nobody waits for its lease.
-fn is_file(broker: &str) -> bool {
-    broker.starts_with("sqlite:")
+/// Whether the kernel tells that a worker's process has ended, so that nobody waits for its lease: over a file, on Linux.
+fn kernel_tells(broker: &str) -> bool {
+    cfg!(target_os = "linux") && broker.starts_with("sqlite:")
 }
 
 /// When that comes back which a worker held that is not registered any more.
 pub(super) fn back_from_the_gone(broker: &str) -> &'static str {
-    if is_file(broker) {
+    if kernel_tells(broker) {
         "it comes back as soon as a worker listens there, or, if its process still lives, once one has for one lease (10 s unless --lease says otherwise)"
     } else {
         "it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)"
@@ -106,7 +106,7 @@ pub(super) fn back_from_the_gone(broker: &str) -> &'static str {
 
 /// When that comes back which a worker holds that does not answer.
 pub(super) fn back_if_lost(broker: &str) -> &'static str {
-    if is_file(broker) {
+    if kernel_tells(broker) {
         "if its process has ended, the message comes back as soon as another worker listens there, else, if it was lost, when its lease is over"
     } else {
         "if it was lost, the message comes back when its lease is over"
