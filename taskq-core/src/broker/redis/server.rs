@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind};
 /// The oldest version that knows all commands and options of the scripts.
 const OLDEST: (u32, u32) = (6, 2);
 
+/// As Redis is shipped it writes what has changed to a snapshot within an hour. One that has not for twice as long makes none.
+const SNAPSHOT_S: u64 = 2 * 3_600;
+
 /// Asks the server; what it does not let us read is a warning, not an error.
 pub(super) async fn read(broker: &RedisBroker) -> Result<ServerInfo, Error> {
     let (text, unread) = match info(broker).await {
@@ -39,7 +42,7 @@ pub(super) async fn read(broker: &RedisBroker) -> Result<ServerInfo, Error> {
 
 /// `INFO` takes several sections at once only from version 7.0.
 async fn info(broker: &RedisBroker) -> Result<String, Error> {
-    let asks: Vec<Cmd> = ["server", "memory"]
+    let asks: Vec<Cmd> = ["server", "memory", "persistence"]
         .map(|section| {
             let mut ask = cmd("INFO");
             ask.arg(section);
@@ -60,6 +63,15 @@ struct About<'a> {
     speaks: Option<&'a str>,
     limit: Option<u64>,
     policy: Option<&'a str>,
+    unsaved: Option<Unsaved>,
+}
+
+/// What a server without an append-only file has not written to a snapshot yet.
+#[derive(Debug, Clone, Copy)]
+struct Unsaved {
+    changes: u64,
+    /// How old the last snapshot is, or the server that has made none.
+    for_s: u64,
 }
 
 impl<'a> About<'a> {
@@ -70,13 +82,25 @@ impl<'a> About<'a> {
                 .find(|(field, _)| *field == name)
                 .map(|(_, value)| value.trim())
         };
+        let number = |name| field(name).and_then(|n| n.parse::<u64>().ok());
+        let unsaved = || {
+            let now_s = number("server_time_usec")? / 1_000_000;
+            let saved_s = number("rdb_last_save_time")?;
+            // One that is under way may have been due just now.
+            let idle = number("rdb_bgsave_in_progress")? == 0;
+            idle.then_some(Unsaved {
+                changes: number("rdb_changes_since_last_save")?,
+                for_s: now_s.saturating_sub(saved_s),
+            })
+        };
         let speaks = field("redis_version");
         Self {
             name: field("server_name"),
             version: field("valkey_version").or(speaks),
             speaks,
-            limit: field("maxmemory").and_then(|n| n.parse().ok()),
+            limit: number("maxmemory"),
             policy: field("maxmemory_policy"),
+            unsaved: (number("aof_enabled") == Some(0)).then(unsaved).flatten(),
         }
     }
 
@@ -102,6 +126,18 @@ impl<'a> About<'a> {
             warnings.push(format!(
                 "its maxmemory-policy is {policy}: when its {limit} bytes are full it throws away {loses}; set it to \
                  noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)"
+            ));
+        }
+        // Which snapshots it is to make INFO does not tell; whether it makes any shows by their age.
+        if let Some(Unsaved {
+            changes: changes @ 1..,
+            for_s: for_s @ SNAPSHOT_S..,
+        }) = self.unsaved
+        {
+            warnings.push(format!(
+                "it keeps no append-only file and has made no snapshot for {} h: when it ends, what was written since is \
+                 lost, tasks among it ({changes} writes); keep one (CONFIG SET appendonly yes, and in its configuration file)",
+                for_s / 3_600
             ));
         }
         warnings
@@ -140,6 +176,33 @@ mod tests {
                 assert!(said[0].contains(part), "{part}: {}", said[0]);
             }
         }
+    }
+
+    #[test]
+    fn a_server_that_keeps_nothing_is_named_with_what_it_costs() {
+        let about = |aof: u8, changes: u64, age_s: u64, saving: u8| {
+            let (now, since) = (1_795_000_000, 1_795_000_000 - age_s);
+            format!(
+                "# Server\r\nserver_time_usec:{now}000123\r\n# Persistence\r\nrdb_changes_since_last_save:{changes}\r\n\
+                 rdb_bgsave_in_progress:{saving}\r\nrdb_last_save_time:{since}\r\naof_enabled:{aof}\r\n"
+            )
+        };
+        let said = About::of(&about(0, 41, 3 * 3_600, 0)).warnings();
+        assert_eq!(said.len(), 1, "{said:?}");
+        for part in ["append-only", "3 h", "41 writes", "appendonly yes"] {
+            assert!(said[0].contains(part), "{part}: {}", said[0]);
+        }
+        for (aof, changes, age_s, saving, why) in [
+            (1, 41, 3 * 3_600, 0, "it has an append-only file"),
+            (0, 0, 3 * 3_600, 0, "there is nothing to keep"),
+            (0, 41, SNAPSHOT_S - 1, 0, "a snapshot may be due"),
+            (0, 41, 3 * 3_600, 1, "a snapshot is being made"),
+        ] {
+            let said = About::of(&about(aof, changes, age_s, saving)).warnings();
+            assert_eq!(said, [""; 0], "{why}");
+        }
+        let old = about(0, 41, 3 * 3_600, 0).replace("server_time_usec", "other");
+        assert_eq!(About::of(&old).warnings(), [""; 0], "the time is not told");
     }
 
     #[test]
