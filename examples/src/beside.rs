@@ -8,7 +8,7 @@ use taskq_worker::{Builder, CancellationToken, broker};
 use crate::{Fault, Place};
 
 /// How long a call may take to be accepted, and the worker to begin.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `lesson` beside `worker`, which is given the broker, and stops the worker when the lesson is over.
 ///

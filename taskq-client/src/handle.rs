@@ -99,7 +99,7 @@ impl<R> TaskHandle<R> {
     /// # let worker = Worker::builder().backend(broker).build()?;
     /// # tokio::spawn(worker.run());
     /// let handle = client.send(import::call(40)).await?;
-    /// handle.wait(Duration::from_secs(10)).await?;
+    /// handle.wait(Duration::from_secs(60)).await?;
     /// let progress = handle.progress().await?.expect("it told of its progress");
     /// assert_eq!((progress.done, progress.total), (40, 40));
     /// assert_eq!(progress.note.as_deref(), Some("importing"));
@@ -141,7 +141,7 @@ impl<R> TaskHandle<R> {
     /// # let registry = taskq_worker::task::Registry::from_defs([&half::DEF])?;
     /// # let worker = Worker::builder().backend(broker).registry(registry).build()?;
     /// # tokio::spawn(worker.run());
-    /// let patience = Duration::from_secs(10);
+    /// let patience = Duration::from_secs(60);
     /// assert_eq!(client.send(half::call(42)).await?.wait(patience).await?, 21);
     /// match client.send(half::call(41)).await?.wait(patience).await {
     ///     Err(WaitError::Failed { error, attempts, .. }) => {

@@ -134,6 +134,9 @@ mod tests {
 
     use super::{REVISION_MAX, a_quien, revisar, revisar_en};
 
+    /// For answers that come, on a machine that stands still now and then.
+    const LARGA: Duration = Duration::from_secs(60);
+
     /// Listens, reads one request, answers `respuesta`; the port.
     fn contestar(respuesta: &'static str) -> (u16, thread::JoinHandle<String>) {
         let escucha = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -166,7 +169,7 @@ mod tests {
     fn a_200_is_well_and_anything_else_is_not() {
         let (puerto, hilo) =
             contestar("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
-        let linea = revisar("0.0.0.0", puerto).unwrap();
+        let linea = revisar_en("0.0.0.0", puerto, LARGA).unwrap();
         let sitio = format!("http://127.0.0.1:{puerto}/health answers 200");
         assert!(
             linea.contains(&sitio) && linea.starts_with("healthy: "),
@@ -182,7 +185,8 @@ mod tests {
             "",
         ] {
             let (puerto, hilo) = contestar(otra);
-            let error = revisar("127.0.0.1", puerto).unwrap_err().to_string();
+            let error = revisar_en("127.0.0.1", puerto, LARGA).unwrap_err();
+            let error = error.to_string();
             assert!(error.contains("instead of 200"), "{otra:?}: {error}");
             hilo.join().unwrap();
         }
@@ -190,11 +194,8 @@ mod tests {
 
     #[test]
     fn nobody_there_is_not_well() {
-        let puerto = {
-            let escucha = TcpListener::bind("127.0.0.1:0").unwrap();
-            escucha.local_addr().unwrap().port()
-        };
-        let error = revisar("127.0.0.1", puerto).unwrap_err().to_string();
+        // A port that was free a moment ago may be another test's now.
+        let error = revisar("127.0.0.1", 1).unwrap_err().to_string();
         assert!(error.starts_with("unhealthy: http://127.0.0.1:"), "{error}");
         let error = revisar("127.0.0.1", 0).unwrap_err().to_string();
         assert!(error.contains("--port"), "{error}");
@@ -218,7 +219,8 @@ mod tests {
             let (mut socket, _) = escucha.accept().unwrap();
             while socket.write_all(&[b'H'; 4096]).is_ok() {}
         });
-        let error = revisar("127.0.0.1", puerto).unwrap_err().to_string();
+        let error = revisar_en("127.0.0.1", puerto, LARGA).unwrap_err();
+        let error = error.to_string();
         assert!(error.contains("instead of 200"), "{error:.200}");
     }
 

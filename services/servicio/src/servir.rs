@@ -85,8 +85,12 @@ mod tests {
     use super::{escuchar, servir_con};
     use crate::parada::Parada;
 
-    /// Serves one request that never ends, gives `ordenes` orders, and waits for the end.
-    async fn parar_con_peticion_colgada(ordenes: usize, drenaje: Duration) -> bool {
+    /// Serves one request that never ends, gives `ordenes` orders, and waits for the end: whether it came within `espera`.
+    async fn parar_con_peticion_colgada(
+        ordenes: usize,
+        drenaje: Duration,
+        espera: Duration,
+    ) -> bool {
         let (entro, mut entrada) = mpsc::channel(1);
         let colgada = get(move || {
             let entro = entro.clone();
@@ -114,17 +118,19 @@ mod tests {
             (0..ordenes).for_each(|_| ordenante.pedir());
         };
         let todo = async { tokio::join!(servicio, orden) };
-        timeout(Duration::from_secs(2), todo).await.is_ok()
+        timeout(espera, todo).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_request_that_never_ends_holds_up_the_stop_only_so_long() {
-        assert!(parar_con_peticion_colgada(1, Duration::from_millis(50)).await);
-        assert!(!parar_con_peticion_colgada(1, Duration::from_secs(60)).await);
+        let (corto, largo) = (Duration::from_millis(50), Duration::from_secs(3_600));
+        assert!(parar_con_peticion_colgada(1, corto, Duration::from_secs(60)).await);
+        assert!(!parar_con_peticion_colgada(1, largo, Duration::from_secs(1)).await);
     }
 
     #[tokio::test]
     async fn a_second_order_does_not_wait() {
-        assert!(parar_con_peticion_colgada(2, Duration::from_secs(60)).await);
+        let largo = Duration::from_secs(3_600);
+        assert!(parar_con_peticion_colgada(2, largo, Duration::from_secs(60)).await);
     }
 }

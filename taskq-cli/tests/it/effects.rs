@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use taskq_worker::{cli, task};
 
 const ARGS: &str = "TASKQ_TEST_CHILD";
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a command line waits for busy machines.
 pub(crate) const T: &str = "20";
 
@@ -136,22 +136,27 @@ fn shutdown_is_answered_and_then_done_with_what_runs_ended_first() {
         stage.worker("w1@test", "celery"),
         stage.worker("w2@test", "geo"),
     );
-    let nap = stage.send("nap", 400, "celery");
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("at");
+    let args = json!([top, 1]).to_string();
+    let sent = stage.json(&["call", "climb", "-a", &args, "--queue", "celery"]);
+    let climb = sent["task_id"].as_str().unwrap().to_owned();
     let began = Instant::now();
     let runs = |id: &str| {
         let found = stage.json(&["inspect", "query_task", id, "-t", T]);
         found["w1@test"][id][0] == "active"
     };
-    while !runs(&nap) {
-        assert!(began.elapsed() < PATIENCE, "the nap does not begin");
+    while !runs(&climb) {
+        assert!(began.elapsed() < PATIENCE, "the climb does not begin");
     }
     let told = stage.json(&["control", "shutdown", "-d", "w1@test", "-t", T]);
     assert_eq!(
         told,
         json!({"w1@test": {"ok": "it stops once its tasks have ended"}})
     );
+    std::fs::write(&top, "1").unwrap();
     assert_eq!(first.end(), Some(0));
-    assert_eq!(stage.json(&["result", &nap])["state"], "SUCCESS");
+    assert_eq!(stage.json(&["result", &climb])["state"], "SUCCESS");
     // The other was not meant. Now all are, and nobody is there to be asked.
     assert_eq!(
         stage.json(&["inspect", "ping", "-t", T]),
@@ -256,7 +261,7 @@ fn a_worker_that_was_killed_is_named_and_the_others_answer() {
     let _other = stage.worker("w2@test", "celery");
     doomed.0.kill().unwrap();
     assert_eq!(doomed.end(), None);
-    let (status, out, err) = stage.run(&["inspect", "reserved", "-t", "1", "--json"]);
+    let (status, out, err) = stage.run(&["inspect", "reserved", "-t", "4", "--json"]);
     assert_eq!(status, Some(0), "{err}");
     assert_eq!(out, "{\"w2@test\":[]}\n");
     assert_eq!(err, "taskq: no answer from w1@test; `-t` waits longer\n");

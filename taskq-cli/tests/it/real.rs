@@ -12,7 +12,9 @@ use taskq_worker::{CancellationToken, Outcome, RunError, Worker};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command line waits for busy machines.
+const T: &str = "20";
 
 const PARAMS: &[Param] = &[Param {
     name: "n",
@@ -72,7 +74,7 @@ impl Stage {
     async fn active(&self, n: usize) -> Vec<Value> {
         let since = Instant::now();
         loop {
-            let output = self.run(&["inspect", "active", "--json"]).await;
+            let output = self.run(&["inspect", "active", "-t", T, "--json"]).await;
             if output.status.success() {
                 let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
                 let tasks = answer["w1@test"].as_array().unwrap();
@@ -120,7 +122,7 @@ async fn what_runs_is_listed_and_its_result_can_be_waited_for_and_read() {
     assert!(task["runtime_s"].as_f64().unwrap() >= 0.0);
     let id = task["id"].as_str().unwrap();
 
-    let table = stage.run(&["inspect", "active"]).await;
+    let table = stage.run(&["inspect", "active", "-t", T]).await;
     let table = String::from_utf8(table.stdout).unwrap();
     for cell in ["WORKER", "w1@test", "double", id, "[21]", "celery"] {
         assert!(table.contains(cell), "{cell}: {table}");
@@ -162,11 +164,11 @@ async fn a_worker_is_listed_with_its_tasks_and_with_what_it_did() {
         assert_eq!(output.status.code(), Some(0), "{line:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
     };
-    let status = answer(&["status", "--json"]).await;
+    let status = answer(&["status", "-t", T, "--json"]).await;
     assert_eq!(status["w1@test"]["ok"], "pong");
     assert_eq!(status["w1@test"]["running"], 1);
     assert_eq!(status["w1@test"]["queues"], json!(["celery"]));
-    let registered = answer(&["inspect", "registered", "--json"]).await;
+    let registered = answer(&["inspect", "registered", "-t", T, "--json"]).await;
     assert_eq!(registered, json!({"w1@test": ["double"]}));
     let list = answer(&["list", "--json"]).await;
     for line in [&["call", "double", "-a", "[1]", "--queue", "geo"][..]; 2] {
@@ -189,7 +191,7 @@ async fn a_worker_is_listed_with_its_tasks_and_with_what_it_did() {
     );
     stage.gate.add_permits(1);
     assert_eq!(end(waiting).await.status.code(), Some(0));
-    let stats = answer(&["inspect", "stats", "--json"]).await;
+    let stats = answer(&["inspect", "stats", "-t", T, "--json"]).await;
     let stats = &stats["w1@test"];
     assert_eq!(stats["total"], json!({"double": 1}));
     assert_eq!(
@@ -199,7 +201,7 @@ async fn a_worker_is_listed_with_its_tasks_and_with_what_it_did() {
     assert_eq!(stats["broker"]["transport"], "redis");
     let port = stats["broker"]["port"].as_u64().unwrap();
     assert!(stage.server.url().contains(&format!(":{port}")));
-    let lines = stage.run(&["status"]).await;
+    let lines = stage.run(&["status", "-t", T]).await;
     let lines = String::from_utf8(lines.stdout).unwrap();
     assert!(lines.ends_with("\n1 node online.\n"), "{lines}");
     stage.stop().await;

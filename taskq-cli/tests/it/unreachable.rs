@@ -62,11 +62,7 @@ async fn gives_up(url: &str, address: &str) {
 
 #[tokio::test]
 async fn nobody_listening_is_69() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let address = format!("127.0.0.1:{}", private_redis::free_port());
     gives_up(&format!("redis://:s3cret@{address}/0"), &address).await;
 }
 

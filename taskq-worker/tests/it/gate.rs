@@ -8,7 +8,7 @@ use taskq_worker::Outcome;
 use taskq_worker::task::{Running, TaskDef};
 use tokio::sync::Semaphore;
 
-use crate::bench::{json, until};
+use crate::bench::{PATIENCE, json, until};
 
 /// Shared by a test and its tasks.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +54,7 @@ pub(crate) static HELD_BLOCKING: TaskDef = TaskDef::new("held_blocking", &[], |c
         // A bound, so that a test that fails ends nevertheless.
         let began = std::time::Instant::now();
         while gate.0.open.try_acquire().map(|p| p.forget()).is_err()
-            && began.elapsed().as_secs() < 30
+            && began.elapsed() < 2 * PATIENCE
         {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }

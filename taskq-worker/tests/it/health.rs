@@ -93,7 +93,8 @@ async fn a_mute_broker_is_no_contact() {
 async fn what_blocks_the_runtime_blocks_no_answer() {
     let stage = Stage::new().await;
     let url = stage.server.url();
-    let args = ["-b", &url, "--lease", "1", "-c", "40"];
+    // Not to be ready is right where the machine itself stands still for a lease: that is none of the task's doing.
+    let args = ["-b", &url, "--lease", "4", "-c", "40"];
     let mut command = command(&[&args[..], &ADDRESS].concat());
     // One thread for all tasks, so that one that blocks is enough.
     let mut worker = Process::of(command.env("TOKIO_WORKER_THREADS", "1"));
@@ -105,7 +106,7 @@ async fn what_blocks_the_runtime_blocks_no_answer() {
     let metrics = metrics_when(address, |m| m.get("taskq_running") == Some(1.0));
     assert_eq!(metrics.of("taskq_slots"), 40.0);
     // Longer than a lease.
-    let until = std::time::Instant::now() + Duration::from_millis(1_500);
+    let until = std::time::Instant::now() + Duration::from_secs(5);
     while std::time::Instant::now() < until {
         for path in ["/live", "/ready"] {
             let answer = get(address, path).unwrap();
@@ -394,7 +395,7 @@ async fn a_worker_whose_own_loop_is_stuck_does_not_live() {
         problems(&dead).contains("the loop `calls` has not turned for"),
         "{dead:?}"
     );
-    assert_eq!(get_now(address, "/ready").await.status, 200);
+    until_it_is(address, "/ready", 200).await;
     // Its numbers can not be asked; the answer comes nevertheless.
     assert_eq!(get_now(address, "/metrics").await.status, 200);
     faults.blocks.store(false, Ordering::SeqCst);

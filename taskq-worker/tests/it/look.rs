@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::bench::PATIENCE;
 use crate::process::Process;
 
 /// What one GET was answered.
@@ -25,8 +26,8 @@ impl Answer {
 
 /// Asks for `path` on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\n\r\n")?;
     let mut all = String::new();
     // It ends by itself: one request for each connection.
@@ -48,7 +49,7 @@ pub(crate) fn until_status(address: SocketAddr, path: &str, status: u16) -> Answ
         match answer {
             Ok(answer) if answer.status == status => return answer,
             other => assert!(
-                began.elapsed() < Duration::from_secs(30),
+                began.elapsed() < PATIENCE,
                 "{path} never was {status}: {other:?}"
             ),
         }
@@ -166,7 +167,7 @@ pub(crate) fn metrics_when(address: SocketAddr, is: impl Fn(&Metrics) -> bool) -
         if is(&metrics) {
             return metrics;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "{metrics:#?}");
+        assert!(began.elapsed() < PATIENCE, "{metrics:#?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

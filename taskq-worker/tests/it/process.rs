@@ -10,6 +10,8 @@ use private_redis::RedisServer;
 use serde_json::json;
 use taskq_worker::{Message, cli, task};
 
+use crate::bench::PATIENCE;
+
 const ARGS: &str = "TASKQ_TEST_CHILD";
 
 /// What the child runs: it never ends by itself.
@@ -123,7 +125,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(began.elapsed() < Duration::from_secs(20), "it does not end");
+            assert!(began.elapsed() < PATIENCE, "it does not end");
             std::thread::sleep(Duration::from_millis(5));
         };
         std::io::Read::read_to_string(&mut self.log, &mut self.seen).unwrap();

@@ -11,6 +11,7 @@ use taskq_core::dispatch::Dispatcher;
 use taskq_worker::event::{EventPosition, Fact, TaskEventKind};
 use taskq_worker::message::OnCrash;
 use taskq_worker::{Message, QueueName, Record, Signature, State, TaskId};
+use tempfile::TempDir;
 
 use crate::process::Process;
 
@@ -27,7 +28,7 @@ impl Stage {
     pub(crate) async fn new() -> Self {
         let server = RedisServer::start();
         let backend = broker::connect(&server.url()).await.unwrap();
-        let dispatcher = Dispatcher::new(backend.clone(), Duration::from_secs(3));
+        let dispatcher = Dispatcher::new(backend.clone(), PATIENCE);
         Self {
             server,
             backend,
@@ -121,21 +122,36 @@ impl Stage {
     }
 }
 
+/// Where runs of `at_gate` wait until they are let through: however long the test takes until it kills their worker.
+struct Gates(TempDir);
+
+impl Gates {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// The arguments of a call that waits at the gate of this number.
+    fn call(&self, number: u32) -> serde_json::Value {
+        json!({"directory": self.0.path(), "number": number})
+    }
+
+    fn open(&self, number: u32) {
+        std::fs::write(self.0.path().join(format!("open-{number}")), "").unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_another_goes_on() {
     let stage = Stage::new().await;
+    let gates = Gates::new();
     let mut ids = Vec::new();
-    for _ in 0..30 {
-        ids.push(stage.send("nap", json!({"ms": 300})).await);
+    for n in 0..30 {
+        ids.push(stage.send("at_gate", gates.call(n)).await);
     }
     let (mut first, _second) = (stage.worker(&["-c", "4"]), stage.worker(&["-c", "4"]));
-    let queue = taskq_worker::QueueName::default();
-    let since = Instant::now();
-    while stage.backend.depth(&queue).await.unwrap().in_flight < 8 {
-        assert!(since.elapsed() < PATIENCE, "the workers do not begin");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    stage.until_in_flight(8).await;
     first.child.kill().unwrap();
+    (0..30).for_each(|n| gates.open(n));
     let records = stage.finals(&ids, || {}).await;
     assert!(
         records.iter().all(|r| r.state == State::Success),
@@ -211,11 +227,19 @@ fn nap(ms: u64, on_crash: OnCrash) -> Message {
 #[tokio::test]
 async fn an_at_most_once_run_whose_process_is_killed_is_dead_and_its_neighbour_runs_again() {
     let stage = Stage::new().await;
-    let once = stage.send_with(nap(600, OnCrash::Dead)).await;
-    let again = stage.send_with(nap(600, OnCrash::Requeue)).await;
+    let gates = Gates::new();
+    let at_gate = |n, on_crash| {
+        let mut message = Message::new("at_gate");
+        message.kwargs = Some(serde_json::value::to_raw_value(&gates.call(n)).unwrap());
+        message.on_crash = on_crash;
+        message
+    };
+    let once = stage.send_with(at_gate(1, OnCrash::Dead)).await;
+    let again = stage.send_with(at_gate(2, OnCrash::Requeue)).await;
     let mut worker = stage.worker(&["-c", "2"]);
     stage.until_in_flight(2).await;
     worker.child.kill().unwrap();
+    (1..=2).for_each(|n| gates.open(n));
     let _heir = stage.worker(&["-c", "2", "-n", "heir@%h"]);
     let records = stage.finals(&[once, again], || {}).await;
     assert_eq!((records[0].state, records[0].crashes), (State::Dead, 1));

@@ -13,26 +13,30 @@
 //! ```
 
 mod monitor;
+mod port;
 
 pub use monitor::{Monitor, Request};
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long it may take to start, and to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use port::Port;
+
+/// How long it may take to start, and to answer; on a machine that stands still now and then, too.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running redis-server that nobody else uses.
 #[derive(Debug)]
 pub struct RedisServer {
     child: Option<Child>,
-    port: u16,
+    port: Port,
     folder: TempDir,
     /// Its own options, given again at each start.
     options: Vec<String>,
@@ -78,10 +82,10 @@ impl RedisServer {
         let options: Vec<String> = options.iter().map(|&o| o.to_owned()).collect();
         let folder = tempfile::tempdir().map_err(|e| format!("no temporary folder: {e}"))?;
         let mut last = String::new();
-        // Between the choice of a port and its use another process may take it.
+        // A program that is no test may take a port between its choice and its use.
         for _ in 0..5 {
-            let port = free_port();
-            match launch(port, folder.path(), &options) {
+            let port = Port::take();
+            match launch(port.number(), folder.path(), &options) {
                 Ok(child) => {
                     return Ok(Self {
                         child: Some(child),
@@ -99,13 +103,13 @@ impl RedisServer {
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Its URL, database 0.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        format!("redis://127.0.0.1:{}/0", self.port())
     }
 
     /// Its process, while it runs.
@@ -127,7 +131,7 @@ impl RedisServer {
     /// When it does not end.
     pub fn shut_down(&mut self) {
         // The connection ends without an answer.
-        drop(ask(self.port, "SHUTDOWN SAVE"));
+        drop(ask(self.port(), "SHUTDOWN SAVE"));
         if let Some(mut child) = self.child.take() {
             let status = child.wait().expect("the end of redis-server");
             assert!(status.success(), "redis-server ended with {status}");
@@ -154,9 +158,9 @@ impl RedisServer {
         self.kill();
         let until = Instant::now() + PATIENCE;
         loop {
-            let spawned = spawn(self.port, self.folder.path(), &self.options);
+            let spawned = spawn(self.port(), self.folder.path(), &self.options);
             let mut child = spawned.expect("redis-server, as at the first start");
-            match answers(self.port, &mut child, answer) {
+            match answers(self.port(), &mut child, answer) {
                 Ok(()) => {
                     self.child = Some(child);
                     return;
@@ -226,7 +230,7 @@ impl RedisServer {
     /// When the server does not answer.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
-        Monitor::start(self.port).expect("an answer of redis-server")
+        Monitor::start(self.port()).expect("an answer of redis-server")
     }
 
     /// Sends one inline command and answers the first line of the reply.
@@ -235,7 +239,7 @@ impl RedisServer {
     /// When the server does not answer.
     #[must_use]
     pub fn command(&self, words: &str) -> String {
-        ask(self.port, words).expect("an answer of redis-server")
+        ask(self.port(), words).expect("an answer of redis-server")
     }
 
     /// Changes an option of the running server (`CONFIG SET`); a restart forgets it.
@@ -291,7 +295,7 @@ impl RedisServer {
 
     /// The whole reply to one inline command, as it came.
     fn text(&self, words: &str) -> String {
-        let mut stream = connect(self.port).expect("a connection to redis-server");
+        let mut stream = connect(self.port()).expect("a connection to redis-server");
         let mut text = Vec::new();
         let asked = stream
             .write_all(format!("{words}\r\nQUIT\r\n").as_bytes())
@@ -307,11 +311,17 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port of 127.0.0.1 that nobody listens at, and that no other test is given as long as this process lives.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static TAKEN: Mutex<Vec<Port>> = Mutex::new(Vec::new());
+    let port = Port::take();
+    let number = port.number();
+    TAKEN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(port);
+    number
 }
 
 /// Starts one and waits until it answers.
@@ -372,7 +382,7 @@ fn ask(port: u16, words: &str) -> std::io::Result<String> {
 
 fn connect(port: u16) -> std::io::Result<TcpStream> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
 }

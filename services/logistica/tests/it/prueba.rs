@@ -18,6 +18,9 @@ use crate::procesos::Planta;
 const TAREA: &str = "logistica.procesar_entrega";
 const CONEXIONES: usize = 16;
 
+/// How long workers are waited for, in s: the machine is busy here. Who has answered is waited for no longer.
+const T: &str = "30";
+
 /// How many deliveries are booked when the worker is killed.
 const EN_MEDIO: i64 = 1_500;
 
@@ -42,8 +45,8 @@ fn prueba(planta: &Planta) {
     let _queda = planta.worker("queda@prueba", "5");
     let mut victima = planta.worker("victima@prueba", "100");
     esperar("both workers are live", || {
-        let nodos: Value =
-            serde_json::from_slice(&planta.taskq(&["inspect", "ping", "--json"]).stdout).ok()?;
+        let dicho = planta.taskq(&["inspect", "ping", "-t", T, "--json"]);
+        let nodos: Value = serde_json::from_slice(&dicho.stdout).ok()?;
         (nodos.as_object()?.len() == 2).then_some(())
     });
 
@@ -140,8 +143,8 @@ fn enviar_todas(planta: &Planta) -> Vec<Enviada> {
 /// `taskq inspect active` lists what both workers run, as JSON and as a table.
 fn se_ve_lo_que_corre(planta: &Planta) {
     esperar("inspect active --json lists both workers' tasks", || {
-        let nodos: Value =
-            serde_json::from_str(&salida(&planta.taskq(&["inspect", "active", "--json"]))).ok()?;
+        let dicho = planta.taskq(&["inspect", "active", "-t", T, "--json"]);
+        let nodos: Value = serde_json::from_str(&salida(&dicho)).ok()?;
         let nodos = nodos.as_object()?;
         assert_eq!(
             nodos.keys().collect::<Vec<_>>(),
@@ -165,7 +168,7 @@ fn se_ve_lo_que_corre(planta: &Planta) {
         Some(())
     });
     let tabla = esperar("inspect active shows a table", || {
-        let tabla = salida(&planta.taskq(&["inspect", "active"]));
+        let tabla = salida(&planta.taskq(&["inspect", "active", "-t", T]));
         tabla.contains(TAREA).then_some(tabla)
     });
     let titulos: Vec<_> = tabla.lines().next().unwrap().split_whitespace().collect();
@@ -181,9 +184,9 @@ fn se_ve_lo_que_corre(planta: &Planta) {
 fn matar_con_algo(planta: &Planta, victima: &mut Proceso) -> SystemTime {
     let mut conexion = Conexion::nueva(&planta.direccion);
     esperar("the victim holds something", || {
-        let activas =
-            salida(&planta.taskq(&["inspect", "active", "-d", "victima@prueba", "--json"]));
-        let activas: Value = serde_json::from_str(&activas).unwrap();
+        let orden = ["inspect", "active", "-d", "victima@prueba"];
+        let activas = planta.taskq(&[&orden[..], &["-t", T, "--json"]].concat());
+        let activas: Value = serde_json::from_str(&salida(&activas)).unwrap();
         victima.senal("-STOP");
         let retenida = activas["victima@prueba"]
             .as_array()

@@ -27,7 +27,8 @@ async fn se_nota(escenario: &Escenario) {
         escenario.get(id)
     );
     assert!(
-        antes.elapsed() < PLAZO + Duration::from_secs(2),
+        // Without a deadline of ours it would be a client's, 30 s; a machine may stand still for some.
+        antes.elapsed() < PLAZO + Duration::from_secs(20),
         "{:?}",
         antes.elapsed()
     );

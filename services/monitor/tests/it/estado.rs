@@ -65,7 +65,8 @@ async fn se_nota(escenario: &Escenario) {
         escenario.get("/monitor/workers"),
     );
     assert!(
-        inicio.elapsed() < servicio::PLAZO + Duration::from_secs(2),
+        // A machine may stand still for some seconds.
+        inicio.elapsed() < servicio::PLAZO + Duration::from_secs(20),
         "{:?}",
         inicio.elapsed()
     );

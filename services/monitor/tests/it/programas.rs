@@ -33,7 +33,7 @@ async fn over_redis_it_tells_what_is_there_and_what_is_gone() {
     let (codigo, cuerpo) = Conexion::nueva(&planta.monitor).get("/monitor/queue");
     assert_eq!(codigo, 503, "{cuerpo}");
     assert!(
-        inicio.elapsed() < Duration::from_secs(10),
+        inicio.elapsed() < Duration::from_secs(60),
         "{:?}",
         inicio.elapsed()
     );
@@ -67,14 +67,23 @@ async fn camino(planta: &mut Planta, corredor: &str) {
     metricas(planta).await;
 
     planta.matar_logistica();
-    let estado = leer(planta, "/monitor/status");
+    let estado = en_estado(planta, |estado| estado["broker"]["ok"] == true);
     assert_eq!(estado["servicios"]["logistica"]["ok"], false, "{estado}");
-    assert_eq!(estado["broker"]["ok"], true, "{estado}");
+}
+
+/// Asks until it is so: each that it asks has 2 s, which a busy machine may not have.
+fn en_estado(planta: &Planta, es: impl Fn(&Value) -> bool) -> Value {
+    esperar("the status is as it should be", || {
+        Some(leer(planta, "/monitor/status")).filter(&es)
+    })
 }
 
 /// The service and the task say the same.
 async fn salud(planta: &Planta, corredor: &str) {
-    let servicio = leer(planta, "/monitor/status");
+    let ok = |estado: &Value| estado["servicios"]["logistica"]["ok"] == true;
+    let servicio = en_estado(planta, |estado| {
+        ok(estado) && estado["broker"]["ok"] == true
+    });
     let tarea = llamar(planta, "monitor.health_check", json!({})).await;
     for estado in [servicio, tarea] {
         assert_eq!(estado["servicios"]["logistica"]["ok"], true, "{estado}");

@@ -1,12 +1,12 @@
 //! Who sends by name what no live worker offers is told, once in a while.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use super::fake::Fake;
 use super::{Dispatcher, LONG, known};
@@ -51,6 +51,14 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
+/// This thread logs to `log` while the guard lives.
+fn logging(log: &Log) -> impl Drop + use<> {
+    // Of a single log, what another test's thread is the first to tell would stay untold here: it asks its own, and has none.
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Log::default()));
+    LazyLock::force(&SECOND);
+    tracing::subscriber::set_default(log.clone())
+}
+
 /// How often each of these was told, after a send of each.
 async fn sent(dispatcher: &Dispatcher, log: &Log) -> [usize; 3] {
     for name in ["gone", "idle", "live"] {
@@ -82,7 +90,7 @@ async fn of_a_task_that_no_live_worker_offers_is_told_once_in_ten_minutes() {
         },
     ];
     let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = logging(&log);
     let dispatcher = Dispatcher::new(fake, LONG);
     assert_eq!(sent(&dispatcher, &log).await, [1, 1, 0]);
     // Read again, and known to be told.
@@ -115,7 +123,7 @@ async fn of_new_names(
 #[tokio::test(start_paused = true)]
 async fn names_from_outside_do_not_fill_the_log() {
     let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = logging(&log);
     let dispatcher = Dispatcher::new(Fake::open(), LONG);
     assert_eq!(of_new_names(&dispatcher, &log, 0..1_024).await, [1_024, 0]);
     assert_eq!(of_new_names(&dispatcher, &log, 1_024..1_100).await, [0, 1]);

@@ -26,7 +26,7 @@ async fn a_claim_that_waits_is_broken_off() {
         consumer.detach(&b).await.unwrap();
         let without_b = next_wait(&monitor, since, &["a"]).await;
         detached |= without_b - with_b < BLOCK_US / 2;
-        broker.enqueue(&a, &[outgoing(&a)], SECOND).await.unwrap();
+        broker.enqueue(&a, &[outgoing(&a)], SEND).await.unwrap();
         let delivery = claim.await.unwrap();
         consumer.finish(&a, vec![done(&delivery)]).await.unwrap();
         if attached && detached {

@@ -131,7 +131,7 @@ async fn one_message_wakes_one_of_ten() {
     blocked(&server, 10).await;
     let monitor = server.monitor();
     for _ in 0..SENT {
-        broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+        broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
         came.recv().await.unwrap();
     }
     let requests = monitor.requests();
@@ -172,7 +172,7 @@ async fn what_is_due_wakes_one_of_ten() {
         ..outgoing(&q)
     });
     let batch: Vec<Outgoing> = spread.collect();
-    broker.enqueue(&q, &batch, SECOND).await.unwrap();
+    broker.enqueue(&q, &batch, SEND).await.unwrap();
     for _ in 0..SENT {
         came.recv().await.unwrap();
     }
@@ -206,7 +206,7 @@ async fn a_batch_wakes_one_for_each_message() {
         let claims: Vec<_> = consumers.iter().map(one).collect();
         blocked(&server, 10).await;
         let batch: Vec<Outgoing> = (0..10).map(|_| outgoing(&q)).collect();
-        broker.enqueue(&q, &batch, SECOND).await.unwrap();
+        broker.enqueue(&q, &batch, SEND).await.unwrap();
         for (claim, consumer) in claims.into_iter().zip(&consumers) {
             let delivery = claim.await.unwrap();
             consumer.finish(&q, vec![done(&delivery)]).await.unwrap();
@@ -248,15 +248,12 @@ async fn an_eta_before_all_others_wakes_the_block() {
         due: Due::In(Duration::from_millis(ms)),
         ..outgoing(&q)
     };
-    broker
-        .enqueue(&q, &[later(3_600_000)], SECOND)
-        .await
-        .unwrap();
+    broker.enqueue(&q, &[later(3_600_000)], SEND).await.unwrap();
     for _ in 0..20 {
         let since = monitor.requests().len();
         let claim = one(&consumer);
         blocked(&server, 1).await;
-        broker.enqueue(&q, &[later(100)], SECOND).await.unwrap();
+        broker.enqueue(&q, &[later(100)], SEND).await.unwrap();
         let delivery = claim.await.unwrap();
         consumer.finish(&q, vec![done(&delivery)]).await.unwrap();
         let woken = Woken::since(&monitor, since);
@@ -276,11 +273,14 @@ async fn a_retry_in_30_ms_comes_in_time() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     let mut delivery = deliver(&consumer, 1).await.remove(0);
-    let (mut late, mut in_time) = (Vec::new(), 0);
-    while in_time < 5 {
-        assert!(late.len() < 100, "late by so many ms: {late:?}");
+    let mut late = Vec::new();
+    // An idle server ends blocks 100 ms after each other: of ten in a row by chance two are in time. A busy machine may be
+    // late for more than one.
+    let in_time = |late: &[u64]| late.iter().rev().take(10).filter(|ms| **ms < 20).count();
+    while in_time(&late) < 8 {
+        assert!(late.len() < 300, "late by so many ms: {late:?}");
         let claim = one(&consumer);
         blocked(&server, 1).await;
         let after = Duration::from_millis(30);
@@ -302,11 +302,6 @@ async fn a_retry_in_30_ms_comes_in_time() {
         let due = finish.unwrap().at_us / 1000 + 30;
         assert!(delivery.claimed_at >= due, "it came before its time");
         late.push(delivery.claimed_at - due);
-        // An idle server ends blocks 100 ms after each other.
-        in_time = match late.last() {
-            Some(..20) => in_time + 1,
-            _ => 0,
-        };
     }
 }
 
@@ -335,11 +330,11 @@ async fn what_is_due_soon_is_not_left_to_one_who_is_full() {
             blocked(&server, 2).await;
             if beside == &a {
                 let both = [outgoing(&a), soon()];
-                broker.enqueue(&a, &both, SECOND).await.unwrap();
+                broker.enqueue(&a, &both, SEND).await.unwrap();
             } else {
-                broker.enqueue(&a, &[soon()], SECOND).await.unwrap();
+                broker.enqueue(&a, &[soon()], SEND).await.unwrap();
                 blocked(&server, 2).await;
-                broker.enqueue(&b, &[outgoing(&b)], SECOND).await.unwrap();
+                broker.enqueue(&b, &[outgoing(&b)], SEND).await.unwrap();
             }
             let (busy, idle) = (busy.await.unwrap(), idle.await.unwrap());
             first.finish(&busy.queue, vec![done(&busy)]).await.unwrap();
@@ -373,13 +368,13 @@ async fn a_ring_that_is_not_followed_is_rung_on() {
         // The one that takes the ring of a finds this, if it asks b.
         let foreign = outgoing(&b).body;
         broker.push_raw(&b, 0, &foreign).await.unwrap();
-        broker.enqueue(&a, &[outgoing(&a)], SECOND).await.unwrap();
+        broker.enqueue(&a, &[outgoing(&a)], SEND).await.unwrap();
         let (busy, idle) = match busy.await.unwrap() {
             busy if busy.queue == b => (busy, idle.await.unwrap()),
             took_a => {
                 // It had asked a, whose ring it took: a second message ends the round.
                 first.finish(&a, vec![done(&took_a)]).await.unwrap();
-                broker.enqueue(&a, &[outgoing(&a)], SECOND).await.unwrap();
+                broker.enqueue(&a, &[outgoing(&a)], SEND).await.unwrap();
                 (deliver(&first, 1).await.remove(0), idle.await.unwrap())
             }
         };
@@ -414,7 +409,7 @@ async fn what_is_left_behind_rings_unless_it_may_not_come() {
     let rung = || server.command("ZCARD taskq:{q}:bell") == ":1";
     let still = || server.command("DEL taskq:{q}:bell");
     broker
-        .enqueue(&q, &[outgoing(&q), outgoing(&q)], SECOND)
+        .enqueue(&q, &[outgoing(&q), outgoing(&q)], SEND)
         .await
         .unwrap();
     still();
@@ -471,13 +466,13 @@ async fn a_paused_queue_costs_one_request_a_second() {
     let requests = loop {
         for _ in 0..20 {
             producer
-                .enqueue(&paused, &[outgoing(&paused)], SECOND)
+                .enqueue(&paused, &[outgoing(&paused)], SEND)
                 .await
                 .unwrap();
             tokio::time::sleep(SECOND / 100).await;
         }
         broker
-            .enqueue(&other, &[outgoing(&other)], SECOND)
+            .enqueue(&other, &[outgoing(&other)], SEND)
             .await
             .unwrap();
         let delivery = came.recv().await.unwrap();
@@ -527,7 +522,7 @@ async fn a_resumption_wakes_all() {
     for _ in 0..20 {
         broker.pause(&q, "ana", "stock-taking").await.unwrap();
         let batch: Vec<Outgoing> = (0..3).map(|_| outgoing(&q)).collect();
-        broker.enqueue(&q, &batch, SECOND).await.unwrap();
+        broker.enqueue(&q, &batch, SEND).await.unwrap();
         let claims: Vec<_> = consumers.iter().map(one).collect();
         blocked(&server, 3).await;
         let before = monitor.requests().len();
@@ -572,12 +567,12 @@ async fn a_pause_stays() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let before = taskq_core::clock::now_ms();
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     let soon = Outgoing {
         due: Due::In(Duration::from_millis(1)),
         ..outgoing(&q)
     };
-    broker.enqueue(&q, &[soon], SECOND).await.unwrap();
+    broker.enqueue(&q, &[soon], SEND).await.unwrap();
     let first = consumer(&broker, &[&q]).await;
     broker.pause(&q, "ana", "the \"big\" truck").await.unwrap();
     broker.advance(SECOND).await.unwrap();
@@ -611,9 +606,9 @@ async fn a_pause_takes_nothing_away() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     let mut held = deliver(&consumer, 1).await;
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     // What a claim does whose reply is lost.
     let unheard = "EVAL \"local s=redis.call('KEYS','taskq:{q}:session:*')[1] \
         return redis.call('HSET',s,'c',2,2001,'00'..redis.call('RPOP','taskq:{q}:ready'))\" 0";
@@ -633,7 +628,7 @@ async fn a_full_server_can_be_paused() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     assert_eq!(server.command("CONFIG SET maxmemory 1"), "+OK");
     broker.pause(&q, "ana", "full").await.unwrap();
     assert!(consumer.claim(1, Duration::ZERO).await.unwrap().is_empty());

@@ -101,7 +101,7 @@ async fn a_replay_leaves_a_record_under_way_alone() {
         record: Some(record),
         ..outgoing(&at)
     };
-    broker.enqueue(&at, &[again], SECOND).await.unwrap();
+    broker.enqueue(&at, &[again], SEND).await.unwrap();
     let second = id.created_second().unwrap();
     // Its bucket runs off long before it is due.
     let bucket = format!("HDEL taskq:{{dead}}:records:{second} {id}");
@@ -160,7 +160,7 @@ async fn what_is_being_given_back_is_found() {
     let at = queue("orphan");
     let sent = outgoing(&at);
     broker
-        .enqueue(&at, std::slice::from_ref(&sent), SECOND)
+        .enqueue(&at, std::slice::from_ref(&sent), SEND)
         .await
         .unwrap();
     let worker = consumer(&broker, &[&at]).await;

@@ -25,6 +25,9 @@ use taskq_core::{ErrorKind, Message, QueueName, Record, State, TaskId, clock};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What a send has that is to succeed, or to be refused: long enough for a machine that stands still now and then.
+const SEND: Duration = Duration::from_secs(60);
+
 fn queue(name: &str) -> QueueName {
     QueueName::new(name).unwrap()
 }
@@ -110,7 +113,7 @@ async fn a_mistyped_key_is_named_and_costs_nothing() {
             _ => {}
         }
         let batch = [outgoing(&name), message];
-        let error = broker.enqueue(&name, &batch, SECOND).await.unwrap_err();
+        let error = broker.enqueue(&name, &batch, SEND).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongType, "{error}");
         assert!(
             error.to_string().contains(&full),
@@ -119,7 +122,7 @@ async fn a_mistyped_key_is_named_and_costs_nothing() {
         assert_eq!(server.command(&format!("DEL {full}")), ":1");
         let depth = broker.depth(&name).await.unwrap();
         assert_eq!(depth, Depth::default(), "{key}");
-        broker.enqueue(&name, &batch, SECOND).await.unwrap();
+        broker.enqueue(&name, &batch, SEND).await.unwrap();
         let depth = broker.depth(&name).await.unwrap();
         assert_eq!(depth.waiting + depth.delayed, 2, "{key}");
     }
@@ -133,14 +136,14 @@ async fn a_queue_in_trouble_holds_up_no_other() {
     let consumer = consumer(&broker, &[&sick, &well]).await;
     let waiting = outgoing(&sick);
     broker
-        .enqueue(&sick, std::slice::from_ref(&waiting), SECOND)
+        .enqueue(&sick, std::slice::from_ref(&waiting), SEND)
         .await
         .unwrap();
     assert_eq!(server.command("RENAME taskq:{sick}:ready aside"), "+OK");
     assert_eq!(server.command("SET taskq:{sick}:ready x"), "+OK");
     for _ in 0..3 {
         broker
-            .enqueue(&well, &[outgoing(&well)], SECOND)
+            .enqueue(&well, &[outgoing(&well)], SEND)
             .await
             .unwrap();
         let got = deliver(&consumer, 1).await;
@@ -162,7 +165,7 @@ async fn a_finish_waits_for_its_queue_to_be_mended() {
     let consumer = consumer(&broker, &[&q]).await;
     let sent = outgoing(&q);
     broker
-        .enqueue(&q, std::slice::from_ref(&sent), SECOND)
+        .enqueue(&q, std::slice::from_ref(&sent), SEND)
         .await
         .unwrap();
     let got = deliver(&consumer, 1).await;
@@ -207,7 +210,7 @@ async fn a_record_that_can_not_be_written_costs_only_its_own_tasks() {
     bad.body = Bytes::from(message.encode().unwrap());
     bad.record = None;
     broker
-        .enqueue(&q, &[bad.clone(), good.clone()], SECOND)
+        .enqueue(&q, &[bad.clone(), good.clone()], SEND)
         .await
         .unwrap();
     let got = deliver(&consumer, 2).await;
@@ -248,7 +251,7 @@ async fn a_server_that_forgot_its_scripts_is_told_them_again() {
         let sent = outgoing(&q);
         assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
         broker
-            .enqueue(&q, std::slice::from_ref(&sent), SECOND)
+            .enqueue(&q, std::slice::from_ref(&sent), SEND)
             .await
             .unwrap();
         assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
@@ -268,7 +271,7 @@ async fn after_a_flushall_work_goes_on() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     let got = deliver(&consumer, 1).await;
     assert_eq!(server.command("FLUSHALL"), "+OK");
     consumer.beat().await.unwrap();
@@ -277,7 +280,7 @@ async fn after_a_flushall_work_goes_on() {
     assert_eq!((finished.applied, finished.lost), (0, 1));
     let sent = outgoing(&q);
     broker
-        .enqueue(&q, std::slice::from_ref(&sent), SECOND)
+        .enqueue(&q, std::slice::from_ref(&sent), SEND)
         .await
         .unwrap();
     let got = deliver(&consumer, 1).await;
@@ -317,7 +320,7 @@ async fn a_server_that_is_gone_is_named_and_waited_for() {
     server.restart();
     let sent = outgoing(&q);
     broker
-        .enqueue(&q, std::slice::from_ref(&sent), 10 * SECOND)
+        .enqueue(&q, std::slice::from_ref(&sent), SEND)
         .await
         .unwrap();
     let got = deliver(&consumer, 1).await;
@@ -349,13 +352,10 @@ async fn a_full_server_refuses_sends_and_lets_work_end() {
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
     let sent = [outgoing(&q), outgoing(&q)];
-    broker.enqueue(&q, &sent, SECOND).await.unwrap();
+    broker.enqueue(&q, &sent, SEND).await.unwrap();
     let got = deliver(&consumer, 1).await;
     assert_eq!(server.command("CONFIG SET maxmemory 1"), "+OK");
-    let error = broker
-        .enqueue(&q, &[outgoing(&q)], SECOND)
-        .await
-        .unwrap_err();
+    let error = broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(error.to_string().contains("out of memory"), "{error}");
     consumer.beat().await.unwrap();
@@ -378,7 +378,7 @@ async fn a_full_server_refuses_sends_and_lets_work_end() {
     );
     assert_eq!(broker.depth(&q).await.unwrap().waiting, 0);
     assert_eq!(server.command("CONFIG SET maxmemory 0"), "+OK");
-    broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
 }
 
 /// The oldest of all lists counts, bare and marked, and with it gone the next one does.
@@ -405,7 +405,7 @@ async fn the_age_of_the_oldest_waiting_message_is_told() {
     };
     assert_eq!(age().await, None);
     let sent = [older(2, 0), outgoing(&q)];
-    broker.enqueue(&q, &sent, SECOND).await.unwrap();
+    broker.enqueue(&q, &sent, SEND).await.unwrap();
     assert_eq!(age().await, Some(2));
     let consumer = consumer(&broker, &[&q]).await;
     let got = deliver(&consumer, 1).await;
@@ -417,7 +417,7 @@ async fn the_age_of_the_oldest_waiting_message_is_told() {
     };
     consumer.finish(&q, vec![back]).await.unwrap();
     assert_eq!(age().await, Some(2));
-    broker.enqueue(&q, &[older(5, 7)], SECOND).await.unwrap();
+    broker.enqueue(&q, &[older(5, 7)], SEND).await.unwrap();
     assert_eq!(age().await, Some(5));
     assert_eq!(deliver(&consumer, 3).await.len(), 3);
     assert_eq!(age().await, None);

@@ -74,7 +74,7 @@ async fn load(server: &RedisServer, broker: &RedisBroker, worker: &Arc<dyn Consu
             };
             batch.push(out);
         }
-        broker.enqueue(&q, &batch, 9 * SECOND).await.unwrap();
+        broker.enqueue(&q, &batch, SEND).await.unwrap();
         let wanted = batch.iter().map(|m| Wanted {
             id: m.id,
             queue: Some(q.clone()),
@@ -142,10 +142,7 @@ async fn a_sweep_drops_records_when_their_day_is_over() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let worker = consumer(&broker, &[&q]).await;
-    broker
-        .enqueue(&q, &[outgoing(&q)], 9 * SECOND)
-        .await
-        .unwrap();
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     let got = deliver(&worker, 1).await;
     worker.finish(&q, vec![done(&got[0])]).await.unwrap();
     let buckets = |server: &RedisServer| {
@@ -171,7 +168,7 @@ async fn the_dead_take_64_mib_at_most() {
     let worker = consumer(&broker, &[&q]).await;
     for n in 0..80 {
         let (_, out) = named(&format!("t{n}"), 1_000_000);
-        broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
+        broker.enqueue(&q, &[out], SEND).await.unwrap();
         let got = deliver(&worker, 1).await;
         worker.finish(&q, vec![dead(&got[0])]).await.unwrap();
     }
@@ -185,7 +182,7 @@ async fn the_dead_take_64_mib_at_most() {
     drop(server.command("DEL taskq:{q}:dead"));
     worker.sweep().await.unwrap();
     let (_, out) = named("last", 10);
-    broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
+    broker.enqueue(&q, &[out], SEND).await.unwrap();
     let got = deliver(&worker, 1).await;
     worker.finish(&q, vec![dead(&got[0])]).await.unwrap();
     assert_eq!(broker.dead(&q, 0, 1000).await.unwrap().len(), 1);
@@ -212,7 +209,7 @@ async fn events_take_32_mib_at_most() {
                 }
             })
             .collect();
-        broker.enqueue(&q, &batch, 9 * SECOND).await.unwrap();
+        broker.enqueue(&q, &batch, SEND).await.unwrap();
         drop(server.command("DEL taskq:{q}:ready"));
     }
     let used = number(&server, "MEMORY USAGE taskq:{q}:events");
@@ -228,7 +225,7 @@ async fn a_lost_subscription_loses_no_result() {
     let q = queue("q");
     let worker = consumer(&broker, &[&q]).await;
     let batch: Vec<Outgoing> = (0..20).map(|_| outgoing(&q)).collect();
-    broker.enqueue(&q, &batch, 9 * SECOND).await.unwrap();
+    broker.enqueue(&q, &batch, SEND).await.unwrap();
     let wanted = batch.iter().map(|m| Wanted {
         id: m.id,
         queue: None,
@@ -265,7 +262,7 @@ async fn a_quiet_day_is_nothing_missed() {
     let q = queue("q");
     let worker = consumer(&broker, &[&q]).await;
     let (_, out) = named("t", 1);
-    broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
+    broker.enqueue(&q, &[out], SEND).await.unwrap();
     let read = broker
         .events(&EventPosition::oldest(), Duration::ZERO)
         .await;
@@ -278,7 +275,7 @@ async fn a_quiet_day_is_nothing_missed() {
     let quiet = broker.events(&read.next, Duration::ZERO).await.unwrap();
     assert_eq!((quiet.events.len(), quiet.missed), (0, false));
     let (_, out) = named("t", 1);
-    broker.enqueue(&q, &[out], 9 * SECOND).await.unwrap();
+    broker.enqueue(&q, &[out], SEND).await.unwrap();
     // A key of another type is the trouble of its own queue.
     drop(server.command("SADD taskq:queues other"));
     drop(server.command("SET taskq:{other}:events 1"));
@@ -299,7 +296,7 @@ async fn events_of_several_queues_come_in_order() {
     for q in [&one, &two, &one] {
         for _ in 0..25 {
             let (_, out) = named("t", 1);
-            broker.enqueue(q, &[out], 9 * SECOND).await.unwrap();
+            broker.enqueue(q, &[out], SEND).await.unwrap();
         }
         // Without a gap no wrong order could be seen.
         tokio::time::sleep(SECOND / 200).await;

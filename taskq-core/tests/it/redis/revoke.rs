@@ -9,7 +9,7 @@ use taskq_core::event::Attempt;
 use taskq_core::revocation::Revocation;
 use taskq_core::{Message, Record, State, TaskId};
 
-use super::{SECOND, consumer, deliver, done, outgoing, queue};
+use super::{SEND, consumer, deliver, done, outgoing, queue};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -31,7 +31,7 @@ async fn what_is_revoked_is_read_once_for_each_change() {
         reads.filter(|r| r.names("}:revoked")).count()
     };
     let claim_one = async || {
-        broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+        broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
         let got = deliver(&consumer, 1).await;
         consumer.finish(&q, vec![done(&got[0])]).await.unwrap();
     };
@@ -70,7 +70,7 @@ async fn a_set_that_can_not_be_read_holds_up_its_queue_alone_and_loses_nothing()
     let (sick, well) = (queue("sick"), queue("well"));
     let consumer = consumer(&broker, &[&sick, &well]).await;
     let sent = [outgoing(&sick), outgoing(&sick)];
-    broker.enqueue(&sick, &sent, SECOND).await.unwrap();
+    broker.enqueue(&sick, &sent, SEND).await.unwrap();
     broker.revoke(&sick, &by_id(sent[0].id)).await.unwrap();
     let key = "taskq:{sick}:revoked";
     assert_eq!(server.command(&format!("RENAME {key} aside")), "+OK");
@@ -78,7 +78,7 @@ async fn a_set_that_can_not_be_read_holds_up_its_queue_alone_and_loses_nothing()
     for _ in 0..5 {
         let out = outgoing(&well);
         broker
-            .enqueue(&well, std::slice::from_ref(&out), SECOND)
+            .enqueue(&well, std::slice::from_ref(&out), SEND)
             .await
             .unwrap();
         let got = deliver(&consumer, 1).await;
@@ -107,10 +107,10 @@ async fn what_was_claimed_and_kept_back_hears_of_a_revocation() {
     let consumer = consumer(&broker, &[&q]).await;
     let sent: Vec<_> = (0..5).map(|_| outgoing(&q)).collect();
     // The connection that claims is there before the server stops to read.
-    broker.enqueue(&q, &sent[..1], SECOND).await.unwrap();
+    broker.enqueue(&q, &sent[..1], SEND).await.unwrap();
     let got = deliver(&consumer, 1).await;
     consumer.finish(&q, vec![done(&got[0])]).await.unwrap();
-    broker.enqueue(&q, &sent[1..], SECOND).await.unwrap();
+    broker.enqueue(&q, &sent[1..], SEND).await.unwrap();
     // A claim of four is written, and its caller goes away before it is answered.
     let mut tries = 0;
     while broker.depth(&q).await.unwrap().in_flight == 0 {
@@ -152,7 +152,7 @@ async fn a_finish_that_has_nothing_to_tell_tells_nothing() {
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
     let sent = [outgoing(&q), outgoing(&q)];
-    broker.enqueue(&q, &sent, SECOND).await.unwrap();
+    broker.enqueue(&q, &sent, SEND).await.unwrap();
     let ids = sent.each_ref().map(|out| out.id);
     broker.revoke(&q, &ids.map(Revocation::Id)).await.unwrap();
     let got = deliver(&consumer, 2).await;
@@ -191,7 +191,7 @@ async fn a_full_server_takes_revocations_and_can_be_purged() {
     let broker = RedisBroker::new(&server.url()).unwrap();
     let q = queue("q");
     let sent: Vec<_> = (0..5).map(|_| outgoing(&q)).collect();
-    broker.enqueue(&q, &sent, SECOND).await.unwrap();
+    broker.enqueue(&q, &sent, SEND).await.unwrap();
     assert_eq!(server.command("CONFIG SET maxmemory 1"), "+OK");
     broker.revoke(&q, &by_id(sent[0].id)).await.unwrap();
     assert_eq!(

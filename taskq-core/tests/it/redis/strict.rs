@@ -18,7 +18,7 @@ async fn a_claim_dropped_between_its_rounds_strands_nothing() {
     for tenths in 0..60 {
         for q in [&a, &b] {
             let batch: Vec<Outgoing> = (0..3).map(|_| outgoing(q)).collect();
-            broker.enqueue(q, &batch, SECOND).await.unwrap();
+            broker.enqueue(q, &batch, SEND).await.unwrap();
         }
         let moment = Duration::from_micros(100 * tenths);
         let got = match tokio::time::timeout(moment, consumer.claim(9, Duration::ZERO)).await {

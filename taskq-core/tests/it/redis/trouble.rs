@@ -38,23 +38,26 @@ async fn a_mute_connection_is_replaced() {
     let (url, mute) = wire(server.port()).await;
     let broker = RedisBroker::new(&url).unwrap();
     let q = queue("q");
-    broker
-        .enqueue(&q, &[outgoing(&q)], 10 * SECOND)
-        .await
-        .unwrap();
-    mute.send_modify(|n| *n += 1);
-    let error = broker
-        .enqueue(&q, &[outgoing(&q)], SECOND / 5)
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
-    // Sooner than a link gives up by itself.
-    broker
-        .enqueue(&q, &[outgoing(&q)], 3 * SECOND)
-        .await
-        .unwrap();
-    let direct = RedisBroker::new(&server.url()).unwrap();
-    assert_eq!(direct.depth(&q).await.unwrap().waiting, 2);
+    broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
+    // Of some tries one at least: a machine that stands still may miss any of them.
+    for late in 0..5 {
+        mute.send_modify(|n| *n += 1);
+        let error = broker
+            .enqueue(&q, &[outgoing(&q)], SECOND / 5)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        // Sooner than a link gives up by itself.
+        let next = broker.enqueue(&q, &[outgoing(&q)], 3 * SECOND).await;
+        if next.is_ok() {
+            let direct = RedisBroker::new(&server.url()).unwrap();
+            let waiting = direct.depth(&q).await.unwrap().waiting;
+            // What came late may have come nevertheless.
+            assert!((2..=2 + late).contains(&waiting), "{waiting}");
+            return;
+        }
+    }
+    panic!("it is waited for until it gives up by itself");
 }
 
 /// A worker that stops while a sweeper has its store in hand must not hide it from the next sweeper.
@@ -72,7 +75,7 @@ async fn a_close_does_not_strand_what_is_being_given_back() {
     let held = broker.consume(options(SECOND)).await.unwrap();
     let sent = outgoing(&q);
     broker
-        .enqueue(&q, std::slice::from_ref(&sent), SECOND)
+        .enqueue(&q, std::slice::from_ref(&sent), SEND)
         .await
         .unwrap();
     deliver(&held, 1).await;
@@ -109,14 +112,14 @@ async fn a_far_eta_holds_up_no_other() {
     let mut far = outgoing(&q);
     far.due = Due::At(u64::MAX);
     broker
-        .enqueue(&q, &[outgoing(&q), far, outgoing(&q)], SECOND)
+        .enqueue(&q, &[outgoing(&q), far, outgoing(&q)], SEND)
         .await
         .unwrap();
     let depth = broker.depth(&q).await.unwrap();
     assert_eq!((depth.waiting, depth.delayed), (2, 1));
     let mut longest = outgoing(&q);
     longest.due = Due::In(Duration::MAX);
-    broker.enqueue(&q, &[longest], SECOND).await.unwrap();
+    broker.enqueue(&q, &[longest], SEND).await.unwrap();
     let got = deliver(&consumer, 2).await;
     let snooze = Verdict {
         end: End::Snooze(Duration::MAX),
@@ -138,7 +141,7 @@ async fn a_queue_that_can_not_be_finished_is_not_claimed_from() {
     let q = queue("q");
     let consumer = consumer(&broker, &[&q]).await;
     for _ in 0..5 {
-        broker.enqueue(&q, &[outgoing(&q)], SECOND).await.unwrap();
+        broker.enqueue(&q, &[outgoing(&q)], SEND).await.unwrap();
     }
     let got = deliver(&consumer, 1).await;
     assert_eq!(server.command("SET taskq:{q}:dead x"), "+OK");
@@ -172,7 +175,7 @@ async fn each_queue_is_closed_by_itself() {
     let (sick, well) = (queue("a-sick"), queue("b-well"));
     let first = consumer(&broker, &[&sick, &well]).await;
     broker
-        .enqueue(&well, &[outgoing(&well)], SECOND)
+        .enqueue(&well, &[outgoing(&well)], SEND)
         .await
         .unwrap();
     deliver(&first, 1).await;
@@ -232,10 +235,11 @@ async fn suspects_follow_each_other() {
         let pushed = server.command(&format!("LPUSH taskq:{{q}}:suspects \"{marked}\""));
         assert!(pushed.starts_with(':'), "{pushed}");
     }
-    let began = Instant::now();
     let mut got = deliver(&consumer, 1).await;
+    let mut soon = 0;
     for _ in 0..199 {
         assert!(got[0].suspect);
+        let began = Instant::now();
         // The claim waits while the suspect ends.
         let verdicts = vec![done(&got[0])];
         let (next, finished) =
@@ -245,13 +249,14 @@ async fn suspects_follow_each_other() {
         if got.is_empty() {
             got = deliver(&consumer, 1).await;
         }
+        soon += usize::from(began.elapsed() < SECOND / 10);
         assert!(
             consumer.claim(1, Duration::ZERO).await.unwrap().is_empty(),
             "two at a time"
         );
     }
-    // Found only by asking now and then, they took four times as long as this.
-    assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+    // Found only by asking now and then, they take the better part of a second each. A machine may stand still for some.
+    assert!(soon >= 50, "{soon} of 199 came soon");
 }
 
 /// Two records of one batch that can not be written, for two keys: each costs its own task, and the batch ends.
@@ -273,7 +278,7 @@ async fn several_records_that_can_not_be_written_end_their_batch() {
             record: None,
             ..outgoing(&q)
         };
-        broker.enqueue(&q, &[out], SECOND).await.unwrap();
+        broker.enqueue(&q, &[out], SEND).await.unwrap();
         let second = message.id.created_second().unwrap();
         let set = format!("SET taskq:{{q}}:records:{second} x");
         assert_eq!(server.command(&set), "+OK");
@@ -302,7 +307,7 @@ async fn suspects_of_all_queues_get_their_turn_under_load() {
     for _ in 0..20 {
         for q in &queues {
             let batch: Vec<Outgoing> = (0..5).map(|_| outgoing(q)).collect();
-            broker.enqueue(q, &batch, SECOND).await.unwrap();
+            broker.enqueue(q, &batch, SEND).await.unwrap();
         }
         let got = consumer.claim(9, SECOND).await.unwrap();
         suspects += got.iter().filter(|d| d.suspect).count();

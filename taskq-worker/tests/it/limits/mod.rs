@@ -15,7 +15,7 @@ use taskq_worker::task::{Cancelled, Running, TaskDef};
 use taskq_worker::{Builder, Message, Outcome, RunError, State, TaskId};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, celery, error_of, json, until};
+use crate::bench::{Bench, PATIENCE, celery, error_of, json, until};
 use crate::control::ask;
 use crate::flaky::Flaky;
 use crate::gate::{Gate, HELD, HELD_BLOCKING};
@@ -179,7 +179,7 @@ static LISTENS: TaskDef = TaskDef::new("listens", &[], |context, _| {
 static ASKS: TaskDef = TaskDef::new("asks", &[], |context, _| {
     Ok(Running::Blocking(Box::new(move || {
         let began = std::time::Instant::now();
-        while context.cancelled_by().is_none() && began.elapsed().as_secs() < 20 {
+        while context.cancelled_by().is_none() && began.elapsed() < 2 * PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
         Outcome::Done(json(json!(format!("{:?}", context.cancelled_by()))))
@@ -214,7 +214,7 @@ static HEARS: TaskDef = TaskDef::new("hears", &[], |context, _| {
     Ok(Running::Blocking(Box::new(move || {
         let began = std::time::Instant::now();
         let hard = || context.cancelled_by() == Some(Cancelled::HardTimeLimit);
-        while !hard() && began.elapsed().as_secs() < 20 {
+        while !hard() && began.elapsed() < 2 * PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
         heard.0.store(hard(), Ordering::SeqCst);

@@ -23,7 +23,7 @@ use crate::process;
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What comes back within this time has come back by itself; what is seen is printed.
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// A send is given up after this long.
 const SEND: Duration = Duration::from_secs(2);

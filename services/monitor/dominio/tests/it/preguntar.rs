@@ -1,6 +1,6 @@
 //! Services that are well, and all the ways in which one is not.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use monitor_dominio::{Corredor, Estado, EstadoServicio, PLAZO, Servicios};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -64,7 +64,8 @@ async fn who_answers_200_with_an_object_is_well() {
 
 #[tokio::test]
 async fn who_is_not_well_is_told_with_what_is_wrong() {
-    mal(private_port().await, "no connection to 127.0.0.1:").await;
+    // A port that was free a moment ago may be another test's now.
+    mal(1, "no connection to 127.0.0.1:").await;
     let quinientos = http("500 Internal Server Error", "{}");
     mal(servidor(quinientos, false).await, "it answers 500").await;
     let movido = b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n";
@@ -112,17 +113,12 @@ async fn those_that_hang_are_told_within_the_deadline_all_at_once() {
     let inicio = Instant::now();
     let corredor = async { Err("away".to_owned()) };
     let estado = Estado::preguntar(&servicios, corredor).await;
-    assert!(inicio.elapsed() < 2 * PLAZO + Duration::from_secs(2));
+    // One after the other the twelve would take 24 s.
+    assert!(inicio.elapsed() < 10 * PLAZO);
     assert_eq!(estado.servicios.len(), 12);
     for servicio in estado.servicios.values() {
         assert_eq!(servicio.error.as_deref(), Some("no answer within 2 s"));
         assert!(servicio.ms >= 2_000.0, "{servicio:?}");
     }
     assert_eq!(estado.broker.error.as_deref(), Some("away"));
-}
-
-/// A port that nobody listens at any more.
-async fn private_port() -> u16 {
-    let escucha = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    escucha.local_addr().unwrap().port()
 }
