@@ -79,7 +79,7 @@ async fn quickstart(args: Args) -> Result<ExitCode, Fault> {
     tokio::time::timeout(REACH, client.queues())
         .await
         .map_err(|_| format!("the broker at {shown} does not answer"))??;
-    place::take(&client, &shown, &tasks::QUEUES).await?;
+    place::take(&client, &shown, &tasks::QUEUES, place::BEGINS).await?;
     clear(&client).await?;
 
     let seen = Arc::new(Seen::default());

@@ -8,7 +8,10 @@ use tokio::net::unix::pipe::Sender;
 
 /// Writes to stdout; whether somebody reads it.
 pub(crate) fn print(text: &str) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
+    print_to(&mut io::stdout().lock(), text)
+}
+
+pub(crate) fn print_to(out: &mut dyn Write, text: &str) -> io::Result<bool> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),

@@ -18,7 +18,7 @@ const LOCK: &str = "taskq/quickstart.lock";
 const REMEDY: &str = "wait for its end or stop it with Ctrl-C, or give this one a file of its own with --broker sqlite:///path/to/file";
 
 /// A quickstart that has begun is seen by its worker within this, unless it was killed.
-const BEGINS: Duration = Duration::from_secs(15);
+pub(crate) const BEGINS: Duration = Duration::from_secs(60);
 
 /// A broker for one quickstart alone.
 #[derive(Debug)]
@@ -77,8 +77,13 @@ impl Place {
 ///
 /// That key names what was sent to the first of the queues until now. Only a run sends there, and not before its worker is
 /// seen: who finds more has a key of its own, and finds that worker if the run is not over. What was sent for the key is
-/// nobody's task, and goes with what earlier runs have left.
-pub(crate) async fn take(client: &Client, url: &str, queues: &[&str]) -> Result<(), Fault> {
+/// nobody's task, and goes with what earlier runs have left. The key is held for as long as a run `begins` at most.
+pub(crate) async fn take(
+    client: &Client,
+    url: &str,
+    queues: &[&str],
+    begins: Duration,
+) -> Result<(), Fault> {
     let [first, .., last] = queues else {
         return Err("a run needs two queues".into());
     };
@@ -101,7 +106,7 @@ pub(crate) async fn take(client: &Client, url: &str, queues: &[&str]) -> Result<
         .id(id)
         .queue(*last)
         .ignore_result(true)
-        .idempotency_key(key, BEGINS);
+        .idempotency_key(key, begins);
     let holder = client
         .send_by_name("quickstart.begin", (), (), options)
         .await?;
@@ -110,7 +115,7 @@ pub(crate) async fn take(client: &Client, url: &str, queues: &[&str]) -> Result<
     }
     Err(format!(
         "another quickstart has just begun over {url}. {REMEDY}. If it was killed, it is forgotten {} s after its start",
-        BEGINS.as_secs()
+        begins.as_secs()
     )
     .into())
 }

@@ -4,8 +4,12 @@
 #[expect(dead_code, reason = "only what can be tested by itself is called")]
 mod place;
 
+#[path = "../../quickstart/out.rs"]
+#[expect(dead_code, reason = "only what can be tested by itself is called")]
+mod out;
+
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -183,7 +187,10 @@ fn of_those_that_are_started_at_once_one_goes_on() {
                 assert!(other.stderr.contains(part), "{broker:?}: {}", other.stderr);
             }
         }
-        assert_eq!(running.len(), 1, "{broker:?}: more than one runs");
+        if running.len() > 1 {
+            running.iter().for_each(kill);
+        }
+        assert_eq!(running.len(), 1, "{broker:?}: so many run");
         for mut one in running {
             let lines = lines_until(&mut one, "inspect active");
             assert!(
@@ -200,13 +207,15 @@ fn of_those_that_are_started_at_once_one_goes_on() {
 #[tokio::test]
 async fn a_broker_is_taken_once_until_something_is_sent() {
     const QUEUES: [&str; 2] = ["first", "last"];
+    // No test takes as long.
+    const HOUR: Duration = Duration::from_secs(3_600);
     let redis = RedisServer::start();
     let data = tempfile::tempdir().expect("a folder");
     let file = format!("sqlite://{}/named.db", data.path().display());
     for url in [redis.url(), file] {
         let one = Client::connect(&url).await.expect("a broker");
         let other = Client::connect(&url).await.expect("a broker");
-        let take = |client| place::take(client, &url, &QUEUES);
+        let take = |client| place::take(client, &url, &QUEUES, HOUR);
         let (a, b) = tokio::join!(take(&one), take(&other));
         let refusals: Vec<_> = [a, b].into_iter().filter_map(Result::err).collect();
         assert_eq!(refusals.len(), 1, "{url}: {refusals:?}");
@@ -217,7 +226,7 @@ async fn a_broker_is_taken_once_until_something_is_sent() {
                 "another quickstart has just begun over",
                 &url,
                 "--broker",
-                "15 s",
+                "3600 s",
             ] {
                 assert!(text.contains(part), "{part}: {text}");
             }
@@ -252,7 +261,7 @@ fn a_reader_that_goes_away_ends_it_as_ctrl_c_does_and_quietly() {
             .filter(|line| !progress(line))
             .collect();
         assert!(rest.is_empty(), "{line:?}: {rest:?}");
-        // The worker has said that it is gone, so the next one is not refused.
+        // The next one is not refused: the worker of this has said that it is gone.
     }
 
     // One line is read, of all that it prints at its end.
@@ -277,6 +286,27 @@ fn a_reader_that_goes_away_ends_it_as_ctrl_c_does_and_quietly() {
     quickstart.args(["--broker", "redis://127.0.0.1:1/0"]);
     quickstart.stdout(Stdio::null()).stderr(unread());
     assert_eq!(run(quickstart).status, Some(1));
+}
+
+/// One that goes between the look for it and the write.
+#[test]
+fn what_nobody_reads_is_told_from_what_can_not_be_written() {
+    struct Broken(ErrorKind);
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+    let gone = out::print_to(&mut Broken(ErrorKind::BrokenPipe), "x");
+    assert!(matches!(gone, Ok(false)), "{gone:?}");
+    let full = out::print_to(&mut Broken(ErrorKind::StorageFull), "x");
+    assert!(full.is_err(), "{full:?}");
+    let mut read = Vec::new();
+    assert!(matches!(out::print_to(&mut read, "x"), Ok(true)));
+    assert_eq!(read, b"x");
 }
 
 #[test]
