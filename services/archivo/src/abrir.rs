@@ -18,13 +18,16 @@ use crate::transaccion::Fallo;
 /// How long a call waits for other processes' locks.
 const ESPERA: Duration = Duration::from_secs(5);
 
+/// How often a file is opened that is replaced meanwhile.
+const INTENTOS: usize = 5;
+
 /// A SQLite file that several processes share.
 ///
 /// Clones share one connection; its calls block, and wait up to 5 s for other writers. What lies at the path counts: a
 /// file that takes the place of this one is used from the next call on, and while none is there calls fail with
-/// [`Causa::Desaparecido`]. The log of a file that was here before is not played into the one that took its place: it is put
-/// aside, as `-wal-replaced`, by whoever opens that one first. A file whose log is taken away from it is not used any more
-/// ([`Causa::SinDiario`]).
+/// [`Causa::Desaparecido`]. A log that is known to be of a file that was here before is not played into the one that took
+/// its place: it is put aside, as `-wal-replaced` (`-wal-replaced-2`, …), by whoever opens that one first. A file whose log
+/// is taken away from it is not used any more ([`Causa::SinDiario`]).
 #[derive(Clone)]
 pub struct Archivo {
     pub(crate) interior: Arc<Interior>,
@@ -120,18 +123,24 @@ impl Abierto {
         crear: OpenFlags,
         antes: Option<Ficheros>,
     ) -> Result<Self, Fallo<ErrorArchivo>> {
-        let hasta = Instant::now() + ESPERA;
-        while Instant::now() < hasta {
+        for _ in 0..INTENTOS {
             if !crear.is_empty() {
                 crear_fichero(ruta);
             }
+            let hasta = Instant::now() + ESPERA;
             let junto = Junto::a(ruta);
-            let mut nota = junto.nota(false, hasta)?;
-            let anotados = nota.as_mut().and_then(Nota::leer);
-            for ajenos in [anotados, antes].into_iter().flatten() {
-                junto.apartar(&ajenos)?;
+            let ajeno = antes.is_some_and(|antes| junto.tiene(&antes));
+            let mut nota = junto.nota(ajeno, hasta)?;
+            if let Some(anotados) = nota.as_mut().and_then(Nota::leer) {
+                junto.apartar_anotados(anotados)?;
             }
-            let base = Fichero::en(ruta).ok();
+            match (antes, &nota) {
+                (Some(antes), Some(_)) => junto.apartar(&antes)?,
+                // Without the note another process may have put it aside by then, and its own lie there.
+                (Some(_), None) if ajeno => return Err(junto.sin_apartar()),
+                _ => {}
+            }
+            let base = junto.base();
             let conexion = match conectar(clase, ruta, preparar, crear) {
                 Err(fallo) if crear.is_empty() => {
                     // Gone again is the better answer.
@@ -140,17 +149,17 @@ impl Abierto {
                 }
                 hecho => hecho?,
             };
-            // Only now: beside another program's database nothing is laid.
-            if nota.is_none() {
-                nota = junto.nota(true, hasta)?;
+            // Only now: beside another program's database nothing is laid. Of what was opened without it nothing is known:
+            // others may have opened another file of this name meanwhile. So once more, with the note.
+            if nota.is_none() && junto.nota(true, hasta)?.is_some() {
+                continue;
             }
             let ficheros = junto.ahora()?;
-            let mismo = base == Some(ficheros.base);
-            if let (Some(nota), Some(base)) = (&mut nota, base) {
-                // If it was replaced meanwhile, which of both was opened is not known: not the one that is opened next.
-                nota.escribir(Ficheros { base, ..ficheros });
-            }
-            if mismo {
+            // If it was replaced meanwhile, it is not known of which of both what lies beside it is: nothing is noted.
+            if base == Some(ficheros.base) {
+                if let Some(nota) = &mut nota {
+                    nota.escribir(ficheros);
+                }
                 return Ok(Self {
                     conexion,
                     junto,

@@ -56,11 +56,45 @@ pub(crate) fn crear_junto(ruta: &Path, base: &Path) -> io::Result<File> {
             Ok(fichero)
         }
         // Another process was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().read(true).write(true).open(ruta)
-        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => abrir_junto(ruta),
         Err(error) => Err(error),
     }
+}
+
+/// Opens a file beside the database that is there. No link, and nothing that is waited for: whoever may write to the folder
+/// could have it lead to any file of this user.
+pub(crate) fn abrir_junto(ruta: &Path) -> io::Result<File> {
+    let mut abrir = OpenOptions::new();
+    abrir.read(true).write(true);
+    #[cfg(unix)]
+    {
+        let sin_enlace = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut abrir, sin_enlace);
+    }
+    let fichero = abrir.open(ruta).map_err(|error| {
+        if fs::symlink_metadata(ruta).is_ok_and(|hay| hay.is_symlink()) {
+            return io::Error::other("it is a link, which is not followed: remove it");
+        }
+        error
+    })?;
+    if !fichero.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file: remove it"));
+    }
+    Ok(fichero)
+}
+
+/// Whether `ruta` leads to `fichero`.
+#[cfg(unix)]
+pub(crate) fn esta_en(fichero: &File, ruta: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let numeros = |datos: fs::Metadata| (datos.dev(), datos.ino());
+    let (abierto, hay) = (fichero.metadata(), fs::symlink_metadata(ruta));
+    abierto.is_ok_and(|abierto| hay.is_ok_and(|hay| numeros(hay) == numeros(abierto)))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn esta_en(_fichero: &File, ruta: &Path) -> bool {
+    ruta.exists()
 }
 
 /// The open file, not what its name leads to by now: whoever may write to the folder could have root give away any other.

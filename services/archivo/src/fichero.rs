@@ -1,4 +1,5 @@
-//! Which files lie at a path and beside it: the open ones, or others that took their places.
+//! Which files lie at a path and beside it: the open ones, or others that took their places. What is mended here belongs
+//! into `broker/sqlite/beside.rs` of `taskq-core` as well, which keeps the same of the embedded broker's file.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -51,6 +52,12 @@ impl Fichero {
         Self(0, 0, 0)
     }
 
+    /// Whether it is known of these two if they are one file, also when one of them is gone: its number may be given again
+    /// then, and a disk that is mounted anew may be told by another number.
+    fn se_distingue(self, otro: Self) -> bool {
+        self.0 == otro.0 && self.2 != 0 && otro.2 != 0
+    }
+
     fn leido(linea: &str) -> Option<Self> {
         let mut numeros = linea.split(' ').map(|n| n.parse().ok());
         Some(Self(numeros.next()??, numeros.next()??, numeros.next()??))
@@ -65,6 +72,16 @@ impl fmt::Display for Fichero {
 }
 
 impl Ficheros {
+    /// What of a note counts where `base` lies now: the files that it is of may be gone, and their numbers be of others.
+    pub(crate) fn ciertos(self, base: Fichero) -> Self {
+        let cierto = |f: &Fichero| self.base.se_distingue(base) && f.se_distingue(base);
+        Self {
+            base: self.base,
+            diario: self.diario.filter(cierto),
+            indice: self.indice.filter(cierto),
+        }
+    }
+
     /// As a note keeps them: a line each, `-` for one that is not there.
     pub(crate) fn escritos(self) -> String {
         let linea = |f: Option<Fichero>| f.map_or("-".to_owned(), |f| f.to_string());
@@ -109,5 +126,29 @@ mod tests {
             assert_ne!(Ficheros::leidos(roto), Some(ficheros), "{roto:?}");
         }
         assert_eq!(Ficheros::leidos("1 22 333\n1 23\n-"), None);
+    }
+
+    /// Without the time when it was made a number is no word to go by: the next file gets it.
+    #[test]
+    fn what_may_be_of_another_file_by_now_does_not_count() {
+        let hay = Fichero(1, 30, 999);
+        let anotados = |base, diario| Ficheros {
+            base,
+            diario: Some(diario),
+            indice: Some(Fichero(1, 24, 335)),
+        };
+        let todo = anotados(Fichero(1, 22, 333), Fichero(1, 23, 334));
+        assert_eq!(todo.ciertos(hay), todo);
+        let diario = |base, diario, hay| anotados(base, diario).ciertos(hay).diario;
+        let (base, suyo) = (todo.base, Fichero(1, 23, 334));
+        for (base, suyo, hay) in [
+            (base, Fichero(1, 23, 0), hay),
+            (Fichero(1, 22, 0), suyo, hay),
+            (base, suyo, Fichero(1, 30, 0)),
+            (base, suyo, Fichero(2, 30, 999)),
+            (base, Fichero(2, 23, 334), hay),
+        ] {
+            assert_eq!(diario(base, suyo, hay), None, "{base} {suyo} {hay}");
+        }
     }
 }

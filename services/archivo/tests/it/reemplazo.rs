@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,17 +46,22 @@ impl Banco {
         self.carpeta.path().join(nombre)
     }
 
-    /// Ends the one that has it open as `kill -9` does: the log stays, with all that is in it.
     fn matar(self) -> TempDir {
-        let (diario, guardado) = (self.en("x.db-wal"), self.en("guardado"));
-        fs::hard_link(&diario, &guardado).unwrap();
         let Self { carpeta, archivo } = self;
-        drop(archivo);
-        assert!(!diario.exists(), "the last one to close it removes the log");
-        fs::rename(&guardado, &diario).unwrap();
-        assert!(fs::metadata(&diario).unwrap().len() > 0);
+        matar(archivo);
         carpeta
     }
+}
+
+/// Ends the one that has it open as `kill -9` does: the log stays, with all that is in it.
+fn matar(archivo: Archivo) {
+    let junto = |sufijo: &str| PathBuf::from(format!("{}{sufijo}", archivo.ruta().display()));
+    let (diario, guardado) = (junto("-wal"), junto("-guardado"));
+    fs::hard_link(&diario, &guardado).unwrap();
+    drop(archivo);
+    assert!(!diario.exists(), "the last one to close it removes the log");
+    fs::rename(&guardado, &diario).unwrap();
+    assert!(fs::metadata(&diario).unwrap().len() > 0);
 }
 
 fn abrir(ruta: &Path) -> Archivo {
@@ -204,4 +210,73 @@ fn a_link_that_leads_elsewhere_leaves_the_log_of_its_old_file_alone() {
     assert_eq!(cuantos(&archivo), COPIADOS);
     escribir(&banco.archivo, 1);
     assert_eq!(cuantos(&banco.archivo), COPIADOS + 2 * POSTERIORES + 2);
+}
+
+/// Who undoes a mistake finds all that was written before it.
+#[test]
+fn a_log_that_is_put_aside_takes_the_place_of_no_other() {
+    let carpeta = Banco::nuevo().matar();
+    let en = |nombre: &str| carpeta.path().join(nombre);
+    let primero = fs::read(en("x.db-wal")).unwrap();
+    fs::rename(en("x.db"), en("bueno.db")).unwrap();
+    fs::rename(en("copia.db"), en("x.db")).unwrap();
+    let archivo = abrir(&en("x.db"));
+    escribir(&archivo, 1);
+    matar(archivo);
+    let segundo = fs::read(en("x.db-wal")).unwrap();
+    fs::copy(en("bueno.db"), en("x.db.nuevo")).unwrap();
+    fs::rename(en("x.db.nuevo"), en("x.db")).unwrap();
+    abrir(&en("x.db"));
+
+    assert_eq!(fs::read(en("x.db-wal-replaced")).unwrap(), primero);
+    assert_eq!(fs::read(en("x.db-wal-replaced-2")).unwrap(), segundo);
+    fs::rename(en("x.db-wal-replaced"), en("bueno.db-wal")).unwrap();
+    let bueno = abrir(&en("bueno.db"));
+    assert_eq!(cuantos(&bueno), COPIADOS + 2 * POSTERIORES);
+}
+
+/// Whoever may write to the folder may lay one: nobody can be kept out by the note then.
+#[test]
+fn without_the_note_nothing_is_put_aside() {
+    let banco = Banco::nuevo();
+    fs::remove_file(banco.en("x.db-diario-de")).unwrap();
+    std::os::unix::fs::symlink(banco.en("otro"), banco.en("x.db-diario-de")).unwrap();
+    fs::rename(banco.en("copia.db"), banco.en("x.db")).unwrap();
+    let escrito = banco.archivo.escribir::<_, ErrorArchivo>(|_| Ok(()));
+    let error = escrito.unwrap_err();
+    assert!(matches!(error.causa, Causa::DiarioAjeno(..)), "{error}");
+    assert!(error.to_string().contains("diario-de"), "{error}");
+    assert!(banco.en("x.db-wal").exists() && !banco.en("x.db-wal-replaced").exists());
+    fs::remove_file(banco.en("x.db-diario-de")).unwrap();
+    assert_eq!(cuantos(&banco.archivo), COPIADOS);
+}
+
+thread_local! {
+    /// What another process does while a file is opened for the first time, and has open since.
+    static OTRO: RefCell<Option<Archivo>> = const { RefCell::new(None) };
+}
+
+/// Nobody holds the note yet: others may have opened the new one by the time that it is had.
+#[test]
+fn a_file_that_is_replaced_while_it_is_first_opened_leaves_the_log_of_the_new_one_alone() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let ruta = carpeta.path().join("x.db");
+    let archivo = Archivo::abrir(&UNA, &ruta, |tx, _| {
+        let ruta = PathBuf::from(tx.path().unwrap());
+        let carpeta = ruta.parent().unwrap();
+        for junto in ["", "-wal", "-shm"] {
+            let [de, a] = ["x", "y"].map(|n| carpeta.join(format!("{n}.db{junto}")));
+            fs::rename(de, a).unwrap();
+        }
+        let otro = abrir(&ruta);
+        escribir(&otro, 1);
+        OTRO.set(Some(otro));
+        tx.execute_batch("CREATE TABLE t (n INTEGER, s TEXT) STRICT")
+    });
+    let otro = OTRO.take().unwrap();
+    escribir(&otro, 1);
+    for quien in [&archivo.unwrap(), &otro] {
+        assert_eq!(cuantos(quien), 2);
+    }
+    assert!(!carpeta.path().join("x.db-wal-replaced").exists());
 }
