@@ -130,8 +130,9 @@ fn connect(
         return Ok((open(location)?, None));
     };
     let path = &settings.path;
-    let beside = Beside::new(path);
     for _ in 0..TRIES {
+        // A link may lead elsewhere each time.
+        let beside = Beside::new(path);
         if let Some((connection, files)) = bell.alone(|| connect_once(location, open, &beside))? {
             let held = Held {
                 database: path.clone(),
@@ -155,7 +156,7 @@ fn connect_once(
 ) -> Result<Option<(Connection, Files)>, Error> {
     let path = location.path();
     beside.settle()?;
-    let before = beside.now();
+    let before = beside.of_file();
     if before.database.is_none() {
         return Err(gone(path));
     }
@@ -167,9 +168,7 @@ fn connect_once(
     read.map_err(|e| trouble(path, e))?;
     let after = beside.now();
     if before.database != after.database {
-        // Of which of the two they are can not be told: not of the one that is opened next.
-        let database = before.database;
-        beside.note(Files { database, ..after });
+        // Of which of the two they are can not be told.
         return Ok(None);
     }
     beside.note(after);

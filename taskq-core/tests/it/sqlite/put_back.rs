@@ -126,3 +126,27 @@ async fn a_file_without_its_log_is_told_of_and_loses_nothing() {
     let after = work_off(&whole).await;
     all_ended(&after, &kept.into_iter().collect()).await;
 }
+
+/// The file that a link led to before is where it was, with its log.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_leads_elsewhere_leaves_the_log_of_its_old_file_alone() {
+    let place = Place::new();
+    let stays = SqliteBroker::open(place.database()).unwrap();
+    let mut kept = send(&stays, 3).await.unwrap();
+    let copy = place.back_up();
+    let link = place.path("link.db");
+    std::os::unix::fs::symlink(place.database(), &link).unwrap();
+    let follows = SqliteBroker::open(&link).unwrap();
+    kept.extend(send(&follows, 4).await.unwrap());
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&copy, &link).unwrap();
+
+    send(&follows, 1).await.unwrap();
+    assert_eq!(follows.depth(&queue()).await.unwrap().waiting, 4);
+    kept.extend(send(&stays, 2).await.unwrap());
+    assert_eq!(stays.depth(&queue()).await.unwrap().waiting, 9);
+    assert!(!place.path("taskq.db-wal-replaced").exists());
+    let after = work_off(&place.database()).await;
+    all_ended(&after, &kept.into_iter().collect()).await;
+}
