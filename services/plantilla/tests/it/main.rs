@@ -45,7 +45,7 @@ async fn who_sends_a_name_is_greeted_by_a_worker() {
     let worker = tokio::spawn(worker.run());
     let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &broker];
     let registro = carpeta.path().join("registro");
-    let programa = Proceso::arrancar(&mut plantilla(&argumentos), registro);
+    let mut programa = Proceso::arrancar(&mut plantilla(&argumentos), registro);
     let direccion = programa.direccion();
     let mut servicio = Conexion::nueva(&direccion);
 
