@@ -66,7 +66,7 @@ async fn ctrl_c() {
 /// A pipe that nobody reads any more would be noticed by the next write alone, which may never come.
 async fn reader_left() {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned();
-    // Unchecked: the check would come with a mode that is not the one to write in.
+    // Unchecked: the check would come with a mode that is not the one to write in. examples/quickstart/out.rs does the same.
     let watched = stdout.and_then(Sender::from_owned_fd_unchecked);
     // Files can not be watched, nor do they leave.
     let left = match &watched {
