@@ -27,7 +27,7 @@ pub(crate) fn note(line: &str) {
 /// When nobody reads stdout any more: the next write alone would tell, and comes at the end.
 pub(crate) async fn reader_left() {
     let stdout = io::stdout().as_fd().try_clone_to_owned();
-    // Unchecked: the check would come with a mode that is not the one to write in.
+    // Unchecked: the check would come with a mode that is not the one to write in. taskq-cli/src/main.rs does the same.
     let watched = stdout.and_then(Sender::from_owned_fd_unchecked);
     // Files can not be watched, nor do they leave.
     let left = match &watched {

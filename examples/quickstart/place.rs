@@ -17,7 +17,7 @@ const LOCK: &str = "taskq/quickstart.lock";
 /// What to do about another one.
 const REMEDY: &str = "wait for its end or stop it with Ctrl-C, or give this one a file of its own with --broker sqlite:///path/to/file";
 
-/// A quickstart that has begun is seen by its worker within this, unless it was killed.
+/// A quickstart that has begun is seen by its worker within this, unless it ended before.
 pub(crate) const BEGINS: Duration = Duration::from_secs(60);
 
 /// A broker for one quickstart alone.
@@ -114,7 +114,8 @@ pub(crate) async fn take(
         return Ok(());
     }
     Err(format!(
-        "another quickstart has just begun over {url}. {REMEDY}. If it was killed, it is forgotten {} s after its start",
+        "another quickstart has just begun over {url}. {REMEDY}. If it was killed, or ended before it sent anything, it is \
+         forgotten {} s after its start",
         begins.as_secs()
     )
     .into())

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::row::{Told, table};
+use crate::say::say;
 use crate::server::Server;
 
 /// It was started the wrong way.
@@ -57,7 +58,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
     match printed {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format_args!("error: {error}"));
             error.exit()
         }
     }
@@ -81,10 +82,10 @@ async fn measure(what: What) -> Result<Document, Error> {
     let options = what.options();
     let mut server = Server::start(options.broker, options.sync).await?;
     let machine = Machine::new(server.version().await?);
-    eprintln!("{}", machine.shown());
+    say(&machine.shown());
     let mut plan = Plan::new(what);
     for run in 1..=options.runs {
-        let tell = |part: &str| eprintln!("run {run} of {}: {part}", options.runs);
+        let tell = |part: &str| say(&format_args!("run {run} of {}: {part}", options.runs));
         plan.run(&mut server, &tell).await?;
     }
     Ok(Document {

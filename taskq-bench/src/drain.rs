@@ -10,6 +10,7 @@ use taskq_core::{State, TaskId};
 use crate::check::Evidence;
 use crate::error::Error;
 use crate::row::Run;
+use crate::say::say;
 use crate::server::Server;
 use crate::tally::now_ns;
 use crate::tasks::noop;
@@ -47,7 +48,7 @@ impl Drain {
         let redis_cpu = server.cpu().await? - redis_before;
         let (report, log) = worker.stop().await?;
         if !log.is_empty() {
-            eprintln!("the worker logged:\n{log}");
+            say(&format_args!("the worker logged:\n{log}"));
         }
         let records = match self.tracked {
             true => Some(server.records(ids, State::Success).await?),

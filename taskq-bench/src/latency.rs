@@ -6,6 +6,7 @@ use crate::check::Evidence;
 use crate::drain::emptied;
 use crate::error::Error;
 use crate::paced::{WARM_UP, pace};
+use crate::say::say;
 use crate::server::Server;
 use crate::tally::now_ns;
 use crate::tasks::probe;
@@ -24,7 +25,7 @@ pub(crate) async fn pickups(
     }
     let (report, log) = worker.stop().await?;
     if !log.is_empty() {
-        eprintln!("the worker logged:\n{log}");
+        say(&format_args!("the worker logged:\n{log}"));
     }
     let evidence = Evidence {
         sent: WARM_UP + count,

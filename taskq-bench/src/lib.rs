@@ -7,6 +7,7 @@ mod args;
 mod error;
 mod machine;
 mod row;
+mod say;
 mod statistics;
 
 mod check;

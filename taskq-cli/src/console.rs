@@ -39,6 +39,7 @@ pub struct Console<'a> {
     err: &'a mut dyn Write,
     terminal: bool,
     look: Look,
+    err_width: Option<usize>,
     interrupt: Option<Interrupt<'a>>,
     left: Option<Interrupt<'a>>,
     err_terminal: bool,
@@ -55,6 +56,7 @@ impl<'a> Console<'a> {
             err,
             terminal: false,
             look: Look::default(),
+            err_width: None,
             interrupt: None,
             left: None,
             err_terminal: false,
@@ -92,6 +94,13 @@ impl<'a> Console<'a> {
         self
     }
 
+    /// How many columns `err` has. Only with a width is the usage that answers a wrong command line broken into lines.
+    #[must_use]
+    pub fn err_width(mut self, columns: usize) -> Self {
+        self.err_width = Some(columns);
+        self
+    }
+
     /// Whether states are shown in colours.
     #[must_use]
     pub fn colours(mut self, shown: bool) -> Self {
@@ -117,6 +126,14 @@ impl<'a> Console<'a> {
     /// How text is shown.
     pub(crate) fn look(&self) -> Look {
         self.look
+    }
+
+    /// How many columns `stream` has; `None`: nothing there is broken or cut.
+    pub(crate) fn columns(&self, stream: Stream) -> Option<usize> {
+        match stream {
+            Stream::Out => self.look.width,
+            Stream::Err => self.err_width,
+        }
     }
 
     /// What ends a command that goes on for ever, once.

@@ -29,6 +29,7 @@ pub use console::Console;
 pub use exit::Exit;
 
 use args::Cli;
+use console::Stream;
 use exit::Stop;
 use reach::Reach;
 
@@ -102,16 +103,24 @@ fn refuse(error: clap::Error, console: &mut Console<'_>) -> Exit {
     }
     let error = without_hidden_tips(error);
     let text = without_given(&error.render().to_string());
-    let text = match console.look().width {
+    let stream = if error.use_stderr() {
+        Stream::Err
+    } else {
+        Stream::Out
+    };
+    let text = match console.columns(stream) {
         Some(width) => wrap::wrapped(&text, width),
         None => text,
     };
-    if error.use_stderr() {
-        console.complain(&text);
-        console.finish(Exit::Usage)
-    } else {
-        console.print(&text);
-        console.finish(Exit::Done)
+    match stream {
+        Stream::Err => {
+            console.complain(&text);
+            console.finish(Exit::Usage)
+        }
+        Stream::Out => {
+            console.print(&text);
+            console.finish(Exit::Done)
+        }
     }
 }
 

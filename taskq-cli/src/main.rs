@@ -26,8 +26,11 @@ async fn main() -> ExitCode {
         .interrupt(interrupt.as_mut())
         .reader_left(left.as_mut())
         .operator(operator());
-    if let Some(columns) = columns().filter(|_| out_terminal) {
+    if let Some(columns) = columns(&std::io::stdout()) {
         console = console.width(columns);
+    }
+    if let Some(columns) = columns(&std::io::stderr()) {
+        console = console.err_width(columns);
     }
     if has_person {
         console = console.person(&mut input);
@@ -40,13 +43,16 @@ fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-/// How wide the terminal is: as its user says, else as it says itself.
-fn columns() -> Option<usize> {
+/// How wide a stream is that is a terminal: as its user says, else as it says itself.
+fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
     let said = std::env::var("COLUMNS").ok();
     let said = said
         .and_then(|columns| columns.parse().ok())
         .filter(|&n| n > 0);
-    said.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()))
+    said.or_else(|| terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into()))
 }
 
 /// Until this is first waited for, Ctrl-C ends the program as it ends any other.
@@ -60,7 +66,7 @@ async fn ctrl_c() {
 /// A pipe that nobody reads any more would be noticed by the next write alone, which may never come.
 async fn reader_left() {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned();
-    // Unchecked: the check would come with a mode that is not the one to write in.
+    // Unchecked: the check would come with a mode that is not the one to write in. examples/quickstart/out.rs does the same.
     let watched = stdout.and_then(Sender::from_owned_fd_unchecked);
     // Files can not be watched, nor do they leave.
     let left = match &watched {

@@ -60,7 +60,8 @@ fn columns(text: &str) -> usize {
 
 /// Broken it could not be copied.
 fn is_typed(line: &str) -> bool {
-    line.trim_start().starts_with("taskq ") || line.contains("  taskq ")
+    let typed = ["taskq ", "Usage: "];
+    typed.iter().any(|word| line.trim_start().starts_with(word)) || line.contains("  taskq ")
 }
 
 #[cfg(test)]

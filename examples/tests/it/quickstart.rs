@@ -226,7 +226,7 @@ async fn a_broker_is_taken_once_until_something_is_sent() {
                 "another quickstart has just begun over",
                 &url,
                 "--broker",
-                "3600 s",
+                "If it was killed, or ended before it sent anything, it is forgotten 3600 s after its start",
             ] {
                 assert!(text.contains(part), "{part}: {text}");
             }

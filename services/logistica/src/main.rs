@@ -7,8 +7,8 @@ use clap::Parser;
 use logistica::{Logistica, rutas};
 use logistica_dominio::{Almacen, AlmacenError, ruta};
 use servicio::{
-    Argumentos, Parada, abrir_corredor, aplicacion, escuchar, iniciar_registro, leer_linea,
-    mal_arrancado, servir,
+    Argumentos, Parada, abrir_corredor, aplicacion, decir_error, escuchar, iniciar_registro,
+    leer_linea, mal_arrancado, servir,
 };
 
 /// Takes deliveries over HTTP and sends them to the workers
@@ -31,14 +31,14 @@ async fn main() -> ExitCode {
     let preparada = match preparar(&comunes).await {
         Ok(preparada) => preparada,
         Err(error) => {
-            eprintln!("error: {error}");
+            decir_error(&error);
             return salida(&*error);
         }
     };
     match atender(&comunes, preparada).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            decir_error(&error);
             ExitCode::FAILURE
         }
     }

@@ -7,8 +7,8 @@ use clap::Parser;
 use monitor::{Monitor, rutas};
 use monitor_dominio::{Bitacora, ErrorArchivo, Servicios, ruta};
 use servicio::{
-    Argumentos, Parada, abrir_corredor, aplicacion, escuchar, iniciar_registro, leer_linea,
-    mal_arrancado, servir,
+    Argumentos, Parada, abrir_corredor, aplicacion, decir_error, escuchar, iniciar_registro,
+    leer_linea, mal_arrancado, servir,
 };
 
 /// Tells over HTTP how the services, the broker, its queues and the workers are
@@ -35,14 +35,14 @@ async fn main() -> ExitCode {
     let preparado = match preparar(&linea).await {
         Ok(preparado) => preparado,
         Err(error) => {
-            eprintln!("error: {error}");
+            decir_error(&error);
             return salida(&*error);
         }
     };
     match atender(&linea.comunes, preparado).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            decir_error(&error);
             ExitCode::FAILURE
         }
     }

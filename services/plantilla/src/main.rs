@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use servicio::{
     Argumentos, CuerpoJson, ErrorHttp, ErrorServicio, Parada, Trozo, abrir_corredor, aplicacion,
-    en_plazo, escuchar, iniciar_registro, leer_linea, mal_arrancado, servir,
+    decir_error, en_plazo, escuchar, iniciar_registro, leer_linea, mal_arrancado, servir,
 };
 use taskq_client::{Client, SendOptions, TaskId};
 
@@ -32,14 +32,14 @@ async fn main() -> ExitCode {
     let cliente = match abrir_corredor(broker, |nombre| env::var_os(nombre)).await {
         Ok(cliente) => cliente,
         Err(error) => {
-            eprintln!("error: {error}");
+            decir_error(&error);
             return mal_arrancado(&error);
         }
     };
     match atender(&comunes, rutas(cliente)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            decir_error(&error);
             ExitCode::FAILURE
         }
     }

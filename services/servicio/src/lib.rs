@@ -1,6 +1,6 @@
 //! What every HTTP service of this workspace shares, so that each holds only its own endpoints.
 //!
-//! - [`Argumentos`], read by [`leer_linea`]: the common command line; [`iniciar_registro`]: the log.
+//! - [`Argumentos`], read by [`leer_linea`]: the common command line; [`iniciar_registro`] and [`decir_error`]: the log, and its end.
 //! - [`aplicacion`]: a service's routes with health check, CORS, limits and JSON errors.
 //! - [`abrir_corredor`] and [`en_plazo`]: the broker, and how long a request waits for it.
 //! - [`CuerpoJson`], [`Consulta`], [`Trozo`] and [`ErrorHttp`]: body, query and path in, JSON errors out.
@@ -53,7 +53,7 @@ pub use cuerpo::CuerpoJson;
 pub use error_http::ErrorHttp;
 pub use error_servicio::ErrorServicio;
 pub use parada::Parada;
-pub use registro::{Nivel, iniciar_registro};
+pub use registro::{Nivel, decir_error, iniciar_registro};
 pub use salud::{Enferma, REVISION_MAX, revisar};
 pub use servir::{DRENAJE_MAX, escuchar, servir};
 pub use trozo::Trozo;

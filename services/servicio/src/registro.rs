@@ -1,6 +1,7 @@
 //! The service's log.
 
-use std::io::{self, IsTerminal};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
@@ -32,6 +33,11 @@ impl From<Nivel> for LevelFilter {
             Nivel::Error => Self::ERROR,
         }
     }
+}
+
+/// Says on stderr why the service ends, for its main. With nobody behind it there is nobody to tell, and the exit status stays.
+pub fn decir_error(error: &dyn Display) {
+    drop(writeln!(io::stderr(), "error: {error}"));
 }
 
 /// Starts logging to stderr, for a service's main.

@@ -103,3 +103,17 @@ fn a_stuck_worker_is_killed_and_told_of() {
         assert!(!Path::new("/proc").join(process).exists(), "{err}");
     }
 }
+
+#[test]
+fn without_a_reader_of_stderr_the_status_is_the_same() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut refused = bench(&["limit"]);
+    refused.env("PATH", empty.path());
+    let measured = bench(&["limit", "--tasks", "100", "--runs", "1"]);
+    for (mut command, end) in [(refused, 69), (measured, 0), (bench(&["fly"]), 2)] {
+        let (reader, unread) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stderr(unread).output().unwrap();
+        assert_eq!(output.status.code(), Some(end), "{command:?}");
+    }
+}

@@ -74,6 +74,54 @@ async fn tables_fit_a_terminal_alone() {
     }
 }
 
+/// What is wrong goes to stderr, which may be a file while stdout is a terminal, and the other way round.
+#[tokio::test]
+async fn each_stream_has_its_own_width() {
+    const NARROW: Option<usize> = Some(20);
+    let answer = async |line: &[&str], out_width, err_width| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let backend: Arc<dyn Backend> = Arc::new(MemoryBroker::new());
+        let mut console = Console::new(&mut out, &mut err);
+        if let Some(columns) = out_width {
+            console = console.width(columns);
+        }
+        if let Some(columns) = err_width {
+            console = console.err_width(columns);
+        }
+        run(words(line), &mut console, |_| async { Ok(backend) }).await;
+        (
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(err).unwrap(),
+        )
+    };
+    // A word, an option and an argument that do not fit, and help that was not asked for.
+    for line in [
+        &["inspec"][..],
+        &["call", "t", "--countdow", "1s"],
+        &["call"],
+        &["inspect"],
+    ] {
+        let (out, whole) = answer(line, None, None).await;
+        assert_eq!((&*out, whole.is_empty()), ("", false), "{line:?}");
+        let (out, shown) = answer(line, NARROW, None).await;
+        assert_eq!((&*out, &*shown), ("", &*whole), "{line:?}");
+        let (out, shown) = answer(line, None, NARROW).await;
+        assert_eq!(out, "", "{line:?}");
+        assert_ne!(shown, whole, "{line:?}");
+        let usage = |text: &str| {
+            let mut lines = text.lines();
+            lines
+                .find(|line| line.contains("Usage: "))
+                .map(str::to_owned)
+        };
+        assert_eq!(usage(&shown), usage(&whole), "{line:?}: {shown}");
+        assert!(usage(&shown).is_some_and(|usage| usage.len() > 20));
+    }
+    let (whole, _) = answer(&["--help"], None, None).await;
+    assert_eq!(answer(&["--help"], None, NARROW).await.0, whole);
+    assert_ne!(answer(&["--help"], NARROW, None).await.0, whole);
+}
+
 #[tokio::test]
 async fn what_has_many_columns_fits_a_narrow_terminal() {
     let stage = Stage::new();

@@ -5,7 +5,7 @@
 //! use programas::{Conexion, Proceso};
 //!
 //! let orden = &mut Command::new(programas::construido("logistica"));
-//! let servicio = Proceso::arrancar(orden.args(["--port", "0"]), "/tmp/logistica.log");
+//! let mut servicio = Proceso::arrancar(orden.args(["--port", "0"]), "/tmp/logistica.log");
 //! let (estado, salud) = Conexion::nueva(&servicio.direccion()).get("/health");
 //! assert_eq!((estado, &salud["status"]), (200, &"ok".into()));
 //! ```
@@ -17,7 +17,7 @@ mod respuesta;
 
 pub use aplicacion::pedir;
 pub use conexion::Conexion;
-pub use proceso::{Proceso, construido, termina};
+pub use proceso::{Proceso, construido, termina, termina_sin_lector};
 pub use respuesta::es_error;
 
 use std::thread;

@@ -2,10 +2,17 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::esperar;
+use crate::{PACIENCIA, esperar};
+
+/// What a service says once it has started.
+const ESCUCHA: &str = "listening on http://";
 
 /// A running program; killed when it is let go.
 #[derive(Debug)]
@@ -39,13 +46,24 @@ impl Proceso {
     }
 
     /// Waits until it listens: `host:port`.
+    ///
+    /// # Panics
+    /// When it has ended, with what it said.
     #[must_use]
-    pub fn direccion(&self) -> String {
+    pub fn direccion(&mut self) -> String {
         esperar("the service listens", || {
+            // Looked at first: what it said before its end is in the log by then.
+            let acabado = self.hijo.try_wait().expect("its status");
             let texto = self.registro();
-            let (_, resto) = texto.split_once("listening on http://")?;
-            let (direccion, _) = resto.split_once('\n')?;
-            Some(direccion.trim().to_owned())
+            let direccion = texto
+                .split_once(ESCUCHA)
+                .and_then(|(_, resto)| resto.split_once('\n'))
+                .map(|(direccion, _)| direccion.trim().to_owned());
+            assert!(
+                direccion.is_some() || acabado.is_none(),
+                "it ended ({acabado:?}) and never listened: {texto}"
+            );
+            direccion
         })
     }
 
@@ -78,13 +96,70 @@ impl Drop for Proceso {
 /// # Panics
 /// When it does not.
 pub fn termina(orden: &mut Command, estado: i32, dice: &[&str]) {
-    let salida = orden.stdout(Stdio::null()).output();
-    let salida = salida.expect("a program that starts");
-    let error = String::from_utf8_lossy(&salida.stderr);
-    assert_eq!(salida.status.code(), Some(estado), "{error}");
-    assert!(!error.contains("listening"), "{error}");
+    let (acabado, error) = fin(orden, PACIENCIA);
+    assert!(!error.contains("listening"), "it listens: {error}");
+    let codigo = acabado.map(|acabado| acabado.code());
+    assert_eq!(codigo, Some(Some(estado)), "`None` was killed: {error}");
     for parte in dice {
         assert!(error.contains(parte), "{parte:?} is not said: {error}");
+    }
+}
+
+/// The program ends by itself with this status though nobody reads its stderr.
+///
+/// # Panics
+/// When it does not.
+pub fn termina_sin_lector(orden: &mut Command, estado: i32) {
+    let (lector, nadie) = io::pipe().expect("a pipe");
+    drop(lector);
+    let mut hijo = lanzar(orden.stderr(nadie));
+    let acabado = acabar(&mut hijo, Instant::now() + PACIENCIA);
+    let codigo = acabado.map(|acabado| acabado.code());
+    assert_eq!(codigo, Some(Some(estado)), "`None` was killed");
+}
+
+/// How the program ended and what it said; no status if it had to be killed, for it listened, or went on for `plazo`.
+fn fin(orden: &mut Command, plazo: Duration) -> (Option<ExitStatus>, String) {
+    let mut hijo = lanzar(orden.stderr(Stdio::piped()));
+    let dicho = hijo.stderr.take().expect("its stderr");
+    let (manda, lineas) = mpsc::channel();
+    thread::spawn(move || {
+        let lineas = BufReader::new(dicho).split(b'\n');
+        lineas
+            .map_while(Result::ok)
+            .try_for_each(|linea| manda.send(linea))
+    });
+    let hasta = Instant::now() + plazo;
+    let mut texto = String::new();
+    while let Ok(linea) = lineas.recv_timeout(hasta.saturating_duration_since(Instant::now())) {
+        texto.push_str(&String::from_utf8_lossy(&linea));
+        texto.push('\n');
+        if texto.contains(ESCUCHA) {
+            acabar(&mut hijo, Instant::now());
+            return (None, texto);
+        }
+    }
+    (acabar(&mut hijo, hasta), texto)
+}
+
+fn lanzar(orden: &mut Command) -> Child {
+    let hijo = orden.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    hijo.expect("a program that starts")
+}
+
+/// How it ends until then; after that it is killed.
+fn acabar(hijo: &mut Child, hasta: Instant) -> Option<ExitStatus> {
+    loop {
+        if let Some(acabado) = hijo.try_wait().expect("its status") {
+            return Some(acabado);
+        }
+        if Instant::now() >= hasta {
+            // It may have ended by itself; either way it is gone.
+            drop(hijo.kill());
+            drop(hijo.wait());
+            return None;
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -104,4 +179,47 @@ pub fn construido(nombre: &str) -> PathBuf {
         programa.display()
     );
     programa
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orden(guion: &str) -> Command {
+        let mut orden = Command::new("sh");
+        orden.args(["-c", guion]);
+        orden
+    }
+
+    #[test]
+    fn one_that_ends_is_told_with_all_it_said() {
+        let (acabado, dicho) = fin(&mut orden("echo broken >&2; exit 3"), PACIENCIA);
+        assert_eq!(acabado.and_then(|a| a.code()), Some(3), "{dicho}");
+        assert_eq!(dicho, "broken\n");
+        termina(&mut orden("echo broken >&2; exit 3"), 3, &["broken"]);
+        termina_sin_lector(&mut orden("trap '' PIPE; echo broken >&2; exit 3"), 3);
+    }
+
+    /// Nobody waits for a program that goes on for ever.
+    #[test]
+    #[should_panic(expected = "it listens: listening on http://h:1")]
+    fn one_that_listens_fails_at_once() {
+        let guion = "echo listening on http://h:1 >&2; exec sleep 600";
+        termina(&mut orden(guion), 2, &[]);
+    }
+
+    #[test]
+    fn one_that_goes_on_is_killed() {
+        let sordo = &mut orden("exec sleep 600");
+        assert_eq!(fin(sordo, Duration::ZERO), (None, String::new()));
+    }
+
+    #[test]
+    #[should_panic(expected = "never listened: broken")]
+    fn where_one_listens_that_has_ended_is_answered_by_its_log() {
+        let carpeta = tempfile::tempdir().expect("a folder");
+        let registro = carpeta.path().join("registro");
+        let mut proceso = Proceso::arrancar(&mut orden("echo broken >&2; exit 3"), registro);
+        drop(proceso.direccion());
+    }
 }

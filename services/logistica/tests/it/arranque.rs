@@ -1,9 +1,10 @@
 //! The program at its start: what it refuses, and what it only warns of.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
-use programas::{Conexion, Proceso, esperar, termina};
+use programas::{Conexion, Proceso, esperar, termina, termina_sin_lector};
 use tempfile::TempDir;
 
 /// The program in `carpeta`, with nothing of the tester's own settings.
@@ -101,4 +102,16 @@ fn it_starts_without_its_broker_and_warns_and_empty_variables_are_unset() {
     assert!(!texto.contains("s3cret"), "{texto}");
     let (estado, _) = Conexion::nueva(&format!("127.0.0.1:{puerto}")).get("/health");
     assert_eq!(estado, 200);
+}
+
+#[test]
+fn without_a_reader_of_stderr_the_status_is_the_same() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let mal = ["--port", "0", "--broker", "memory://"];
+    termina_sin_lector(&mut logistica(&carpeta, &mal), 2);
+    let otro = TcpListener::bind("127.0.0.1:0").unwrap();
+    let puerto = otro.local_addr().unwrap().port().to_string();
+    let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
+    let ocupado = ["--host", "127.0.0.1", "--port", &puerto, "-b", &broker];
+    termina_sin_lector(&mut logistica(&carpeta, &ocupado), 1);
 }

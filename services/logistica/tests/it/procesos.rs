@@ -37,7 +37,7 @@ impl Planta {
     fn nueva(carpeta: TempDir, corredor: String, redis: Option<RedisServer>) -> Self {
         let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &corredor];
         let orden = Command::new(env!("CARGO_BIN_EXE_logistica"));
-        let servicio = arrancar(orden, &argumentos, carpeta.path(), "logistica", "0");
+        let mut servicio = arrancar(orden, &argumentos, carpeta.path(), "logistica", "0");
         let direccion = servicio.direccion();
         Self {
             direccion,

@@ -18,7 +18,7 @@ fn arrancar(carpeta: &TempDir, host: &str) -> (Proceso, String) {
     let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
     let mut orden = logistica(&["--port", "0", "--host", host, "--broker", &broker]);
     orden.env("LOGISTICA_DB", carpeta.path().join("logistica.db"));
-    let servicio = Proceso::arrancar(&mut orden, carpeta.path().join("registro"));
+    let mut servicio = Proceso::arrancar(&mut orden, carpeta.path().join("registro"));
     let direccion = servicio.direccion();
     let (_, puerto) = direccion.rsplit_once(':').unwrap();
     (servicio, puerto.to_owned())

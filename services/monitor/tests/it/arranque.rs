@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use programas::{Conexion, Proceso, construido, esperar, termina};
+use programas::{Conexion, Proceso, construido, esperar, termina, termina_sin_lector};
 use tempfile::TempDir;
 
 /// The program in `carpeta`, with nothing of the tester's own settings.
@@ -115,4 +115,16 @@ fn it_starts_without_its_broker_and_warns_and_empty_variables_are_unset() {
     let dicho = format!("{cuerpo}{}", servicio.registro());
     assert!(!dicho.contains("s3cret"), "{dicho}");
     assert!(carpeta.path().join("taskq/monitor.db").exists());
+}
+
+#[test]
+fn without_a_reader_of_stderr_the_status_is_the_same() {
+    let carpeta = tempfile::tempdir().unwrap();
+    let mal = ["--port", "0", "--broker", "memory://"];
+    termina_sin_lector(&mut monitor(&carpeta, &mal), 2);
+    let otro = TcpListener::bind("127.0.0.1:0").unwrap();
+    let puerto = otro.local_addr().unwrap().port().to_string();
+    let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
+    let ocupado = ["--host", "127.0.0.1", "--port", &puerto, "-b", &broker];
+    termina_sin_lector(&mut monitor(&carpeta, &ocupado), 1);
 }

@@ -39,10 +39,10 @@ impl Planta {
     fn nueva(carpeta: TempDir, corredor: String, redis: Option<RedisServer>) -> Self {
         let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &corredor];
         let orden = Command::new(construido("logistica"));
-        let servicio = arrancar(orden, &argumentos, carpeta.path(), "logistica", "");
+        let mut servicio = arrancar(orden, &argumentos, carpeta.path(), "logistica", "");
         let servicios = format!("logistica=http://{}", servicio.direccion());
         let orden = Command::new(env!("CARGO_BIN_EXE_monitor"));
-        let monitor = arrancar(orden, &argumentos, carpeta.path(), "monitor", &servicios);
+        let mut monitor = arrancar(orden, &argumentos, carpeta.path(), "monitor", &servicios);
         Self {
             monitor: monitor.direccion(),
             corredor,

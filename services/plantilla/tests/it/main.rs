@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up step fails its test")]
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 // A crate of tasks that is never named is not linked.
 use plantilla_tareas as _;
-use programas::{Conexion, Proceso, es_error, esperar, termina};
+use programas::{Conexion, Proceso, es_error, esperar, termina, termina_sin_lector};
 use serde_json::{Value, json};
 use taskq_worker::{CancellationToken, Worker};
 
@@ -45,7 +46,7 @@ async fn who_sends_a_name_is_greeted_by_a_worker() {
     let worker = tokio::spawn(worker.run());
     let argumentos = ["--port", "0", "--host", "127.0.0.1", "--broker", &broker];
     let registro = carpeta.path().join("registro");
-    let programa = Proceso::arrancar(&mut plantilla(&argumentos), registro);
+    let mut programa = Proceso::arrancar(&mut plantilla(&argumentos), registro);
     let direccion = programa.direccion();
     let mut servicio = Conexion::nueva(&direccion);
 
@@ -102,4 +103,15 @@ fn a_broker_it_cannot_use_ends_it_with_the_status_of_its_kind() {
         let mut orden = plantilla(&["--port", "0", "--broker", broker]);
         termina(&mut orden, estado, &[motivo]);
     }
+}
+
+#[test]
+fn without_a_reader_of_stderr_the_status_is_the_same() {
+    let carpeta = tempfile::tempdir().unwrap();
+    termina_sin_lector(&mut plantilla(&["--broker", "memory://"]), 2);
+    let otro = TcpListener::bind("127.0.0.1:0").unwrap();
+    let puerto = otro.local_addr().unwrap().port().to_string();
+    let broker = format!("sqlite://{}/taskq.db", carpeta.path().display());
+    let ocupado = ["--host", "127.0.0.1", "--port", &puerto, "-b", &broker];
+    termina_sin_lector(&mut plantilla(&ocupado), 1);
 }

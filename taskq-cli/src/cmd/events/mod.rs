@@ -96,7 +96,7 @@ async fn show(
         json,
         shown: 0,
     };
-    // Asked before all else: where more happens than can be shown there would be no end.
+    // Asked before anything is shown: where more happens than can be shown there would be no end.
     let end = match follows {
         true => None,
         false => Some(newest(reach).await?),

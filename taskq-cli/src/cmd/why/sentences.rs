@@ -98,7 +98,7 @@ fn kernel_tells(broker: &str) -> bool {
 /// When that comes back which a worker held that is not registered any more.
 pub(super) fn back_from_the_gone(broker: &str) -> &'static str {
     if kernel_tells(broker) {
-        "it comes back as soon as a worker listens there, or, if its process still lives, once one has for one lease (10 s unless --lease says otherwise)"
+        "it comes back as soon as a worker listens there, or before that by the sweep of any other over this file; if its process still lives, once one has listened there for one lease (10 s unless --lease says otherwise)"
     } else {
         "it comes back once a worker has listened there for one lease (10 s unless --lease says otherwise)"
     }
@@ -107,7 +107,7 @@ pub(super) fn back_from_the_gone(broker: &str) -> &'static str {
 /// When that comes back which a worker holds that does not answer.
 pub(super) fn back_if_lost(broker: &str) -> &'static str {
     if kernel_tells(broker) {
-        "if its process has ended, the message comes back as soon as another worker listens there, else, if it was lost, when its lease is over"
+        "if its process has ended, the message comes back as soon as another worker listens there, or before that by the sweep of any other over this file; else, if it was lost, when its lease is over"
     } else {
         "if it was lost, the message comes back when its lease is over"
     }

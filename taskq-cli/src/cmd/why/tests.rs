@@ -399,7 +399,8 @@ fn what_the_killed_held_comes_back_at_once_over_a_file() {
         "held",
         &[
             "claimed from the queue geo; no answer from w1@bar: if its process has ended, the message comes back as soon as \
-             another worker listens there, else, if it was lost, when its lease is over",
+             another worker listens there, or before that by the sweep of any other over this file; else, if it was lost, when \
+             its lease is over",
         ],
     );
     facts.workers.clear();
@@ -407,8 +408,8 @@ fn what_the_killed_held_comes_back_at_once_over_a_file() {
         &facts,
         "held",
         &[
-            "claimed from the queue geo by a worker that is gone; it comes back as soon as a worker listens there, or, if its \
-             process still lives, once one has for one lease (10 s unless --lease says otherwise)",
+            "claimed from the queue geo by a worker that is gone; it comes back as soon as a worker listens there, or before \
+             that by the sweep of any other over this file; if its process still lives, once one has listened there for one lease (10 s unless --lease says otherwise)",
             "no worker listens to the queue geo of sqlite:///srv/taskq.db: no worker runs there at all",
         ],
     );
