@@ -14,6 +14,9 @@ use std::time::UNIX_EPOCH;
 use super::rights;
 use crate::error::{Error, ErrorKind};
 
+/// A note is far shorter than so many bytes.
+const MAX_NOTE: u64 = 1_024;
+
 /// Which file it is. Device, number, and when it was made (ns; 0 where that is not told): numbers are given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id(u64, u64, u64);
@@ -156,7 +159,7 @@ impl Beside {
     }
 
     fn noted(&self) -> Option<Files> {
-        let text = fs::read_to_string(&self.of).ok()?;
+        let text = rights::read_beside(&self.of, MAX_NOTE).ok()?;
         let mut lines = text.lines().map(read);
         let files = Files {
             database: lines.next()?,
