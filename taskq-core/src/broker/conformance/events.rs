@@ -330,6 +330,36 @@ pub async fn a_reader_knows_when_it_has_caught_up(bench: Bench) -> Result<(), Er
     Ok(())
 }
 
+/// What is past its time and dropped is missed once by who had begun to read it; who comes later is at its end at once.
+pub async fn a_reader_stands_behind_what_is_dropped(bench: Bench) -> Result<(), Error> {
+    let (oldest, newest) = (EventPosition::oldest(), EventPosition::newest());
+    bench.send_told(1).await?;
+    let slow = bench.broker.events(&oldest, HOUR).await?.next;
+    bench.send_told(1).await?;
+    bench.advance(HOUR * 24 * 15).await?;
+    let janitor = bench.consumer().await?;
+    for _ in 0..4 {
+        bench.pass(bench.lease(), &[&janitor]).await?;
+        janitor.sweep().await?;
+    }
+    for others in [false, true] {
+        if others {
+            let other = QueueName::new("conformance.other")?;
+            let told = [bench.telling(&Bench::message(0)?)?];
+            bench.broker.enqueue(&other, &told, HOUR).await?;
+        }
+        let end = bench.broker.events(&newest, Duration::ZERO).await?.next;
+        let page = bench.broker.events(&oldest, Duration::ZERO).await?;
+        assert_eq!((page.events.len(), page.missed), (others.into(), false));
+        assert!(page.next.has_reached(&end), "{:?}: {end:?}", page.next);
+    }
+    let page = bench.broker.events(&slow, Duration::ZERO).await?;
+    assert!(page.missed);
+    let page = bench.broker.events(&page.next, Duration::ZERO).await?;
+    assert!(page.events.is_empty() && !page.missed);
+    Ok(())
+}
+
 /// A queue that is new since the last page is read from its first event on.
 pub async fn a_new_queue_is_read_from_its_beginning(bench: Bench) -> Result<(), Error> {
     bench.send_told(1).await?;

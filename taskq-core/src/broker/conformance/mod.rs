@@ -322,6 +322,7 @@ macro_rules! __conformance_cases {
                 a_position_can_be_stored
                 a_reader_of_what_is_new_skips_what_was
                 a_reader_knows_when_it_has_caught_up
+                a_reader_stands_behind_what_is_dropped
                 a_new_queue_is_read_from_its_beginning
                 many_events_come_in_pages
                 an_event_wakes_a_waiting_reader

@@ -139,14 +139,17 @@ async fn positions(
         let Ok(first) = &answers[0] else { continue };
         let first = pairs_of(first.clone()).into_iter().next().map(|(id, _)| id);
         // There is no such stream yet, or any more: an error.
-        let last = answers[1].as_ref().ok().and_then(last_id);
+        let about = answers[1].as_ref().ok();
+        let last = about.and_then(last_id);
+        // By one answer: between two of them something may be told.
+        let empty = about.is_some_and(is_empty);
         let begin = match after.read.get(key) {
             Some(read) if read != BEGINNING => {
                 let is_behind = |id: &String| order(read) < order(id);
                 // Sweeps empty a stream of old entries; its last id stays.
                 let trimmed = match &first {
                     Some(first) => is_behind(first),
-                    None => last.as_ref().is_some_and(is_behind),
+                    None => empty && last.as_ref().is_some_and(is_behind),
                 };
                 // A stream that ends before where it was read to is another one.
                 let renewed = last.as_ref().is_none_or(|last| order(last) < order(read));
@@ -157,6 +160,8 @@ async fn positions(
             None if after.from_oldest => BEGINNING,
             None => last.as_deref().unwrap_or(BEGINNING),
         };
+        // Where nothing is left there is nothing more to read: whoever stood before it stands behind it.
+        let begin = last.as_deref().filter(|_| empty).unwrap_or(begin);
         from.insert(key.clone(), begin.to_owned());
     }
     Ok((from, missed))
@@ -164,13 +169,24 @@ async fn positions(
 
 /// The id of the last entry that a stream ever had, out of what XINFO answers.
 fn last_id(about: &Value) -> Option<String> {
+    let id = said(about, "last-generated-id")?;
+    text(&id).map(str::to_owned)
+}
+
+/// Whether a stream has no entry, out of the same.
+fn is_empty(about: &Value) -> bool {
+    said(about, "length").and_then(|length| number(&length)) == Some(0)
+}
+
+/// What XINFO answers under a name.
+fn said(about: &Value, name: &str) -> Option<Value> {
     let words = match about.clone() {
         Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
         other => array(other)?,
     };
     let mut pairs = words.chunks_exact(2);
-    let id = pairs.find(|pair| text(&pair[0]) == Some("last-generated-id"))?;
-    text(&id[1]).map(str::to_owned)
+    let pair = pairs.find(|pair| text(&pair[0]) == Some(name))?;
+    Some(pair[1].clone())
 }
 
 fn order(id: &str) -> (u64, u64) {

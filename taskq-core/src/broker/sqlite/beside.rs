@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::{self, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -20,8 +20,8 @@ use crate::error::{Error, ErrorKind};
 /// So many logs that were put aside may lie beside a file.
 const MAX_REPLACED: usize = 1_000;
 
-/// What is kept is never longer.
-const MAX_NOTE: u64 = 1_000;
+/// A note is far shorter than so many bytes.
+const MAX_NOTE: u64 = 1_024;
 
 /// Which file it is. Device, number, and when it was made (ns; 0 where that is not told): numbers are given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,13 +216,7 @@ impl Beside {
     }
 
     fn noted(&self) -> Option<Files> {
-        let mut text = String::new();
-        let file = rights::open_beside(&self.of).ok()?;
-        // Of another kind it may never be read to its end.
-        if !file.metadata().ok()?.is_file() {
-            return None;
-        }
-        file.take(MAX_NOTE).read_to_string(&mut text).ok()?;
+        let text = rights::read_beside(&self.of, MAX_NOTE).ok()?;
         let mut lines = text.lines().map(read);
         let files = Files {
             database: lines.next()?,

@@ -101,10 +101,11 @@ fn page(view: &View<'_>, after: &EventPosition) -> Result<EventPage, Error> {
     let failed = |e| view.trouble(e);
     let mut statement = view.prepared(sql)?;
     let mut rows = statement.query([place.number, PAGE]).map_err(failed)?;
-    let mut events = Vec::new();
+    let (mut events, mut nothing) = (Vec::new(), true);
     while events.len() < FULL
         && let Some(row) = rows.next().map_err(failed)?
     {
+        nothing = false;
         place.number = row.get(0).map_err(failed)?;
         place.at = row.get(1).map_err(failed)?;
         let name: Option<String> = row.get(2).map_err(failed)?;
@@ -120,6 +121,11 @@ fn page(view: &View<'_>, after: &EventPosition) -> Result<EventPage, Error> {
     }
     // Stable: what was told at the same time keeps its order.
     events.sort_by_key(|event| event.at);
+    let last = stream::last(view)?;
+    if nothing && place.number < last {
+        // All of it was dropped: whoever stood before it stands behind it.
+        (place.number, place.at) = (last, 0);
+    }
     place.dropped = dropped;
     Ok(EventPage {
         events,

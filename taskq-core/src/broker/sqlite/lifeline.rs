@@ -14,13 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rand::seq::{IteratorRandom, SliceRandom};
+
 use super::beside::Id;
 use super::rights;
 
 /// How often a lifeline is made that somebody takes for litter meanwhile.
 const TRIES: usize = 5;
 
-/// So many names are gone through when litter is looked for.
+/// So many lifelines are gone through when litter is looked for: of more, any.
 const MAX_LISTED: usize = 10_000;
 
 /// … and so many pieces of it are found at a time.
@@ -180,18 +182,28 @@ impl Lifelines {
 
     /// Lifelines that nobody holds: of processes that are gone, or of one that is about to take its own.
     pub(super) fn loose(&self) -> Vec<Loose> {
+        self.some_loose(MAX_LISTED, MAX_LITTER)
+    }
+
+    /// Any `most` of those among any `listed` lifelines: what is loose and stays, because a session names it, hides none of
+    /// the others for ever.
+    fn some_loose(&self, listed: usize, most: usize) -> Vec<Loose> {
         let Some(place) = &self.place else {
             return Vec::new();
         };
-        let listed = fs::read_dir(&place.folder).into_iter().flatten();
-        let names = listed.take(MAX_LISTED).filter_map(|entry| {
+        let entries = fs::read_dir(&place.folder).into_iter().flatten();
+        let names = entries.filter_map(|entry| {
             let name = entry.ok()?.file_name();
             let bytes = name.as_encoded_bytes();
             let rest = bytes.strip_prefix(place.prefix.as_encoded_bytes())?;
             let rest = std::str::from_utf8(rest).ok().filter(|n| is_name(n))?;
             Some(rest.to_owned())
         });
-        let loose = names.filter_map(|name| {
+        let mut rng = rand::rng();
+        let mut names = names.sample(&mut rng, listed);
+        // A sample alone is not in any order.
+        names.shuffle(&mut rng);
+        let loose = names.into_iter().filter_map(|name| {
             let path = place.path(&name);
             let file = open(&path).ok()?;
             if !place.is_of_here(&name) && !is_old(&file) {
@@ -201,7 +213,7 @@ impl Lifelines {
             let mark = marked(&name, &file).ok()?;
             Some(Loose { path, mark })
         });
-        loose.take(MAX_LITTER).collect()
+        loose.take(most).collect()
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {

@@ -67,12 +67,12 @@ impl Link {
                 open::make(settings)?;
                 if !Beside::new(&path).is_known() {
                     // Beside a file that is another program's no bells are laid.
-                    open::reader(location)?;
+                    open::check(location)?;
                 }
                 Bell::beside(&path)
             }
         });
-        let opened = Opened::new(location.clone(), open::writer, &bell)?;
+        let opened = Opened::new(location.clone(), &bell)?;
         let lifelines = Arc::new(match location {
             Location::Memory => Lifelines::default(),
             Location::File(_) => Lifelines::beside(&path),
@@ -92,7 +92,7 @@ impl Link {
         let reader = match location {
             Location::Memory => None,
             Location::File(_) => {
-                let opened = Opened::new(location.clone(), open::writer, &bell)?;
+                let opened = Opened::new(location.clone(), &bell)?;
                 let (reader, looks) = mpsc::channel(BACKLOG);
                 let (path, bell) = (path.to_path_buf(), bell.clone());
                 spawn("taskq-sqlite-r", move || {

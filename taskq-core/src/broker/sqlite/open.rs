@@ -53,16 +53,20 @@ pub(super) fn make(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// The connection that writes; the file is brought to this version's schema.
-pub(super) fn writer(location: &Location) -> Result<Connection, Error> {
+/// A connection; the file is brought to this version's schema. The thread that reads does that as well: of a file that was
+/// put in the place of another it may be the first to know.
+pub(super) fn migrated(location: &Location) -> Result<Connection, Error> {
     let mut connection = connect(location)?;
     schema::migrate(&mut connection, location.path(), MIGRATIONS)?;
     Ok(connection)
 }
 
-/// A connection for reading beside it.
-pub(super) fn reader(location: &Location) -> Result<Connection, Error> {
-    connect(location)
+/// Whether the file is ours, or a new one.
+///
+/// # Errors
+/// It is another program's, or can not be used.
+pub(super) fn check(location: &Location) -> Result<(), Error> {
+    connect(location).map(drop)
 }
 
 fn connect(location: &Location) -> Result<Connection, Error> {

@@ -10,21 +10,17 @@ use rusqlite::Connection;
 
 use super::bell::Bell;
 use super::beside::{Beside, Files};
-use super::open::Location;
+use super::open::{self, Location};
 use super::trouble::trouble;
 use crate::error::{Error, ErrorKind};
 
 /// How often a file is opened that is replaced meanwhile.
 const TRIES: usize = 5;
 
-/// How a location is opened: for reading, or for writing.
-type Open = fn(&Location) -> Result<Connection, Error>;
-
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
     location: Location,
-    open: Open,
     /// `None`: what is in memory lies nowhere else.
     held: Option<Held>,
 }
@@ -47,12 +43,11 @@ enum There {
 }
 
 impl Opened {
-    pub(super) fn new(location: Location, open: Open, bell: &Bell) -> Result<Self, Error> {
-        let (connection, held) = connect(&location, open, bell)?;
+    pub(super) fn new(location: Location, bell: &Bell) -> Result<Self, Error> {
+        let (connection, held) = connect(&location, bell)?;
         Ok(Self {
             connection,
             location,
-            open,
             held,
         })
     }
@@ -97,7 +92,7 @@ impl Opened {
             }
         }
         bell.alone(|| held.beside.take_away(held.files))?;
-        let (connection, held) = connect(&self.location, self.open, bell)?;
+        let (connection, held) = connect(&self.location, bell)?;
         (self.connection, self.held) = (connection, held);
         Ok(true)
     }
@@ -121,19 +116,15 @@ impl Opened {
     }
 }
 
-fn connect(
-    location: &Location,
-    open: Open,
-    bell: &Bell,
-) -> Result<(Connection, Option<Held>), Error> {
+fn connect(location: &Location, bell: &Bell) -> Result<(Connection, Option<Held>), Error> {
     let Location::File(settings) = location else {
-        return Ok((open(location)?, None));
+        return Ok((open::migrated(location)?, None));
     };
     let path = &settings.path;
     for _ in 0..TRIES {
         // A link may lead elsewhere each time.
         let beside = Beside::new(path);
-        if let Some((connection, files)) = bell.alone(|| connect_once(location, open, &beside))? {
+        if let Some((connection, files)) = bell.alone(|| connect_once(location, &beside))? {
             let held = Held {
                 database: path.clone(),
                 beside,
@@ -151,7 +142,6 @@ fn connect(
 /// Under the lock, so that what lies beside the file is known to be its own. `None`: it was replaced meanwhile.
 fn connect_once(
     location: &Location,
-    open: Open,
     beside: &Beside,
 ) -> Result<Option<(Connection, Files)>, Error> {
     let path = location.path();
@@ -161,7 +151,7 @@ fn connect_once(
         return Err(gone(path));
     }
     beside.note(before);
-    let connection = open(location)?;
+    let connection = open::migrated(location)?;
     // From here on the files beside it are there.
     let sql = "SELECT count(*) FROM sqlite_schema";
     let read = connection.query_row(sql, (), |_| Ok(()));

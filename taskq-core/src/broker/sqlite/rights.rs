@@ -1,7 +1,7 @@
 //! Who may read and write what is made here: this user alone, unless the database was made for others as well.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Makes the folder of a new database, and those above it that are missing, for this user alone.
@@ -33,12 +33,29 @@ pub(super) fn create_beside(path: &Path, database: &Path) -> io::Result<File> {
 /// Opens a file beside the database that is there, for reading and writing. No link: whoever may write to the folder could
 /// have it lead to any file of this user.
 pub(super) fn open_beside(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
+    open_no_link(path, OpenOptions::new().read(true).write(true))
+}
+
+/// Up to `most` bytes of what a small file beside the database says. No link is followed here either, and what is no file
+/// is not read: neither need ever end.
+pub(super) fn read_beside(path: &Path, most: u64) -> io::Result<String> {
+    let file = open_no_link(path, OpenOptions::new().read(true))?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file: remove it"));
+    }
+    let mut text = String::new();
+    file.take(most).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     {
-        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_link);
+        use rustix::fs::OFlags;
+        // Not waiting: opening a pipe alone would, for whoever opens its other end.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let flags = flags.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
     }
     options.open(path).map_err(|error| {
         if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
@@ -156,6 +173,24 @@ mod tests {
         let [(.., mode), secret] = scene.given();
         assert_eq!(mode, 0o664);
         assert_eq!(secret, Scene::rights(&before));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_need_not_end_is_not_read() {
+        let scene = Scene::new();
+        fs::write(scene.at("note"), "1 2 3").unwrap();
+        assert_eq!(read_beside(&scene.at("note"), 99).unwrap(), "1 2 3");
+        assert_eq!(read_beside(&scene.at("note"), 3).unwrap(), "1 2");
+        symlink(scene.at("note"), scene.at("link")).unwrap();
+        let error = read_beside(&scene.at("link"), 99).unwrap_err();
+        assert!(error.to_string().contains("a link"), "{error}");
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        mknodat(CWD, scene.at("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for other in [scene.at("pipe"), scene.at("."), "/dev/zero".into()] {
+            let error = read_beside(&other, 99).unwrap_err();
+            assert!(error.to_string().contains("no file"), "{error}");
+        }
     }
 
     /// Only root gives files away.

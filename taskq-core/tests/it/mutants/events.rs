@@ -42,6 +42,10 @@ impl Mutant {
             }
             Flaw::CutsAPage => page.events.truncate(CUT),
             Flaw::TellsNoPlaceOfTheNew if newest => page.next = EventPosition::newest(),
+            Flaw::StandsBeforeWhatIsDropped if !newest && page.events.is_empty() => {
+                page.next = after.clone();
+            }
+            Flaw::TellsNothingMissed => page.missed = false,
             Flaw::FindsNoNewQueue => {
                 let there = self.inner.queues().await?;
                 let mut notes = self.notes();

@@ -560,6 +560,10 @@ flaws! {
         BeginsWithTheOldest,
         /// Who asks for what is new is not told where that begins.
         TellsNoPlaceOfTheNew,
+        /// Who finds nothing stands where it stood, though all of it was dropped.
+        StandsBeforeWhatIsDropped,
+        /// What was dropped before it was read is not told.
+        TellsNothingMissed,
         /// A queue that is new is not found by who reads already.
         FindsNoNewQueue,
         /// A page is cut, and what was cut off is skipped.

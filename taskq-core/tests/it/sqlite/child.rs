@@ -12,7 +12,7 @@ use taskq_core::broker::sqlite::SqliteBroker;
 use taskq_core::broker::{Broker, Consumer};
 use tokio::time::sleep;
 
-use super::{LEASE, NEVER, card, consume, consume_for, finish, id, send};
+use super::{LEASE, NEVER, card, consume, consume_for, eventually, finish, id, send};
 
 const ROLE: &str = "TASKQ_SQLITE_ROLE";
 const DATABASE: &str = "TASKQ_SQLITE_FILE";
@@ -53,15 +53,30 @@ impl Process {
         whole.lines().filter_map(|l| l.parse().ok()).collect()
     }
 
-    /// It stops where it is, as by Ctrl-Z.
+    /// It stops where it is, as by Ctrl-Z, but not while it writes: nobody else could until it goes on.
     #[cfg(target_os = "linux")]
-    pub(super) fn stop(&self) {
-        use rustix::process::{Pid, Signal, kill_process};
-        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    pub(super) async fn stop(&self, database: &Path) {
+        use rustix::process::Signal;
+        eventually("it is stopped, and does not write", async || {
+            self.signal(Signal::STOP);
+            eventually("it is stopped", async || self.is_stopped()).await;
+            let free = others_can_write(database);
+            if !free {
+                self.signal(Signal::CONT);
+            }
+            free
+        })
+        .await;
     }
 
     #[cfg(target_os = "linux")]
-    pub(super) fn is_stopped(&self) -> bool {
+    fn signal(&self, signal: rustix::process::Signal) {
+        use rustix::process::{Pid, kill_process};
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let (_, state) = stat.rsplit_once(") ").unwrap();
         state.starts_with('T')
@@ -79,6 +94,15 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+#[cfg(target_os = "linux")]
+fn others_can_write(database: &Path) -> bool {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    connection
+        .execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+        .is_ok()
 }
 
 fn say(ids: impl IntoIterator<Item = TaskId>) {

@@ -125,8 +125,7 @@ async fn a_worker_that_is_stopped_keeps_what_it_holds_until_it_is_killed() {
     let place = Place::new();
     let (_ours, other) = consume_for(&place.database(), LONG).await;
     let (broker, sent, mut process) = held(&place, "hold").await;
-    process.stop();
-    eventually("it is stopped", async || process.is_stopped()).await;
+    process.stop(&place.database()).await;
     for _ in 0..4 {
         assert_eq!(other.sweep().await.unwrap(), Default::default());
         let wait = Duration::from_millis(300);

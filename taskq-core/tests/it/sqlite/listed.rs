@@ -107,8 +107,7 @@ async fn a_stopped_worker_is_listed_until_it_is_killed() {
     let place = Place::new();
     let (_ours, other) = consume_for(&place.database(), LONG).await;
     let (broker, mut process) = registered(&place).await;
-    process.stop();
-    eventually("it is stopped", async || process.is_stopped()).await;
+    process.stop(&place.database()).await;
     for _ in 0..3 {
         other.sweep().await.unwrap();
         assert_eq!(listed(&broker).await, ["killed"]);

@@ -241,6 +241,34 @@ fn only_what_nobody_holds_is_litter() {
     assert_eq!(scene.left().len(), 2);
 }
 
+/// Whatever lies in the folder beside them, and whichever of them stay.
+#[test]
+fn every_one_that_nobody_holds_is_found_sooner_or_later() {
+    let scene = Scene::new();
+    let b = scene.process();
+    for other in 0..50 {
+        fs::write(scene.folder.path().join(format!("other-{other}")), "").unwrap();
+    }
+    let gone = [scene.process(), scene.process(), scene.process()];
+    let mut unseen: Vec<String> = gone.iter().map(|lines| lines.mark().unwrap()).collect();
+    drop(gone);
+    // By the bound of what is listed as by that of what is found. No one is hidden so long by chance.
+    for (listed, most) in [(1, 10), (10, 1)] {
+        let mut unseen = unseen.clone();
+        for _ in 0..5_000 {
+            for loose in b.some_loose(listed, most) {
+                unseen.retain(|mark| *mark != loose.mark);
+            }
+            if unseen.is_empty() {
+                break;
+            }
+        }
+        assert!(unseen.is_empty(), "{listed} {most}: {unseen:?}");
+    }
+    unseen.retain(|mark| b.is_over(mark));
+    assert_eq!(unseen.len(), 3);
+}
+
 /// Of several that make theirs while another takes away what nobody holds, none is without its own.
 #[test]
 fn what_is_being_made_is_not_lost_as_litter() {
