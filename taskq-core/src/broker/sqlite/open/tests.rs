@@ -14,7 +14,8 @@ use super::super::moves;
 use super::super::tx::number;
 use super::*;
 use crate::broker::marked::Marked;
-use crate::id::QueueName;
+use crate::broker::{Broker, Due, Outgoing};
+use crate::id::{QueueName, TaskId};
 
 #[cfg(target_os = "linux")]
 mod disk;
@@ -182,6 +183,31 @@ async fn a_file_that_another_program_locks_is_named() {
     assert!(error.is_transient());
     other.execute_batch("ROLLBACK").unwrap();
     send(&broker, 1).await.unwrap();
+}
+
+/// A sender waits for less long than a step does for the lock: it is told what it may be.
+#[tokio::test]
+async fn a_sender_at_a_locked_file_is_told_what_may_be() {
+    let folder = folder();
+    let path = folder.path().join("taskq.db");
+    let broker = opened(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let batch = [Outgoing {
+        id: TaskId::random(),
+        body: Bytes::from_static(b"x"),
+        priority: 0,
+        due: Due::Now,
+        record: None,
+        once: None,
+        event: None,
+    }];
+    let queue = QueueName::default();
+    let sent = broker.enqueue(&queue, &batch, Duration::from_millis(299));
+    let error = sent.await.unwrap_err();
+    names(&error, &path, "close what holds it open for writing");
+    assert!(error.to_string().contains("within 0.3 s"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
 }
 
 /// Several processes may be the first at once.
