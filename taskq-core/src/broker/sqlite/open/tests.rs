@@ -81,7 +81,19 @@ fn a_folder_that_can_not_be_made_is_named() {
     fs::write(&file, "").unwrap();
     let inside = file.join("inside");
     let error = opened(&inside.join("taskq.db")).unwrap_err();
-    names(&error, &inside, "make it, or name another path");
+    names(
+        &error,
+        &inside,
+        "is a file, not a folder; name another path",
+    );
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let error = opened(&file.join("taskq.db")).unwrap_err();
+    names(&error, &file, "is a file, not a folder; name another path");
+    let nowhere = folder.path().join("nowhere");
+    std::os::unix::fs::symlink(folder.path().join("none"), &nowhere).unwrap();
+    let error = opened(&nowhere.join("taskq.db")).unwrap_err();
+    names(&error, &nowhere, "make it, or name another path");
+    assert!(error.is_transient());
 }
 
 #[test]
