@@ -85,11 +85,21 @@ async fn patiently<T>(
             ..Stop::new(
                 Exit::Unreachable,
                 format!(
-                    "the broker at {address} did not answer within {} s: is it running, and is the address right?",
-                    patience.as_secs()
+                    "the broker at {address} did not answer within {} s: {}",
+                    patience.as_secs(),
+                    doubts(address)
                 ),
             )
         }),
+    }
+}
+
+/// What may be the matter with a broker that does not answer.
+fn doubts(address: &str) -> &'static str {
+    if address.starts_with("sqlite:") {
+        "is it locked by another program (a copy under way, a shell with an open transaction), or does its disk hang?"
+    } else {
+        "is it running, and is the address right?"
     }
 }
 
@@ -145,6 +155,19 @@ mod tests {
         ];
         let exits = ends.map(|end| end.unwrap_err().exit);
         assert_eq!(exits, [Exit::TimedOut, Exit::Unreachable]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_answer_is_not_asked_whether_it_runs() {
+        let never = || std::future::pending::<Result<(), Error>>();
+        let soon = Duration::from_millis(1);
+        for (address, question) in [
+            ("sqlite:///a/taskq.db", "is it locked by another program"),
+            ("redis://h/0", "is it running"),
+        ] {
+            let stop = patiently(address, soon, never()).await.unwrap_err();
+            assert!(stop.text.contains(question), "{}", stop.text);
+        }
     }
 
     #[test]

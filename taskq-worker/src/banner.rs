@@ -1,6 +1,6 @@
 //! What a worker says of itself when it is ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taskq_core::broker::{Order, Served};
 use taskq_core::task::Registry;
@@ -27,6 +27,28 @@ pub(crate) fn banner(config: &Config) {
         Some(words) => tracing::warn!("{words}"),
         None => {}
     }
+    if config.queues_said
+        && let Some(words) = unused(&config.registry, &config.queues)
+    {
+        tracing::warn!("{words}");
+    }
+}
+
+/// What is to be said of queues that this worker takes from and none of the program's tasks goes to: a misspelt one
+/// stays empty, and nothing else shows it.
+fn unused(registry: &Registry, taken: &[Served]) -> Option<String> {
+    let used: BTreeSet<&str> = registry.iter().map(|def| def.queue).collect();
+    let names = taken.iter().map(|served| served.queue.as_str());
+    let unused: Vec<_> = names.filter(|name| !used.contains(name)).collect();
+    if unused.is_empty() || used.is_empty() {
+        return None;
+    }
+    let used: Vec<_> = used.into_iter().collect();
+    Some(format!(
+        "no task of this program goes to {} unless a call names that queue: is it misspelt? Its tasks go to {}",
+        unused.join(", "),
+        used.join(", ")
+    ))
 }
 
 /// What is to be said of the queues that the program's tasks go to and this worker does not take from.
@@ -80,16 +102,31 @@ mod tests {
     static REPORT: TaskDef = task("logistica.report", "logistica");
     static SEND: TaskDef = task("mail.send", "mail");
 
+    fn registry() -> Registry {
+        Registry::from_defs([&PING, &BOOK, &REPORT, &SEND]).unwrap()
+    }
+
+    fn served(taken: &[(&str, u32)]) -> Vec<Served> {
+        let taken = taken.iter().map(|(queue, weight)| Served {
+            queue: QueueName::new(queue).unwrap(),
+            weight: *weight,
+        });
+        taken.collect()
+    }
+
     fn said(taken: &[(&str, u32)]) -> Option<String> {
-        let registry = Registry::from_defs([&PING, &BOOK, &REPORT, &SEND]).unwrap();
-        let taken: Vec<_> = taken
-            .iter()
-            .map(|(queue, weight)| Served {
-                queue: QueueName::new(queue).unwrap(),
-                weight: *weight,
-            })
-            .collect();
-        elsewhere(&registry, &taken)
+        elsewhere(&registry(), &served(taken))
+    }
+
+    #[test]
+    fn a_queue_that_no_task_goes_to_is_told_beside_those_they_go_to() {
+        let said = |taken| unused(&registry(), &served(taken));
+        let words = "no task of this program goes to logistca unless a call names that queue: is it misspelt? Its tasks \
+                     go to celery, logistica, mail";
+        assert_eq!(said(&[("logistca", 1), ("mail", 2)]), Some(words.into()));
+        assert_eq!(said(&[("logistica", 1), ("mail", 2)]), None);
+        let none = Registry::from_defs([]).unwrap();
+        assert_eq!(unused(&none, &served(&[("mail", 1)])), None);
     }
 
     #[test]

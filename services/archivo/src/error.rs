@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -121,7 +121,16 @@ impl fmt::Display for ErrorArchivo {
                 "the disk failed under the {que} {ruta}: {fuente}; free space or mend it, then try again"
             ),
             Causa::Carpeta(fuente) => {
-                let carpeta = self.ruta.parent().unwrap_or(&self.ruta).display();
+                let carpeta = self.ruta.parent().unwrap_or(&self.ruta);
+                let es_fichero = |c: &&Path| c.metadata().is_ok_and(|hay| !hay.is_dir());
+                if let Some(fichero) = carpeta.ancestors().find(es_fichero) {
+                    return write!(
+                        f,
+                        "{} is a file, not a folder: set {variable} to another path than {ruta}",
+                        fichero.display()
+                    );
+                }
+                let carpeta = carpeta.display();
                 write!(
                     f,
                     "cannot create the folder {carpeta}: {fuente}; create it or set {variable} to another path"

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::RedisBroker;
 use super::endpoint::Endpoint;
-use super::link::connect_error;
+use super::link::{IS_IT_THERE, connect_error};
 use crate::broker::{Control, DeadHandle, Replies, Requests};
 use crate::control::{Reply, Request};
 use crate::error::{Error, ErrorKind};
@@ -43,7 +43,7 @@ impl Channel {
             Err(_) => Err(Error::new(
                 ErrorKind::Unreachable,
                 format!(
-                    "the broker at {address} can not be reached: no answer within {} ms",
+                    "the broker at {address} can not be reached: no answer within {} ms{IS_IT_THERE}",
                     SUBSCRIBE.as_millis()
                 ),
             )),

@@ -109,7 +109,7 @@ impl Link {
         let (connection, answers) = timeout(limit, self.attempt(held, commands, nudge))
             .await
             .unwrap_or_else(|_| {
-                let why = format!("no answer within {} ms", limit.as_millis());
+                let why = format!("no answer within {} ms{IS_IT_THERE}", limit.as_millis());
                 Err(unreachable(&self.endpoint.address, why))
             })?;
         self.connection = Some(connection);
@@ -312,6 +312,9 @@ fn is_noscript(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
+/// Where nobody answers.
+pub(super) const IS_IT_THERE: &str = "; is Redis running there?";
+
 fn unreachable(address: &str, why: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::Unreachable,
@@ -331,8 +334,15 @@ pub(super) fn connect_error(address: &str, error: redis::RedisError) -> Error {
         )
         .because(error);
     }
-    let hint = if error.is_connection_refusal() {
-        "; is Redis running there?"
+    if kind == Kind::Parse {
+        return Error::new(
+            ErrorKind::Unreachable,
+            format!("what answers at {address} is no Redis: check host and port of the broker URL"),
+        )
+        .because(error);
+    }
+    let hint = if error.is_connection_refusal() || error.is_timeout() {
+        IS_IT_THERE
     } else {
         ""
     };

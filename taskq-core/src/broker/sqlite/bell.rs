@@ -101,6 +101,20 @@ impl Bell {
         }
     }
 
+    /// Tells, once for all of its files, that no other process hears it. For who has the database open: before that it would
+    /// be told at each try.
+    pub(super) fn tell_if_unheard(&self) {
+        let others = self.tower.others.as_ref();
+        if let Some((file, error)) = others.and_then(Others::refusal) {
+            tracing::warn!(
+                file = %file.display(),
+                %error,
+                "other processes at this broker are not woken from here and find new work only by looking, \
+                 up to 1 s later: let this user write to that file and its folder"
+            );
+        }
+    }
+
     /// Wakes all that wait for one of these, here and in other processes.
     pub(super) fn ring(&self, rings: Rings) {
         // The others first: what `Others::changed` leaves out relies on it.

@@ -1,5 +1,6 @@
 //! Messages in: a batch is one step.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,28 +43,33 @@ pub(super) async fn enqueue(
     };
     let until = Instant::now() + deadline;
     let mut wait = PATIENCE;
+    let mut last = None;
     loop {
         let (name, again) = (queue.clone(), Arc::clone(&batch));
         let begun = link.begin(move |tx| {
             // Its sender has given up: it shall not find later that it was accepted after all.
             if Instant::now() > until {
-                return Err(late(deadline));
+                return Err(Error::new(
+                    ErrorKind::Unreachable,
+                    "its sender has given up",
+                ));
             }
             put(tx, &name, &again)
         });
         let Ok(begun) = timeout_at(until, begun).await else {
-            return Err(late(deadline));
+            return Err(late(link.path(), deadline, last));
         };
         let accepted = match begun {
             // While it is under way it is not begun again: it would be put in twice.
             Ok(mut answer) => match timeout_at(until, link.answered(&mut answer)).await {
                 Ok(accepted) => accepted,
-                Err(_) => return Err(late(deadline)),
+                Err(_) => return Err(late(link.path(), deadline, last)),
             },
             Err(error) => Err(error),
         };
         match accepted {
             Err(error) if error.is_transient() && Instant::now() + wait < until => {
+                last = Some(error);
                 sleep_until(Instant::now() + wait).await;
                 wait = (wait * 2).min(Duration::from_secs(1));
             }
@@ -107,9 +113,21 @@ fn put(tx: &mut Tx<'_>, name: &QueueName, batch: &[Outgoing]) -> Result<Accepted
     Ok(accepted)
 }
 
-fn late(deadline: Duration) -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        format!("the broker's file did not take the batch within {deadline:?}"),
-    )
+/// Not taken in time: for what the tries met last, or for what none of them came back from.
+fn late(path: &Path, deadline: Duration, last: Option<Error>) -> Error {
+    let within = format!("within {:.1} s", deadline.as_secs_f64());
+    match last {
+        Some(last) => {
+            let text = format!("nothing could be sent {within}: {last}");
+            Error::new(ErrorKind::Unreachable, text).because(last)
+        }
+        None => Error::new(
+            ErrorKind::Unreachable,
+            format!(
+                "{} took nothing {within}: is it locked by another program? Then close what holds it open for writing (a copy \
+                 under way, a shell with an open transaction). Or does its disk hang?",
+                path.display()
+            ),
+        ),
+    }
 }

@@ -101,6 +101,7 @@ impl Link {
                 Some(reader)
             }
         };
+        bell.tell_if_unheard();
         Ok(Self {
             path,
             bell,

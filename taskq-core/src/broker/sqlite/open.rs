@@ -173,6 +173,14 @@ fn make_folder(path: &Path) -> Result<(), Error> {
         return Ok(());
     };
     rights::make_folder(folder).map_err(|e| {
+        let is_file = |above: &&Path| above.metadata().is_ok_and(|it| !it.is_dir());
+        if let Some(file) = folder.ancestors().find(is_file) {
+            return Error::invalid(format!(
+                "{} can not be made: {} is a file, not a folder; name another path",
+                path.display(),
+                file.display()
+            ));
+        }
         let text = format!(
             "the folder {} for the broker's file can not be made: {e}; make it, or name another path",
             folder.display()

@@ -19,6 +19,14 @@ pub(super) fn trouble(path: &Path, error: rusqlite::Error) -> Error {
                  with an open transaction)"
             ),
         ),
+        // The index beside the file is the first that finds no room, and says so in its own way.
+        Some(ErrorCode::SystemIoFailure) if detail == Some(ffi::SQLITE_IOERR_SHMSIZE) => (
+            ErrorKind::Refused,
+            format!(
+                "the disk that holds {file} is full, or a quota or the largest size of a file (ulimit -f) is reached: make \
+                 room there; what was accepted before is kept"
+            ),
+        ),
         Some(ErrorCode::DiskFull) => (
             ErrorKind::Refused,
             format!(
@@ -110,6 +118,16 @@ pub(super) fn read_only(path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// So it is at the first start on a full disk: a file fits, the index beside it does not.
+    #[test]
+    fn an_index_without_room_is_told_as_a_full_disk() {
+        let code = ffi::Error::new(ffi::SQLITE_IOERR_SHMSIZE);
+        let error = rusqlite::Error::SqliteFailure(code, None);
+        let error = trouble(Path::new("q.db"), error);
+        assert!(error.to_string().contains("make room there"), "{error}");
+        assert!(error.is_transient());
+    }
 
     #[test]
     fn what_the_file_refuses_is_told_from_what_a_value_does() {

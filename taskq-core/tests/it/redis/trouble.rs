@@ -2,6 +2,7 @@
 
 use taskq_core::broker::{Control, Order};
 use taskq_core::control::{Command, Reply, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -29,6 +30,48 @@ async fn wire(port: u16) -> (String, watch::Sender<u64>) {
         }
     });
     (format!("redis://{address}/0"), muted)
+}
+
+/// Another port of the same machine is soon taken for the broker's.
+#[tokio::test]
+async fn who_is_no_redis_is_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/0", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+            drop(client.write_all(answer).await);
+            // Not reset before it is read.
+            let mut asked = [0; 64];
+            while client.read(&mut asked).await.is_ok_and(|n| n > 0) {}
+        }
+    });
+    let broker = RedisBroker::new(&url).unwrap();
+    let error = broker.workers().await.unwrap_err().to_string();
+    assert!(
+        error.contains("is no Redis: check host and port"),
+        "{error}"
+    );
+    let q = queue("q");
+    let sent = broker.enqueue(&q, &[outgoing(&q)], 3 * SECOND).await;
+    let error = sent.unwrap_err().to_string();
+    assert!(
+        error.contains("is no Redis: check host and port"),
+        "{error}"
+    );
+}
+
+/// One that takes the connection and never answers may be none either.
+#[tokio::test]
+async fn who_never_answers_is_asked_after() {
+    // Connections wait in its queue.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/0", listener.local_addr().unwrap());
+    let broker = RedisBroker::new(&url).unwrap();
+    let error = broker.workers().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    let error = error.to_string();
+    assert!(error.contains("is Redis running there?"), "{error}");
 }
 
 /// A connection that went mute is not waited for a second time, also when its caller gave up first.

@@ -141,4 +141,10 @@ fn a_folder_that_cannot_be_made_is_named() {
     let error = Almacen::abrir(carpeta.path().join("fichero/logistica.db")).unwrap_err();
     assert!(matches!(causa(&error), Causa::Carpeta(_)), "{error}");
     assert!(error.to_string().contains("LOGISTICA_DB"));
+    assert!(
+        error
+            .to_string()
+            .contains("fichero is a file, not a folder"),
+        "{error}"
+    );
 }

@@ -24,6 +24,8 @@ pub(super) struct Mark {
     path: PathBuf,
     /// Whose owner and permissions it takes.
     database: PathBuf,
+    /// Why it could not be opened at first.
+    refusal: Option<io::Error>,
     open: Mutex<Open>,
     /// What this process wrote last. Its upper half tells it from all others.
     own: AtomicU64,
@@ -41,20 +43,15 @@ impl Mark {
         path.push("-bell-");
         path.push(topic);
         let path = PathBuf::from(path);
-        let file = open(&path, database)
-            .inspect_err(|e| {
-                tracing::warn!(
-                    file = %path.display(),
-                    error = %e,
-                    "other processes at this broker are not woken from here and find new work only by looking, \
-                     up to 1 s later: let this user write to that file and its folder"
-                );
-            })
-            .ok();
+        let (file, refusal) = match open(&path, database) {
+            Ok(file) => (Some(file), None),
+            Err(error) => (None, Some(error)),
+        };
         let own = u64::from(rand::random::<u32>()) << 32;
         Self {
             path,
             database: database.to_owned(),
+            refusal,
             open: Mutex::new(Open {
                 file,
                 checked: Instant::now(),
@@ -65,6 +62,11 @@ impl Mark {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that can not be written to, and why.
+    pub(super) fn refusal(&self) -> Option<(&Path, &io::Error)> {
+        Some((&self.path, self.refusal.as_ref()?))
     }
 
     /// Writes what was never there before. An error is none for the caller: the others look by themselves, later.

@@ -59,6 +59,11 @@ impl Others {
         }
     }
 
+    /// The first of its files that can not be written to, and why.
+    pub(super) fn refusal(&self) -> Option<(&Path, &io::Error)> {
+        self.marks.iter().find_map(Mark::refusal)
+    }
+
     pub(super) fn strike(&self, rings: Rings) {
         for topic in Topic::ALL {
             if rings.has(topic) {

@@ -51,6 +51,20 @@ fn others(bell: &Bell) -> &Others {
     bell.tower.others.as_ref().unwrap()
 }
 
+/// What is told once the database is open: the first of its files that can not be written to.
+#[test]
+fn a_bell_that_can_not_be_struck_is_known_with_its_file() {
+    let place = Place::new();
+    assert!(others(&place.bell()).refusal().is_none());
+    for file in [place.file("news"), place.file("talk")] {
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+    }
+    let bell = place.bell();
+    let (file, _) = others(&bell).refusal().unwrap();
+    assert!(file.ends_with("q.db-bell-news"), "{}", file.display());
+}
+
 #[tokio::test]
 async fn another_process_is_heard() {
     let place = Place::new();

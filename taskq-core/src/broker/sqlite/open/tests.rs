@@ -14,7 +14,8 @@ use super::super::moves;
 use super::super::tx::number;
 use super::*;
 use crate::broker::marked::Marked;
-use crate::id::QueueName;
+use crate::broker::{Broker, Due, Outgoing};
+use crate::id::{QueueName, TaskId};
 
 #[cfg(target_os = "linux")]
 mod disk;
@@ -80,7 +81,19 @@ fn a_folder_that_can_not_be_made_is_named() {
     fs::write(&file, "").unwrap();
     let inside = file.join("inside");
     let error = opened(&inside.join("taskq.db")).unwrap_err();
-    names(&error, &inside, "make it, or name another path");
+    names(
+        &error,
+        &inside,
+        "is a file, not a folder; name another path",
+    );
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let error = opened(&file.join("taskq.db")).unwrap_err();
+    names(&error, &file, "is a file, not a folder; name another path");
+    let nowhere = folder.path().join("nowhere");
+    std::os::unix::fs::symlink(folder.path().join("none"), &nowhere).unwrap();
+    let error = opened(&nowhere.join("taskq.db")).unwrap_err();
+    names(&error, &nowhere, "make it, or name another path");
+    assert!(error.is_transient());
 }
 
 #[test]
@@ -182,6 +195,31 @@ async fn a_file_that_another_program_locks_is_named() {
     assert!(error.is_transient());
     other.execute_batch("ROLLBACK").unwrap();
     send(&broker, 1).await.unwrap();
+}
+
+/// A sender waits for less long than a step does for the lock: it is told what it may be.
+#[tokio::test]
+async fn a_sender_at_a_locked_file_is_told_what_may_be() {
+    let folder = folder();
+    let path = folder.path().join("taskq.db");
+    let broker = opened(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let batch = [Outgoing {
+        id: TaskId::random(),
+        body: Bytes::from_static(b"x"),
+        priority: 0,
+        due: Due::Now,
+        record: None,
+        once: None,
+        event: None,
+    }];
+    let queue = QueueName::default();
+    let sent = broker.enqueue(&queue, &batch, Duration::from_millis(299));
+    let error = sent.await.unwrap_err();
+    names(&error, &path, "close what holds it open for writing");
+    assert!(error.to_string().contains("within 0.3 s"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
 }
 
 /// Several processes may be the first at once.
