@@ -39,9 +39,12 @@ impl Shutdown {
         fetcher: impl Future<Output = ()>,
         stuck: impl Future<Output = RunError>,
     ) -> Result<(), RunError> {
+        let running = match self.ledger.running().len() {
+            1 => "1 task runs".to_owned(),
+            n => format!("{n} tasks run"),
+        };
         tracing::info!(
-            "stopping: {} tasks run, they have {:.0?} to finish; a second signal ends at once",
-            self.ledger.running().len(),
+            "stopping: {running}, with {:.0?} to finish; a second signal ends at once",
             self.grace
         );
         let finished = async {

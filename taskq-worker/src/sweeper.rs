@@ -32,7 +32,7 @@ impl Sweeper {
                         tracing::warn!(
                             returned = swept.returned,
                             dead = swept.dead,
-                            "a worker is gone: {} messages given back, {} are DEAD",
+                            "a worker is gone; messages given back: {}, DEAD: {}",
                             swept.returned,
                             swept.dead
                         );

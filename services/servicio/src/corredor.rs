@@ -100,7 +100,7 @@ impl From<Error> for ErrorHttp {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
-            tracing::warn!(%status, "the broker: {error}");
+            tracing::warn!(%status, "{error}");
         }
         Self::nuevo(status, error.to_string())
     }

@@ -181,7 +181,7 @@ fn the_second_signal_ends_it_at_once() {
         let mut worker = Process::start(&["--broker", "memory://busy", "--grace", "1h"]);
         worker.logs("forever runs");
         worker.signal("TERM");
-        worker.logs("stopping: 1 tasks run");
+        worker.logs("stopping: 1 task runs");
         worker.signal(signal);
         assert_eq!(worker.end().0, Some(expected));
     }

@@ -79,7 +79,7 @@ pub(super) async fn give_back_to_claim(link: &Link, seats: &[Arc<Seat>]) {
         tracing::warn!(
             returned,
             dead,
-            "a worker's process is gone: {returned} messages given back, {dead} are DEAD"
+            "a worker's process is gone; messages given back: {returned}, DEAD: {dead}"
         );
     }
 }
