@@ -28,7 +28,6 @@ mod events;
 mod find;
 mod handle;
 mod inspect;
-mod nearest;
 mod options;
 mod purge;
 mod revoke;
@@ -40,7 +39,6 @@ pub use dead::{DeadCall, DeadCalls, DeadFilter, Replayed};
 pub use ends::Awaited;
 pub use handle::TaskHandle;
 pub use inspect::Answers;
-pub use nearest::nearest;
 pub use options::SendOptions;
 pub use revoke::{RevokeOptions, Revoked};
 pub use wait::WaitError;
@@ -52,4 +50,5 @@ pub use taskq_core::fleet::{PublishedParam, PublishedTask, WorkerCard};
 pub use taskq_core::revocation::Revocation;
 pub use taskq_core::{
     Error, ErrorKind, Failure, OnCrash, Progress, QueueName, Record, Signature, State, TaskId,
+    nearest,
 };

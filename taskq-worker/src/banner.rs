@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskq_core::broker::{Order, Served};
+use taskq_core::nearest;
 use taskq_core::task::Registry;
 
 use crate::config::Config;
@@ -28,27 +29,24 @@ pub(crate) fn banner(config: &Config) {
         None => {}
     }
     if config.queues_said
-        && let Some(words) = unused(&config.registry, &config.queues)
+        && let Some(words) = misspelt(&config.registry, &config.queues)
     {
         tracing::warn!("{words}");
     }
 }
 
-/// What is to be said of queues that this worker takes from and none of the program's tasks goes to: a misspelt one
-/// stays empty, and nothing else shows it.
-fn unused(registry: &Registry, taken: &[Served]) -> Option<String> {
+/// What is to be said of queues that this worker takes from and that are nearly one of those the program's tasks go to: a
+/// misspelt one stays empty, and nothing else shows it. Others are named by calls and routes.
+fn misspelt(registry: &Registry, taken: &[Served]) -> Option<String> {
     let used: BTreeSet<&str> = registry.iter().map(|def| def.queue).collect();
     let names = taken.iter().map(|served| served.queue.as_str());
-    let unused: Vec<_> = names.filter(|name| !used.contains(name)).collect();
-    if unused.is_empty() || used.is_empty() {
-        return None;
-    }
-    let used: Vec<_> = used.into_iter().collect();
-    Some(format!(
-        "no task of this program goes to {} unless a call names that queue: is it misspelt? Its tasks go to {}",
-        unused.join(", "),
-        used.join(", ")
-    ))
+    let pairs = names
+        .filter(|name| !used.contains(name))
+        .filter_map(|name| Some((name, nearest(name, used.iter().copied())?)));
+    let words: Vec<String> = pairs
+        .map(|(name, meant)| format!("to {name} (did you mean {meant}?)"))
+        .collect();
+    (!words.is_empty()).then(|| format!("no task of this program goes {}", words.join(", ")))
 }
 
 /// What is to be said of the queues that the program's tasks go to and this worker does not take from.
@@ -119,14 +117,17 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_no_task_goes_to_is_told_beside_those_they_go_to() {
-        let said = |taken| unused(&registry(), &served(taken));
-        let words = "no task of this program goes to logistca unless a call names that queue: is it misspelt? Its tasks \
-                     go to celery, logistica, mail";
-        assert_eq!(said(&[("logistca", 1), ("mail", 2)]), Some(words.into()));
-        assert_eq!(said(&[("logistica", 1), ("mail", 2)]), None);
+    fn a_queue_that_is_nearly_one_of_its_tasks_is_told_with_that() {
+        let said = |taken| misspelt(&registry(), &served(taken));
+        let words = "no task of this program goes to logistca (did you mean logistica?), to mial (did you mean mail?)";
+        assert_eq!(
+            said(&[("logistca", 1), ("mial", 2), ("mail", 1)]),
+            Some(words.into())
+        );
+        // A call or a route may name it.
+        assert_eq!(said(&[("logistica", 1), ("urgent", 2)]), None);
         let none = Registry::from_defs([]).unwrap();
-        assert_eq!(unused(&none, &served(&[("mail", 1)])), None);
+        assert_eq!(misspelt(&none, &served(&[("mail", 1)])), None);
     }
 
     #[test]

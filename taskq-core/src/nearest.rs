@@ -7,7 +7,7 @@
 /// For who sends by name and finds that nobody has published the task, or that nobody knows the queue.
 ///
 /// ```
-/// use taskq_client::nearest;
+/// use taskq_core::nearest;
 ///
 /// let published = ["mail.send", "mail.fetch"];
 /// assert_eq!(nearest("mail.snd", published), Some("mail.send"));
